@@ -1,0 +1,44 @@
+"""Which Jansen-Rit parameters, with what certainty, could have produced this EEG?"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jrflow.archive import open_archive
+    from jrflow.config import load_config
+    from jrflow.eeg import lead_field, to_evoked
+    from jrflow.model.protocol import EvokedProtocol, RestProtocol
+    from jrflow.simulation import simulate
+
+__version__ = version("jrflow")
+
+#: Public names and the modules they come from; loaded at first use, so that `import jrflow` is quick.
+_PUBLIC = {
+    "EvokedProtocol": "jrflow.model.protocol",
+    "RestProtocol": "jrflow.model.protocol",
+    "lead_field": "jrflow.eeg",
+    "load_config": "jrflow.config",
+    "open_archive": "jrflow.archive",
+    "simulate": "jrflow.simulation",
+    "to_evoked": "jrflow.eeg",
+}
+__all__ = [
+    "EvokedProtocol",
+    "RestProtocol",
+    "lead_field",
+    "load_config",
+    "open_archive",
+    "simulate",
+    "to_evoked",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'jrflow' has no attribute {name!r}")
+    # Bound here, so that the next look-up does not come this way.
+    globals()[name] = getattr(import_module(_PUBLIC[name]), name)
+    return globals()[name]

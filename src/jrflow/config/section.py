@@ -1,0 +1,27 @@
+"""The base of every configuration section."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, WithJsonSchema
+
+_FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+
+
+def _file_name(name: str) -> str:
+    if not re.match(_FILE_NAME, name):
+        raise ValueError(
+            f"expected letters, digits and _.- only, the first a letter or digit, since file names are "
+            f"made of it; received {name!r}"
+        )
+    return name
+
+
+#: Name of a run or of an entry: it becomes part of file names.
+Name = Annotated[str, AfterValidator(_file_name), WithJsonSchema({"type": "string", "pattern": _FILE_NAME})]
+
+
+class Section(BaseModel):
+    """A frozen model that refuses unknown keys, so that a typing error never becomes a default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)

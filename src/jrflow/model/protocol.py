@@ -1,0 +1,75 @@
+"""What is done to the column and what is recorded from it: stimulus train, background, epochs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+from pydantic.dataclasses import dataclass
+
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+Seconds = Annotated[float, Field(ge=0)]
+Rate = Annotated[float, Field(ge=0)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class EvokedProtocol:
+    """A train of identical pulses; the source is averaged over stimulus-locked epochs.
+
+    The first onset is at ``transient - tmin``, the last sample one step before
+    ``transient - tmin + n_trials * isi``. An epoch holds both its ends, and only complete epochs are
+    averaged: at the defaults and 1 kHz the sixtieth is one sample short, so 59 are, as in MNE.
+
+    Source: Tilwani & O'Reilly, arXiv 2406.05002 (1 Hz, 60 trials, 50 ms pulses).
+    """
+
+    n_trials: Annotated[int, Field(ge=2, description="pulses delivered")] = 60
+    isi: Annotated[float, Field(gt=0, description="onset-to-onset interval, s")] = 1.0
+    stim_duration: Annotated[Seconds, Field(description="length of a pulse, s")] = 0.05
+    stim_rate: Annotated[Rate, Field(description="firing rate of the input during a pulse, 1/s")] = 60.0
+    gains: Annotated[
+        tuple[float, float, float],
+        Field(description="stimulus gains of the pyramidal, excitatory and inhibitory population"),
+    ] = (0.56, 1.0, 1.0)
+    tmin: Annotated[float, Field(le=0, description="start of an epoch relative to the onset, s")] = -0.2
+    tmax: Annotated[float, Field(gt=0, description="end of an epoch relative to the onset, s")] = 1.0
+    transient: Annotated[Seconds, Field(description="time before the first epoch, s")] = 0.8
+    background: Annotated[Rate, Field(description="constant background input p, 1/s")] = 0.0
+    kind: Literal["evoked"] = "evoked"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> EvokedProtocol:
+        if self.stim_duration > self.isi:
+            raise ValueError(
+                f"stim_duration ({self.stim_duration} s) exceeds isi ({self.isi} s): pulses would overlap; "
+                "shorten the pulse or lengthen the interval"
+            )
+        return self
+
+    @property
+    def duration(self) -> float:
+        """Simulated time, s."""
+        return self.transient - self.tmin + self.n_trials * self.isi
+
+
+@dataclass(frozen=True, config=_STRICT)
+class RestProtocol:
+    """No stimulus; the source is recorded at the sampling frequency after a transient.
+
+    ``noise_sd`` is the standard deviation of the input rate when it is held for 1 ms, as in
+    Jansen & Rit 1995; at another step it is scaled by sqrt(1 ms / dt), so that the noise keeps its
+    power spectral density and results do not depend on the step.
+    """
+
+    duration: Annotated[float, Field(gt=0, description="recorded time after the transient, s")] = 10.0
+    transient: Annotated[Seconds, Field(description="time before the recording starts, s")] = 2.0
+    background: Annotated[Rate, Field(description="mean background input p, 1/s")] = 120.0
+    noise_sd: Annotated[Rate, Field(description="standard deviation of p held for 1 ms, 1/s")] = 0.0
+    noise_distribution: Annotated[
+        Literal["normal", "uniform"], Field(description="distribution of p around its mean")
+    ] = "normal"
+    kind: Literal["rest"] = "rest"
+
+
+Protocol = Annotated[EvokedProtocol | RestProtocol, Field(discriminator="kind")]

@@ -1,0 +1,101 @@
+"""A protocol on a time grid: which steps carry a stimulus, which samples belong to which epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jrflow.model.protocol import EvokedProtocol, RestProtocol
+
+#: A duration may miss a whole number of steps by this fraction of a step (binary rounding of decimals).
+_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Whole-number description of a run; a recording at rest is one epoch without a stimulus.
+
+    Attributes
+    ----------
+    dt, sfreq
+        Integration step (s) and sampling frequency (Hz) of what is recorded.
+    n_steps
+        Integration steps up to the last sample that is needed.
+    stride
+        Steps per recorded sample.
+    first_sample, period, n_epochs, n_times
+        Epoch ``k`` holds the samples ``first_sample + k * period + [0, n_times)``.
+    n_baseline
+        Samples with time <= 0: the baseline (0 at rest).
+    times
+        Time of each sample of an epoch, s, shape (n_times,); 0 at the stimulus onset.
+    """
+
+    dt: float
+    sfreq: float
+    n_steps: int
+    stride: int
+    first_sample: int
+    period: int
+    n_epochs: int
+    n_times: int
+    n_baseline: int
+    times: np.ndarray
+
+    @classmethod
+    def of(cls, protocol: EvokedProtocol | RestProtocol, dt: float, sfreq: float) -> Timing:
+        """Put a protocol on the grid of step ``dt`` (s), recorded at ``sfreq`` (Hz).
+
+        Raises
+        ------
+        ValueError
+            If a duration is no whole number of steps or samples, or no epoch is complete.
+        """
+        stride = _whole(1 / sfreq, dt, "the sampling interval 1/sfreq", "dt")
+        first = _whole(protocol.transient, 1 / sfreq, "transient", "the sampling interval")
+        if isinstance(protocol, RestProtocol):
+            n_times = _whole(protocol.duration, 1 / sfreq, "duration", "the sampling interval")
+            return cls._build(dt, sfreq, stride, first, n_times, 1, n_times, 0, 0)
+
+        start = _whole(protocol.tmin, 1 / sfreq, "tmin", "the sampling interval")
+        n_times = _whole(protocol.tmax, 1 / sfreq, "tmax", "the sampling interval") - start + 1
+        period = _whole(protocol.isi, 1 / sfreq, "isi", "the sampling interval")
+        last_sample = first - start + protocol.n_trials * period - 1
+        n_epochs = min(protocol.n_trials, (last_sample - first - n_times + 1) // period + 1)
+        if n_epochs < 1:
+            raise ValueError(
+                f"no epoch is complete: {protocol.n_trials} trials every {protocol.isi} s are shorter than "
+                f"one epoch of {protocol.tmin}..{protocol.tmax} s; give more trials or a shorter epoch"
+            )
+        return cls._build(dt, sfreq, stride, first, period, n_epochs, n_times, start, 1 - start)
+
+    @classmethod
+    def _build(
+        cls, dt: float, sfreq: float, stride: int, first: int, period: int, n_epochs: int, n_times: int,
+        start: int, n_baseline: int,
+    ) -> Timing:  # fmt: skip
+        last = first + (n_epochs - 1) * period + n_times - 1
+        times = np.arange(start, start + n_times) / sfreq
+        return cls(dt, sfreq, last * stride + 1, stride, first, period, n_epochs, n_times, n_baseline, times)
+
+    def stimulus(self, protocol: EvokedProtocol | RestProtocol) -> np.ndarray:
+        """Input rate u of the pulse train at every step, 1/s, shape (n_steps,); on for onset <= t < end."""
+        rate = np.zeros(self.n_steps)
+        if isinstance(protocol, EvokedProtocol):
+            length = _whole(protocol.stim_duration, self.dt, "stim_duration", "dt")
+            first_onset = (self.first_sample + self.n_baseline - 1) * self.stride
+            for onset in range(first_onset, self.n_steps, self.period * self.stride):
+                rate[onset : onset + length] = protocol.stim_rate
+        return rate
+
+
+def _whole(value: float, unit: float, name: str, unit_name: str) -> int:
+    """Express a duration in whole units, or say by how much it misses."""
+    count = value / unit
+    if abs(count - round(count)) > _TOLERANCE:
+        raise ValueError(
+            f"{name} ({value:g} s) must be a whole multiple of {unit_name} ({unit:g} s), but it is "
+            f"{count:g} times that; change one of them"
+        )
+    return round(count)

@@ -1,0 +1,48 @@
+"""Where results come from: versions, commit, seeds and hashes of settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+#: Packages whose version can change a number.
+_PACKAGES = ("jrflow", "numpy", "scipy", "numba", "xarray", "zarr", "mne", "SALib")
+
+
+def campaign_seed(run_seed: int, name: str) -> int:
+    """Derive a campaign's seed from the run's, so that no two campaigns share their draws.
+
+    Without this, a training and a test campaign drawn from one prior would begin with the same
+    simulations.
+    """
+    digest = hashlib.sha256(f"{run_seed}/{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1  # fits a signed 64-bit integer
+
+
+def content_hash(content: Any) -> str:
+    """SHA-256 of a JSON-like value, independent of the order of its keys."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages whose version can change a number."""
+    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+
+
+def git_commit() -> str:
+    """Commit of the checkout this package runs from, '-dirty' appended; 'unknown' outside one."""
+    here = Path(__file__).parent
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=here, capture_output=True, text=True, check=True, timeout=10,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return described.stdout.strip()

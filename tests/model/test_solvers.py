@@ -1,0 +1,120 @@
+"""Solvers converge to an independent solution with their order."""
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+from jrflow.model.parameters import PRESETS
+from jrflow.model.protocol import EvokedProtocol, RestProtocol
+from jrflow.model.solvers import SOLVERS, solver
+from jrflow.model.timing import Timing
+from jrflow.simulation import simulate
+
+P = dict(PRESETS["unit-consistent"].defaults)
+
+
+def rhs(t: float, y: np.ndarray, u: float, p: float) -> np.ndarray:
+    """The equations of the science page, written independently of the kernel."""
+
+    def S(v: float) -> float:
+        return P["v_max"] / (1 + np.exp(P["r"] * (P["v_0"] - v)))
+
+    A, a, B, b = P["A_e"], P["b_e"], P["A_i"], P["b_i"]
+    C1, C2, C3, C4 = (P["C"] * P[f"a_{k}"] for k in (1, 2, 3, 4))
+    drive = (
+        A * a * (S(y[1] - y[2]) + 0.56 * u),
+        A * a * (p + u + C2 * S(C1 * y[0])),
+        B * b * (u + C4 * S(C3 * y[0])),
+    )
+    rate = (a, a, b)
+    accelerations = [drive[i] - 2 * rate[i] * y[3 + i] - rate[i] ** 2 * y[i] for i in range(3)]
+    return np.concatenate([y[3:], accelerations])
+
+
+def reference(pieces: list[tuple[float, float]], background: float, times: np.ndarray) -> np.ndarray:
+    """y1 - y2 at ``times`` for a stimulus given as (duration, u) pieces, to 1e-12."""
+    y, start, out = np.zeros(6), 0.0, np.empty(len(times))
+    for duration, u in pieces:
+        solution = solve_ivp(
+            rhs, (0, duration), y, "DOP853", rtol=1e-12, atol=1e-13, args=(u, background),
+            dense_output=True, max_step=5e-3,
+        ).sol  # fmt: skip
+        inside = (times >= start - 1e-12) & (times <= start + duration + 1e-12)
+        if inside.any():
+            state = solution(times[inside] - start)
+            out[inside] = state[1] - state[2]
+        y, start = solution(duration), start + duration
+    return out
+
+
+def order(errors: list[float]) -> float:
+    """Slope of log error over log step, steps halved each time."""
+    return float(-np.polyfit(np.arange(len(errors)), np.log2(errors), 1)[0])
+
+
+@pytest.mark.parametrize("name", list(SOLVERS))
+def test_order_on_the_evoked_response(name: str) -> None:
+    """Pulses with edges on the grid cost no order: 1 for Euler, 4 for exponential Adams-Bashforth."""
+    protocol = EvokedProtocol(n_trials=3, isi=0.4, stim_rate=10, tmin=-0.1, tmax=0.29, transient=0.4)
+    pieces = [(0.5, 0.0)] + 3 * [(0.05, 10.0), (0.35, 0.0)]
+    grid = np.arange(195) / 500.0
+    exact = np.mean([reference(pieces, 0.0, start + grid) for start in (0.4, 0.8, 1.2)], axis=0)
+    errors = []
+    for halving in range(1, 6):
+        dt = 2e-3 / 2**halving
+        ds = simulate(solver=name, dt=dt, sfreq=500.0, precision="float64", protocol=protocol)
+        errors.append(float(np.abs(ds.source.values[0, 0, : len(grid)] - exact).max()))
+    assert order(errors) == pytest.approx(SOLVERS[name].order, abs=0.15)
+
+
+@pytest.mark.parametrize("name", list(SOLVERS))
+def test_order_with_constant_input(name: str) -> None:
+    """A column driven into its limit cycle (p = 180 /s), over half a second."""
+    protocol = RestProtocol(duration=0.5, transient=0.0, background=180.0)
+    exact = reference([(0.5, 0.0)], 180.0, np.arange(250) / 500.0)
+    errors = []
+    for halving in range(2, 6):
+        dt = 2e-3 / 2**halving / (16 if name == "euler" else 1)
+        ds = simulate(solver=name, dt=dt, sfreq=500.0, precision="float64", protocol=protocol)
+        errors.append(float(np.abs(ds.source.values[0, 0] - exact).max()))
+    assert order(errors) == pytest.approx(SOLVERS[name].order, abs=0.2)
+
+
+def test_the_default_is_exact_enough_at_one_millisecond() -> None:
+    protocol = EvokedProtocol(n_trials=3)
+    coarse = simulate(precision="float64", protocol=protocol).source
+    fine = simulate(precision="float64", protocol=protocol, dt=1e-4).source
+    assert float(abs(coarse - fine).max() / (fine.max() - fine.min())) < 5e-4
+
+
+def test_resting_state_is_an_equilibrium_of_the_equations() -> None:
+    ds = simulate(precision="float64", protocol=RestProtocol(duration=1.0, transient=5.0, background=0.0))
+    trace = ds.source.values[0, 0]
+    assert np.ptp(trace) < 1e-10
+
+
+def test_unknown_solver_is_named() -> None:
+    with pytest.raises(ValueError, match="unknown solver 'rk5': expected one of euler, exp-ab4"):
+        solver("rk5")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dt": 3e-4}, "sampling interval 1/sfreq"),
+        ({"sfreq": 300.0}, "sampling interval 1/sfreq"),
+        ({"protocol": EvokedProtocol(stim_duration=0.0505)}, "stim_duration .0.0505 s. must be a whole"),
+        ({"protocol": EvokedProtocol(n_trials=2, isi=0.3)}, "no epoch is complete"),
+    ],
+)
+def test_durations_off_the_grid_are_refused(changes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        simulate(**changes)
+
+
+def test_stimulus_and_epochs_scale_with_the_step() -> None:
+    protocol = EvokedProtocol()
+    for dt in (1e-3, 5e-4):
+        timing = Timing.of(protocol, dt, 1000.0)
+        assert timing.n_epochs == 59
+        assert timing.stimulus(protocol).sum() * dt == pytest.approx(177, abs=0.1)

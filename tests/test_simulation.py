@@ -1,0 +1,122 @@
+"""The door between arrays and labels."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+import jrflow
+from jrflow.model.protocol import EvokedProtocol, RestProtocol
+from jrflow.model.parameters import INFERRED, PARAMETERS, PRESETS
+from jrflow.simulation import simulate
+
+SHORT = EvokedProtocol(n_trials=3, isi=0.5, tmin=-0.1, tmax=0.4, transient=0.1)
+
+
+def prior(n: int, seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {k: PARAMETERS[k].default * rng.uniform(0.5, 1.5, n) for k in INFERRED}
+
+
+def test_layout_and_units() -> None:
+    ds = simulate({"A_e": [3.0, 4.0]}, protocol=SHORT)
+    assert ds.source.dims == ("sim", "region", "time")
+    assert ds.source.dtype == np.float32
+    assert ds.source.attrs["units"] == "mV"
+    assert ds.sim.dtype == np.int64
+    assert ds.status.dtype == np.int8
+    assert ds.status.values.tolist() == [0, 0]
+    assert ds.time.values[0] == -0.1
+    assert ds.sel(time=0.0).source.shape == (2, 1)
+    for name, parameter in PARAMETERS.items():
+        assert ds[name].attrs["units"] == parameter.unit
+    np.testing.assert_array_equal(ds.A_e, [3.0, 4.0])
+    np.testing.assert_array_equal(ds.A_i, [22.0, 22.0])
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_batch_size_threads_and_order_change_no_bit(precision: str) -> None:
+    p = prior(75)
+    whole = simulate(p, protocol=SHORT, precision=precision, n_threads=2).source.values
+    for part in (slice(0, 1), slice(40, 75), slice(74, None, -1)):
+        again = simulate({k: v[part] for k, v in p.items()}, protocol=SHORT, precision=precision, n_threads=1)
+        np.testing.assert_array_equal(again.source.values, whole[part])
+
+
+def test_single_precision_agrees_with_double() -> None:
+    single, double = (
+        simulate(prior(256), protocol=SHORT, precision=p).source.values for p in ("float32", "float64")
+    )
+    relative = np.abs(single - double).max(axis=(1, 2)) / np.ptp(double, axis=(1, 2))
+    assert np.median(relative) < 1e-5
+
+
+def test_tables_and_datasets_are_taken_too() -> None:
+    p = prior(5)
+    expected = simulate(p, protocol=SHORT)
+    frame = pd.DataFrame(p)
+    xr.testing.assert_identical(simulate(frame, protocol=SHORT), expected)
+    xr.testing.assert_identical(simulate(frame.rename_axis("sim").to_xarray(), protocol=SHORT), expected)
+    xr.testing.assert_identical(simulate(expected.reset_coords(), protocol=SHORT), expected)
+
+
+def test_diverging_simulations_carry_a_status() -> None:
+    """Euler is unstable for b dt > 2; such a simulation is reported, not dropped or repaired."""
+    ds = simulate({"b_e": [100.0, 2500.0, 120.0]}, solver="euler", protocol=SHORT)
+    assert ds.status.values.tolist() == [0, 2, 0]
+    assert not np.isfinite(ds.source.values[1]).all()
+    beyond = simulate({"A_i": [22.0, 90.0]}, protocol=SHORT, max_source=100.0)
+    assert beyond.status.values.tolist() == [0, 3]
+    assert np.isfinite(beyond.source.values).all()
+
+
+def test_longer_runs_begin_alike() -> None:
+    short = simulate(protocol=RestProtocol(duration=0.5, noise_sd=20.0), seed=5).source.values
+    long = simulate(protocol=RestProtocol(duration=1.0, noise_sd=20.0), seed=5).source.values
+    np.testing.assert_array_equal(long[..., :500], short)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"A_ee": 3.0}, "unknown parameter 'A_ee'; did you mean 'A_e'"),
+        ({"A_e": [3.0, np.nan]}, "finite values above 0 mV, received nan at position 1"),
+        ({"b_i": -1.0}, "finite values above 0 1/s, received -1.0 at position 0"),
+        ({"A_e": [1.0, 2.0], "C": [1.0, 2.0, 3.0]}, "differ in their number of simulations"),
+        ({"A_e": np.ones((2, 2))}, "received shape"),
+        ({"A_e": ["large"]}, "expected real numbers"),
+        ({"A_e": []}, "one value per simulation"),
+    ],
+)
+def test_impossible_parameters_are_named(given: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        simulate(given, protocol=SHORT)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"preset": "published"}, "unknown preset 'published': expected one of unit-consistent"),
+        ({"backend": "tpu"}, "unknown backend 'tpu'"),
+        ({"precision": "float16"}, "unknown precision"),
+        ({"seed": -1}, "seed must be 0 or greater"),
+    ],
+)
+def test_impossible_settings_are_named(changes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        simulate(**changes)
+
+
+def test_protocols_refuse_nonsense() -> None:
+    with pytest.raises(ValueError, match="pulses would overlap"):
+        EvokedProtocol(isi=0.2, stim_duration=0.3)
+    with pytest.raises(ValueError, match="n_trials"):
+        EvokedProtocol(n_trials=0)
+
+
+def test_public_names_resolve() -> None:
+    for name in jrflow.__all__:
+        assert getattr(jrflow, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'simulated'"):
+        jrflow.simulated  # noqa: B018
+    assert set(PRESETS) == {"unit-consistent", "as-published", "jansen-rit-1995"}
