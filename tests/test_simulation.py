@@ -6,8 +6,8 @@ import pytest
 import xarray as xr
 
 import jrflow
-from jrflow.model.protocol import EvokedProtocol, RestProtocol
 from jrflow.model.parameters import INFERRED, PARAMETERS, PRESETS
+from jrflow.model.protocol import EvokedProtocol, RestProtocol
 from jrflow.simulation import simulate
 
 SHORT = EvokedProtocol(n_trials=3, isi=0.5, tmin=-0.1, tmax=0.4, transient=0.1)

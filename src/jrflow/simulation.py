@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -87,13 +87,14 @@ def simulate(
     timing = Timing.of(protocol, dt, sfreq)
     values, sim_ids = complete_parameters(parameters, chosen)
 
-    source, peak = integrate(
-        values, sim_ids, protocol, timing, scheme, np.dtype(precision), seed, n_threads
-    )
+    source, peak = integrate(values, sim_ids, protocol, timing, scheme, np.dtype(precision), seed, n_threads)
     status = np.full(len(sim_ids), OK, np.int8)
     status[~(peak <= max_source)] = OUT_OF_RANGE
     status[~np.isfinite(source).all(axis=1)] = NON_FINITE
-    attrs = {"preset": preset, "solver": scheme.name, "dt": dt, "sfreq": sfreq, "seed": seed}
+    attrs = {
+        "preset": preset, "solver": scheme.name, "dt": dt, "sfreq": sfreq, "seed": seed,
+        "n_epochs": timing.n_epochs,
+    }  # fmt: skip
     return xr.Dataset(
         {
             "source": (("sim", "region", "time"), source[:, None, :], SOURCE_ATTRS),
@@ -141,7 +142,7 @@ def complete_parameters(
     return values, _sim_ids(parameters, n_sims)
 
 
-def _columns(parameters: Parameters | None) -> Mapping[Hashable, Any]:
+def _columns(parameters: Parameters | None) -> Mapping[Any, Any]:
     if parameters is None:
         return {}
     if isinstance(parameters, xr.Dataset):

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from numba import njit
 import xarray as xr
+from numba import njit
 from scipy import stats
 from scipy.signal import welch
 

@@ -61,9 +61,7 @@ def test_euler_equals_a_plain_transcription(seed: int) -> None:
     onsets = 1000 + 1000 * np.arange(n_trials - 1)
     expected = np.mean([trace[k - 200 : k + 1001] for k in onsets], axis=0)
 
-    ds = simulate(
-        p, preset="as-published", protocol=EvokedProtocol(n_trials=n_trials), precision="float64"
-    )
+    ds = simulate(p, preset="as-published", protocol=EvokedProtocol(n_trials=n_trials), precision="float64")
 
     assert ds.attrs["solver"] == "euler"
     error = np.abs(ds.source.values[0, 0] - expected).max()

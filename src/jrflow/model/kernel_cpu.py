@@ -10,7 +10,7 @@ import numpy as np
 
 from jrflow.model import noise
 from jrflow.model.equations import Y1, Y2, shared_rows
-from jrflow.model.lanes import LANES, SOURCE_DIGEST, compiled_entry, lane_function, pack
+from jrflow.model.lanes import LANES, ROW, SOURCE_DIGEST, compiled_entry, lane_function, pack
 from jrflow.model.protocol import EvokedProtocol, RestProtocol
 from jrflow.model.solvers import Solver, euler, exp_ab4
 from jrflow.model.timing import Timing
@@ -103,7 +103,7 @@ def integrate(
     def run(k: int) -> None:
         sums = np.zeros(timing.n_times * LANES, dtype)
         _integrate_block(
-            solver.code, blocks[k], np.zeros(exp_ab4.N_HISTORY_ROWS * exp_ab4.ROW, dtype), stimulus,
+            solver.code, blocks[k], np.zeros(exp_ab4.N_HISTORY_ROWS * ROW, dtype), stimulus,
             distribution, noise_scale, np.uint64(seed), lane_ids[k * LANES : (k + 1) * LANES],
             timing.stride, timing.first_sample, timing.period, timing.n_epochs, sums, peak[k],
         )  # fmt: skip

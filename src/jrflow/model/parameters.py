@@ -41,7 +41,9 @@ def _contact(k: int, default: float, long_name: str) -> Parameter:
 _TABLE = (
     Parameter("A_e", "mV", 3.25, "excitatory synaptic gain", f"{_JR95}; range {_PAPER}", 2.6, 9.75),
     Parameter("A_i", "mV", 22.0, "inhibitory synaptic gain", f"{_JR95}; range {_PAPER}", 17.6, 110.0),
-    Parameter("b_e", "1/s", 100.0, "inverse excitatory time constant", f"{_JR95}; range {_PAPER}", 50.0, 150.0),
+    Parameter(
+        "b_e", "1/s", 100.0, "inverse excitatory time constant", f"{_JR95}; range {_PAPER}", 50.0, 150.0
+    ),
     Parameter("b_i", "1/s", 50.0, "inverse inhibitory time constant", f"{_JR95}; range {_PAPER}", 25.0, 75.0),
     Parameter("C", "1", 135.0, "average number of synapses", f"{_JR95}; range {_PAPER}", 65.0, 1350.0),
     _contact(1, 1.0, "contact probability, pyramidal to excitatory"),
@@ -49,7 +51,9 @@ _TABLE = (
     _contact(3, 0.25, "contact probability, pyramidal to inhibitory"),
     _contact(4, 0.25, "contact probability, inhibitory to pyramidal"),
     Parameter("v_max", "1/s", 5.0, "maximum firing rate", _JR95),
-    Parameter("v_0", "mV", 6.0, "potential at half the maximum firing rate", f"{_JR95}; range {_PAPER}", 3.12, 6.0),
+    Parameter(
+        "v_0", "mV", 6.0, "potential at half the maximum firing rate", f"{_JR95}; range {_PAPER}", 3.12, 6.0
+    ),
     Parameter("r", "1/mV", 0.56, "slope of the sigmoid", _JR95),
 )
 

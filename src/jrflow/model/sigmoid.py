@@ -85,7 +85,7 @@ def _logistic2_compiled(x):  # type: ignore[no-untyped-def]
 
     def compiled(x):  # type: ignore[no-untyped-def]
         x = min(max(x, lower), upper)
-        n = _round_to_nearest(x)
+        n = _round_to_nearest(x)  # type: ignore[call-arg,var-annotated]
         return one / (one + _times_power_of_two(_polynomial(x - n), n))
 
     return compiled

@@ -1,0 +1,88 @@
+# make help lists the targets. Overridable: PYTHON, VENV, PIP_FLAGS, PYTEST_FLAGS, SNAKEMAKE_FLAGS.
+# On a machine without a GPU the CUDA build of torch (gigabytes) is avoided with
+#   make demo PIP_FLAGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+
+PYTHON ?= python3
+VENV ?= .venv
+PIP_FLAGS ?=
+PYTEST_FLAGS ?= -n auto
+SNAKEMAKE_FLAGS ?=
+
+BIN := $(abspath $(VENV))/bin
+INSTALLED := $(VENV)/.installed
+CODE := src scripts tests $(wildcard benchmarks)
+RULES := Snakefile $(wildcard workflow/rules/*.smk)
+
+# Snakemake's rules, and tests that call commands, find those of the environment.
+INSIDE := PATH="$(BIN):$$PATH"
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo test test-quick lint format schema lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+# Byte code is compiled after the installation, on all cores; pip would take one. A few packages carry
+# files that no Python compiles: not a reason to stop.
+$(INSTALLED): envs/requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "jrflow needs Python 3.11 or newer, but '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo absent)." \
+	    "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "Python's venv module is incomplete: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Installing into $(VENV): some minutes, once."
+	@begin=$$(date +%s) && \
+	$(PYTHON) -m venv --clear $(VENV) && \
+	$(BIN)/python -m pip install --quiet --quiet --no-compile $(PIP_FLAGS) -r envs/requirements.lock && \
+	{ $(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true; } && \
+	$(BIN)/python -m pip install --quiet --quiet --no-deps --no-build-isolation -e . && \
+	echo $$(($$(date +%s) - begin)) > $@
+
+install: $(INSTALLED) ## create the environment in .venv from envs/requirements.lock
+
+demo: $(INSTALLED) ## the whole pipeline, small, on this machine: results/demo/report.html
+	@begin=$$(date +%s) && $(INSIDE) snakemake $(SNAKEMAKE_FLAGS) && total=$$(($$(date +%s) - begin)) && \
+	echo && echo "Where the time went (s):" && \
+	find results/demo/benchmarks -name '*.tsv' | while read -r table; do \
+	  awk -v stage="$${table#results/demo/benchmarks/}" \
+	    'FNR == 2 { sub(/\.tsv$$/, "", stage); printf "%9.1f  %s\n", $$1, stage }' "$$table"; \
+	done | sort -rn && \
+	printf '%9d  %s\n' "$$(cat $(INSTALLED))" "installation (once)" "$$total" "this run of the pipeline" && \
+	echo && echo "Report: $(CURDIR)/results/demo/report.html"
+
+test: $(INSTALLED) ## the whole test suite
+	$(INSIDE) OMP_NUM_THREADS=1 python -m pytest $(PYTEST_FLAGS)
+
+test-quick: $(INSTALLED) ## the tests that take no more than moments
+	$(INSIDE) OMP_NUM_THREADS=1 python -m pytest $(PYTEST_FLAGS) -m "not slow"
+
+lint: $(INSTALLED) ## format, rules, types, workflow; changes nothing
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+	$(INSIDE) snakefmt --check --compact-diff $(RULES)
+	$(INSIDE) snakemake --lint
+
+format: $(INSTALLED) ## format the code and mend what can be mended
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+	$(INSIDE) snakefmt $(RULES)
+
+schema: $(INSTALLED) ## config.yaml and its JSON schema anew from the models
+	$(BIN)/python -m jrflow.config.schema --fix
+
+lock: ## envs/requirements.lock anew, with today's versions
+	@fresh=$$(mktemp -d) && \
+	$(PYTHON) -m venv "$$fresh" && \
+	"$$fresh/bin/python" -m pip install --quiet --quiet $(PIP_FLAGS) '.[all,dev]' && \
+	{ grep '^#' envs/requirements.lock; \
+	  "$$fresh/bin/python" -m pip freeze --all --exclude jrflow --exclude pip | sed 's/+[a-z0-9.]*$$//'; \
+	} > envs/requirements.lock.new && \
+	mv envs/requirements.lock.new envs/requirements.lock && rm -r "$$fresh"
+
+clean: ## remove the environment and what tools left behind; results stay
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+	find src scripts tests -name __pycache__ -type d -prune -exec rm -r {} +

@@ -1,0 +1,46 @@
+"""Campaigns: named sets of simulations."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from jrflow.config.section import Section
+
+DesignKind = Literal["prior", "lhs", "sobol-sequence", "saltelli", "one-at-a-time"]
+
+_POWERS_OF_TWO = ("sobol-sequence", "saltelli")
+
+
+class CampaignConfig(Section):
+    """One campaign: which simulations, of which preset, drawn how."""
+
+    design: DesignKind
+    """prior (independent draws), lhs (Latin hypercube), sobol-sequence, saltelli (for Sobol
+    indices), one-at-a-time."""
+    n: int = Field(ge=1)
+    """Number of simulations; for saltelli the base sample N of N * (parameters + 2); for
+    one-at-a-time the steps of each parameter. A power of two for sobol-sequence and saltelli."""
+    preset: Literal["unit-consistent", "as-published", "jansen-rit-1995"] = "unit-consistent"
+    """Defaults and units of the model."""
+    prior: str
+    """Name of an entry in 'priors'."""
+    seed: int | None = Field(None, ge=0)
+    """Seed of this campaign; by default it follows from the run's seed and the campaign's name."""
+
+    @model_validator(mode="after")
+    def _balanced(self) -> "CampaignConfig":
+        if self.design in _POWERS_OF_TWO and self.n.bit_count() != 1:
+            below = 1 << (self.n.bit_length() - 1)
+            raise ValueError(
+                f"a {self.design} design is balanced only at powers of two: expected n = {below} or "
+                f"{2 * below}, received {self.n}"
+            )
+        if self.design == "one-at-a-time" and self.n < 2:
+            raise ValueError(f"a one-at-a-time design needs at least n = 2 steps, received {self.n}")
+        return self
+
+    def n_simulations(self, n_varied: int) -> int:
+        """Count the simulations when ``n_varied`` parameters vary."""
+        if self.design == "saltelli":
+            return self.n * (n_varied + 2)
+        return self.n * n_varied if self.design == "one-at-a-time" else self.n

@@ -1,0 +1,58 @@
+"""The whole configuration, and the checks that concern more than one section."""
+
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from jrflow.config.analysis import LimitsConfig, SensitivityConfig
+from jrflow.config.campaigns import CampaignConfig
+from jrflow.config.contradictions import contradictions
+from jrflow.config.eeg import EEGConfig
+from jrflow.config.execution import ExecutionConfig
+from jrflow.config.fault import ConfigError
+from jrflow.config.inference import InferenceConfig
+from jrflow.config.priors import PriorConfig
+from jrflow.config.references import reference_faults
+from jrflow.config.run import RunConfig
+from jrflow.config.section import Name, Section
+from jrflow.config.simulation import SimulationConfig
+
+
+class Config(Section):
+    """Everything a user can choose. Only 'execution' may differ between runs with equal results."""
+
+    run: RunConfig = RunConfig()
+    """Name, place and seed."""
+    simulation: SimulationConfig = SimulationConfig()
+    """How the model is integrated and recorded."""
+    priors: dict[Name, PriorConfig] = Field(min_length=1)
+    """Named priors (kind: relative-uniform, published-range or independent)."""
+    campaigns: dict[Name, CampaignConfig] = Field(min_length=1)
+    """Named sets of simulations."""
+    eeg: EEGConfig
+    """From source to scalp."""
+    inference: InferenceConfig = InferenceConfig()
+    """What is trained on what."""
+    sensitivity: SensitivityConfig = SensitivityConfig()
+    """Which parameters matter, for what."""
+    limits: LimitsConfig = LimitsConfig()
+    """What any method could reach."""
+    execution: ExecutionConfig = ExecutionConfig()
+    """Workers and shards; changes no result."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Config":
+        faults = reference_faults(self.model_dump()) or list(contradictions(self))
+        if faults:
+            raise ConfigError(faults)
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """Where the results of this run go."""
+        return Path(self.run.results) / self.run.name
+
+    def n_simulations(self, name: str) -> int:
+        """Count the simulations of a campaign."""
+        campaign = self.campaigns[name]
+        return campaign.n_simulations(len(self.priors[campaign.prior].parameters))

@@ -1,0 +1,85 @@
+"""Settings that are each possible, but not together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from jrflow.config.fault import Fault
+
+if TYPE_CHECKING:
+    from jrflow.config.config import Config
+    from jrflow.config.inference import ModelConfig
+
+
+def contradictions(config: Config) -> Iterator[Fault]:
+    """Find settings of different sections that exclude one another.
+
+    Parameters
+    ----------
+    config
+        With references that all hold.
+    """
+    for name, model in config.inference.models.items():
+        yield from _model(config, name, model)
+    yield from _learning_curve(config)
+    yield from _sampling(config)
+    yield from _rest(config)
+
+
+def _model(config: Config, name: str, model: ModelConfig) -> Iterator[Fault]:
+    key = ("inference", "models", name, "test")
+    if model.train == model.test:
+        yield Fault(key, f"{model.test!r} is also the training campaign; test on simulations of its own")
+        return
+    train, test = config.campaigns[model.train], config.campaigns[model.test]
+    if train.preset != test.preset:
+        yield Fault(
+            key,
+            f"campaign {model.test!r} has preset {test.preset!r}, but {model.train!r}, on which the model "
+            f"is trained, has {train.preset!r}; give both the same",
+        )
+    learnt, tested = set(config.priors[train.prior].parameters), set(config.priors[test.prior].parameters)
+    if learnt != tested:
+        yield Fault(
+            key,
+            f"campaign {model.test!r} varies {', '.join(sorted(tested))}, but {model.train!r}, on which "
+            f"the model is trained, varies {', '.join(sorted(learnt))}; let both vary the same parameters",
+        )
+
+
+def _learning_curve(config: Config) -> Iterator[Fault]:
+    curve = config.inference.learning_curve
+    if curve is None:
+        return
+    campaign = config.inference.models[curve.model].train
+    fraction = config.inference.training.validation_fraction
+    available = int(config.campaigns[campaign].n * (1 - fraction))
+    if max(curve.sizes) > available:
+        yield Fault(
+            ("inference", "learning_curve", "sizes"),
+            f"expected at most {available} (campaign {campaign!r} less the validation fraction "
+            f"{fraction:g}), received {max(curve.sizes)}",
+        )
+
+
+def _sampling(config: Config) -> Iterator[Fault]:
+    ratio = config.simulation.sfreq / config.inference.training.sfreq
+    if config.inference.models and abs(ratio - round(ratio)) > 1e-9 * ratio:
+        yield Fault(
+            ("inference", "training", "sfreq"),
+            f"expected a whole fraction of simulation.sfreq ({config.simulation.sfreq:g} Hz), so that whole "
+            f"samples are averaged, received {config.inference.training.sfreq:g} Hz",
+        )
+
+
+def _rest(config: Config) -> Iterator[Fault]:
+    users = {
+        ("inference", "models"): config.inference.models,
+        ("sensitivity", "sobol"): config.sensitivity.sobol,
+        ("sensitivity", "one_at_a_time"): config.sensitivity.one_at_a_time,
+    }
+    for key, entries in users.items():
+        if config.simulation.protocol.kind == "rest" and entries:
+            wanted = "leave this empty or set simulation.protocol to kind: evoked"
+            yield Fault(key, f"there is no evoked response at rest; {wanted}")

@@ -1,0 +1,63 @@
+"""The default run: the numbers of config.yaml, in one place.
+
+Whatever is not said here takes the default of its section's model. After a change run
+``python -m jrflow.config.schema --fix``.
+"""
+
+from __future__ import annotations
+
+from jrflow.config.analysis import SensitivityConfig
+from jrflow.config.campaigns import CampaignConfig
+from jrflow.config.config import Config
+from jrflow.config.eeg import AdHocNoise, EEGConfig, SnrNoise
+from jrflow.config.inference import InferenceConfig, LearningCurveConfig, ModelConfig
+from jrflow.config.priors import PublishedRangePrior, RelativeUniformPrior
+
+_N_TRAIN = 20_480
+_N_TEST = 2_048
+_N_SOBOL = 512  # times 11: nine parameters vary
+_N_STEPS = 100  # times 9
+_CURVE = (1_250, 5_000, 18_000)
+
+
+def default_config() -> Config:
+    """Build the run that ``make demo`` carries out: both presets, small enough for two cores."""
+    return Config(
+        priors={
+            "uniform-50": RelativeUniformPrior(kind="relative-uniform"),
+            "paper": PublishedRangePrior(kind="published-range"),
+        },
+        campaigns=_campaigns("unit-consistent") | _campaigns("as-published", "-as-published"),
+        eeg=EEGConfig(
+            noise={
+                "paper-1": AdHocNoise(kind="ad-hoc", factor=1.0),
+                "snr-20": SnrNoise(kind="snr", snr_db=20.0),
+                "snr-0": SnrNoise(kind="snr", snr_db=0.0),
+            },
+        ),
+        inference=InferenceConfig(
+            models={
+                "bilstm": ModelConfig(train="train", test="test"),
+                "bilstm-as-published": ModelConfig(train="train-as-published", test="test-as-published"),
+            },
+            learning_curve=LearningCurveConfig(model="bilstm", sizes=_CURVE),
+        ),
+        sensitivity=SensitivityConfig(
+            sobol=("sobol", "sobol-as-published"), one_at_a_time=("oat", "oat-as-published")
+        ),
+    )
+
+
+def _campaigns(preset: str, suffix: str = "") -> dict[str, CampaignConfig]:
+    sizes = {
+        "train": ("prior", _N_TRAIN),
+        "test": ("prior", _N_TEST),
+        "sobol": ("saltelli", _N_SOBOL),
+        "oat": ("one-at-a-time", _N_STEPS),
+    }
+    return {
+        name + suffix: CampaignConfig.model_validate(
+            {"design": design, "n": n, "preset": preset, "prior": "uniform-50"}
+        )
+        for name, (design, n) in sizes.items()
+    }

@@ -1,0 +1,94 @@
+"""Prior distributions of the parameters, by name."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
+
+from jrflow.config.section import Section
+from jrflow.config.suggest import did_you_mean
+from jrflow.model.parameters import INFERRED, PARAMETERS
+
+
+def _known(name: str) -> str:
+    if name not in PARAMETERS:
+        raise ValueError(f"unknown parameter {name!r}{did_you_mean(name, PARAMETERS)}")
+    return name
+
+
+def _published(name: str) -> str:
+    if PARAMETERS[_known(name)].low is None:
+        raise ValueError(f"parameter {name!r} has no published range; use kind: independent for it")
+    return name
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) != len(names):
+        raise ValueError(f"expected each parameter once, received {', '.join(names)}")
+    return names
+
+
+_Names = WithJsonSchema({"type": "string", "enum": list(PARAMETERS)})
+ParameterName = Annotated[str, AfterValidator(_known), _Names]
+PublishedName = Annotated[str, AfterValidator(_published), _Names]
+
+
+class RelativeUniformPrior(Section):
+    """Uniform within a fraction of the preset's default on either side."""
+
+    kind: Literal["relative-uniform"]
+    half_width: float = Field(0.5, gt=0, lt=1)
+    """Half width as a fraction of the default; 0.5 means plus and minus 50 %."""
+    parameters: tuple[ParameterName, ...] = Field(INFERRED, min_length=1)
+    """Parameters that vary; the others stay at the preset's defaults."""
+
+    _once = field_validator("parameters")(_distinct)
+
+
+class PublishedRangePrior(Section):
+    """The paper's: normal, mean mid-range, sd a quarter of the range, truncated to the range."""
+
+    kind: Literal["published-range"]
+    parameters: tuple[PublishedName, ...] = Field(INFERRED, min_length=1)
+    """Parameters that vary; the others stay at the preset's defaults."""
+
+    _once = field_validator("parameters")(_distinct)
+
+
+class Distribution(Section):
+    """One parameter's distribution: uniform on [low, high], or normal truncated to it."""
+
+    low: float
+    """Lower end, in the parameter's unit."""
+    high: float
+    """Upper end, in the parameter's unit."""
+    mean: float | None = None
+    """Mean of the normal before truncation, in the parameter's unit; leave out for a uniform
+    distribution."""
+    sd: float | None = Field(None, gt=0)
+    """Standard deviation of the normal before truncation, in the parameter's unit; leave out for a
+    uniform distribution."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Distribution":
+        if self.low <= 0:
+            raise ValueError(f"low is {self.low:g}: Jansen-Rit parameters are positive; give a low above 0")
+        if not self.low < self.high:
+            raise ValueError(f"low ({self.low:g}) must be below high ({self.high:g})")
+        if (self.mean is None) != (self.sd is None):
+            raise ValueError("give both mean and sd (truncated normal) or neither (uniform)")
+        if self.mean is not None and not self.low <= self.mean <= self.high:
+            raise ValueError(f"mean ({self.mean:g}) lies outside low..high ({self.low:g}..{self.high:g})")
+        return self
+
+
+class IndependentPrior(Section):
+    """A distribution for each parameter that varies."""
+
+    kind: Literal["independent"]
+    parameters: dict[ParameterName, Distribution] = Field(min_length=1)
+    """Parameter name to distribution; the others stay at the preset's defaults."""
+
+
+PriorConfig = Annotated[
+    RelativeUniformPrior | PublishedRangePrior | IndependentPrior, Field(discriminator="kind")
+]

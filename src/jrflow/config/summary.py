@@ -1,0 +1,62 @@
+"""What a configuration would run, before it is run."""
+
+from __future__ import annotations
+
+import math
+
+from jrflow.config.config import Config
+
+_BYTES_PER_SAMPLE = 4  # the archive stores float32
+
+
+def summary(config: Config) -> str:
+    """Describe the run: its campaigns with their sizes, and what is made of them."""
+    rows = [_row(config, name) for name in config.campaigns]
+    total = sum(row[4] for row in rows), sum(row[5] for row in rows), sum(row[6] for row in rows)
+    heading = ("campaign", "design", "preset", "prior", "simulations", "size", "shards")
+    table = [heading, *(_cells(row) for row in rows), _cells(("total", "", "", "", *total))]
+    models = [f"{name} ({m.train} -> {m.test})" for name, m in config.inference.models.items()]
+    return "\n".join(
+        [
+            f"run {config.run.name}, seed {config.run.seed}; results in {config.folder}",
+            "",
+            *_aligned(table),
+            "",
+            "Sizes are those of the recorded sources before compression; a shard is one file.",
+            f"models: {', '.join(models) or 'none'}",
+            f"noise levels: {', '.join(config.eeg.noise)}",
+            f"Sobol indices: {', '.join(config.sensitivity.sobol) or 'none'}",
+            f"one at a time: {', '.join(config.sensitivity.one_at_a_time) or 'none'}",
+        ]
+    )
+
+
+def _row(config: Config, name: str) -> tuple[str, str, str, str, int, int, int]:
+    campaign, n = config.campaigns[name], config.n_simulations(name)
+    size = n * config.simulation.timing.n_times * _BYTES_PER_SAMPLE
+    shards = math.ceil(n / config.execution.shard_size)
+    return name, campaign.design, campaign.preset, campaign.prior, n, size, shards
+
+
+def _cells(row: tuple[str, str, str, str, int, int, int]) -> tuple[str, ...]:
+    return *row[:4], f"{row[4]:,}", _readable(row[5]), f"{row[6]:,}"
+
+
+def _readable(n_bytes: float) -> str:
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if n_bytes < 1000 or unit == "TB":
+            break
+        n_bytes /= 1000
+    return f"{n_bytes:.3g} {unit}"
+
+
+def _aligned(table: list[tuple[str, ...]]) -> list[str]:
+    """Words to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if position > 3 else cell.ljust(width)
+            for position, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in table
+    ]

@@ -1,0 +1,62 @@
+"""From source to scalp and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import xarray as xr
+
+from jrflow.config.eeg import ForwardHead, Head, MontageHead, RecordingHead, SourceConfig
+from jrflow.eeg import head
+from jrflow.eeg.evoked import to_evoked
+
+__all__ = ["lead_field", "to_evoked"]
+
+_DEFAULT = SourceConfig()
+
+
+def lead_field(
+    montage: str = "biosemi64",
+    *,
+    recording: str | Path | None = None,
+    forward: str | Path | None = None,
+    position: tuple[float, float, float] = _DEFAULT.position,
+    extent: float = _DEFAULT.extent,
+    moment: float = _DEFAULT.moment,
+) -> xr.DataArray:
+    """Lead field of one cortical patch, without a configuration file.
+
+    Parameters
+    ----------
+    montage
+        Any montage that MNE knows by name; not used where a recording or a forward solution is given.
+    recording
+        MNE raw, epochs, evoked or info file whose digitised electrodes are taken.
+    forward
+        MNE forward solution (-fwd.fif) with surface sources.
+    position
+        Centre of the patch, mm, MNI coordinates.
+    extent
+        Radius of the patch along the cortex, mm.
+    moment
+        Dipole moment of the whole patch per mV of source, nA m / mV.
+
+    Returns
+    -------
+    xr.DataArray
+        Dims (channel, region), uV/mV, average reference; see :func:`jrflow.eeg.head.lead_field`.
+
+    Raises
+    ------
+    ValueError
+        If both a recording and a forward solution are given, and as in
+        :func:`jrflow.eeg.head.lead_field`.
+    """
+    if recording is not None and forward is not None:
+        raise ValueError("give a recording or a forward solution, not both: each brings its own electrodes")
+    chosen: Head = MontageHead(montage=montage)
+    if recording is not None:
+        chosen = RecordingHead(kind="recording", path=str(recording))
+    elif forward is not None:
+        chosen = ForwardHead(kind="forward", path=str(forward))
+    return head.lead_field(chosen, SourceConfig(position=position, extent=extent, moment=moment))

@@ -1,0 +1,148 @@
+"""Patches of the fsaverage cortex, and how that brain is put into another head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import mne
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import dijkstra
+
+from jrflow.config.eeg import SourceConfig
+
+_MNE_FSAVERAGE = Path(mne.__file__).parent / "data" / "fsaverage"
+
+#: A requested position further than this from the cortex is taken for a mistake, mm.
+_MAX_DISTANCE = 20.0
+
+#: Radii outside this range are no human head, m.
+_HEAD_RADII = (0.04, 0.13)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Cortical vertices that share one time course.
+
+    Attributes
+    ----------
+    vertices
+        Their indices in the surface, shape (n,).
+    positions
+        Shape (n, 3), m.
+    normals
+        Outward unit normals, shape (n, 3).
+    found
+        The vertex at the patch's centre, mm, in the frame in which it was asked for.
+    """
+
+    vertices: np.ndarray
+    positions: np.ndarray
+    normals: np.ndarray
+    found: np.ndarray
+
+
+def fsaverage_patch(source: SourceConfig) -> Patch:
+    """Patch of the white surface of fsaverage5, MNI coordinates (fsaverage's surface RAS).
+
+    The hemisphere is the left one for x < 0. nilearn carries the surface; nothing is downloaded.
+
+    Raises
+    ------
+    ValueError
+        If the position is further than 20 mm from the cortex.
+    """
+    from nilearn.datasets import load_fsaverage
+
+    hemisphere = "left" if source.position[0] < 0 else "right"
+    mesh = load_fsaverage("fsaverage5")["white_matter"].parts[hemisphere]
+    positions, triangles = mesh.coordinates.astype(float) / 1e3, mesh.faces
+    centre = nearest_vertex(positions, source.position)
+    vertices = grow_patch(positions, triangles, centre, source.extent)
+    normals = vertex_normals(positions, triangles)
+    return Patch(vertices, positions[vertices], normals[vertices], positions[centre] * 1e3)
+
+
+def vertex_normals(positions: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """Outward unit normals (n, 3) of a closed surface: area-weighted mean of the adjoining triangles'."""
+    a, b, c = (positions[triangles[:, corner]] for corner in range(3))
+    normals = np.zeros_like(positions)
+    # Twice the triangle's area long; FreeSurfer lists corners anticlockwise as seen from outside.
+    np.add.at(normals, triangles, np.cross(b - a, c - a)[:, np.newaxis])
+    return normals / np.linalg.norm(normals, axis=1, keepdims=True)
+
+
+def nearest_vertex(positions: np.ndarray, wanted: tuple[float, float, float]) -> int:
+    """Index of the vertex (positions in m) nearest to a wanted position (mm, same frame).
+
+    Raises
+    ------
+    ValueError
+        If it is further away than 20 mm.
+    """
+    distances = np.linalg.norm(positions * 1e3 - np.asarray(wanted), axis=1)
+    nearest = int(distances.argmin())
+    if distances[nearest] > _MAX_DISTANCE:
+        found = ", ".join(f"{x:.1f}" for x in positions[nearest] * 1e3)
+        raise ValueError(
+            f"source position {tuple(wanted)} mm is {distances[nearest]:.0f} mm from the nearest source, at "
+            f"({found}) mm; expected at most {_MAX_DISTANCE:.0f} mm: give MNI coordinates of a cortical "
+            "point, in mm"
+        )
+    return nearest
+
+
+def grow_patch(positions: np.ndarray, triangles: np.ndarray, centre: int, extent: float) -> np.ndarray:
+    """Vertices within ``extent`` mm of a centre, along the edges of the surface.
+
+    Along the surface, as MNE's ``grow_labels`` measures it, so that a patch stays on one bank of a
+    sulcus whose other bank may be nearer through the air.
+    """
+    starts, ends = triangles[:, [0, 1, 2]].ravel(), triangles[:, [1, 2, 0]].ravel()
+    lengths = np.linalg.norm(positions[starts] - positions[ends], axis=1) * 1e3
+    # Each inner edge belongs to two triangles, which list it in opposite directions.
+    graph = coo_array((lengths, (starts, ends)), shape=(len(positions),) * 2).tocsr()
+    reached = dijkstra(graph, directed=False, indices=centre, limit=extent)
+    return np.flatnonzero(np.isfinite(reached))
+
+
+def fit_sphere(points: np.ndarray) -> tuple[np.ndarray, float]:
+    """Least-squares sphere through points (n, 3), m: its centre (3,) and radius.
+
+    Linear in the centre and in radius^2 - |centre|^2 (Coope 1993, J. Optim. Theory Appl. 76:381).
+
+    Raises
+    ------
+    ValueError
+        If the points do not determine a sphere of a head's size.
+    """
+    design = np.column_stack([2 * points, np.ones(len(points))])
+    solution, _, rank, _ = np.linalg.lstsq(design, (points**2).sum(axis=1))
+    centre = solution[:3]
+    radius = float(np.sqrt(max(solution[3] + centre @ centre, 0.0)))
+    if rank < 4 or not _HEAD_RADII[0] <= radius <= _HEAD_RADII[1]:
+        raise ValueError(
+            f"{len(points)} electrode positions give a sphere of radius {radius * 1e3:.0f} mm; expected a "
+            f"head of {_HEAD_RADII[0] * 1e3:.0f}..{_HEAD_RADII[1] * 1e3:.0f} mm: positions must be in metres "
+            "and spread over the scalp, at least four of them"
+        )
+    return centre, radius
+
+
+def place_in_head(patch: Patch, centre: np.ndarray, radius: float) -> Patch:
+    """Move a patch of fsaverage into a head that is described by a sphere through its electrodes.
+
+    The axes of both head frames follow from nasion and ears, so the brain is not turned; it is
+    scaled and shifted such that the sphere through fsaverage's upper scalp (z > 0 in its head frame)
+    becomes the sphere through the electrodes. Going by nasion and ears alone would leave the brain of
+    a spherical montage 12 mm too far to the front, with the frontal pole outside the skull.
+    """
+    to_head = mne.transforms.invert_transform(mne.read_trans(_MNE_FSAVERAGE / "fsaverage-trans.fif"))
+    scalp = mne.read_bem_surfaces(_MNE_FSAVERAGE / "fsaverage-head.fif", verbose="error")[0]["rr"]
+    scalp = mne.transforms.apply_trans(to_head, scalp)
+    scalp_centre, scalp_radius = fit_sphere(scalp[scalp[:, 2] > 0])
+    positions = mne.transforms.apply_trans(to_head, patch.positions)
+    positions = centre + (positions - scalp_centre) * (radius / scalp_radius)
+    normals = mne.transforms.apply_trans(to_head, patch.normals, move=False)
+    return Patch(patch.vertices, positions, normals, patch.found)

@@ -1,0 +1,138 @@
+"""Numbers that describe an evoked response: amplitudes, latencies, areas."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from scipy.ndimage import uniform_filter1d
+
+#: Running mean before peaks and power are read, s: one noisy sample is not a peak.
+_SMOOTHING = 0.01
+
+#: Ends of the early and of the late window, s after the onset.
+_EARLY, _LATE = 0.15, 0.5
+
+
+@dataclass(frozen=True)
+class Feature:
+    """What a feature is called and measured in; ``{}`` in the unit stands for the unit of the data."""
+
+    unit: str
+    long_name: str
+
+
+FEATURES: dict[str, Feature] = {
+    "peak_amplitude": Feature("{}", "largest deflection from baseline after the onset, of either sign"),
+    "peak_latency": Feature("s", "time of the largest deflection"),
+    "half_width": Feature("s", "time spent beyond half the peak amplitude, on its side"),
+    "rebound_amplitude": Feature("{}", "largest deflection to the other side after the peak, 0 if none"),
+    "peak_to_peak": Feature("{}", "largest minus smallest value after the onset"),
+    "area_early": Feature("{} s", f"integral from 0 to {_EARLY:g} s"),
+    "area_late": Feature("{} s", f"integral from {_EARLY:g} to {_LATE:g} s"),
+    "rms": Feature("{}", "root mean square after the onset"),
+    "centroid_latency": Feature("s", "mean time after the onset, weighted by power"),
+    "temporal_spread": Feature("s", "standard deviation of time after the onset, weighted by power"),
+}
+
+
+def erp_features(
+    evoked: np.ndarray, times: np.ndarray, *, units: str, sim: np.ndarray | None = None
+) -> xr.Dataset:
+    """Describe evoked time courses of one channel or source by named numbers.
+
+    All but the areas are read after a running mean over 10 ms. The times of a response that is zero
+    throughout are NaN, and so is every feature of one that is not finite.
+
+    Parameters
+    ----------
+    evoked
+        Shape (n, n_times), baseline-corrected.
+    times
+        Shape (n_times,), s, evenly spaced, 0 at the stimulus onset.
+    units
+        Unit of ``evoked``: uV for a channel, mV for a source.
+    sim
+        Ids of the simulations, shape (n,); 0..n-1 where none are given.
+
+    Returns
+    -------
+    xr.Dataset
+        The variables of ``FEATURES`` over ``sim``, float64, with ``units`` and ``long_name``.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, or the times do not reach the late window.
+    """
+    evoked, times = np.asarray(evoked, dtype=float), np.asarray(times, dtype=float)
+    _require_shapes(evoked, times)
+    after = times > 0
+    window = max(1, round(_SMOOTHING / (times[1] - times[0])))
+    smooth = uniform_filter1d(evoked, window, axis=1, mode="nearest")[:, after]
+    values = _peaks(smooth, times[after]) | _areas(evoked, times) | _moments(smooth, times[after])
+    undefined = ~np.isfinite(evoked).all(axis=1)
+    return xr.Dataset(
+        {
+            name: (
+                "sim",
+                np.where(undefined, np.nan, values[name]),
+                {"units": feature.unit.format(units), "long_name": feature.long_name},
+            )
+            for name, feature in FEATURES.items()
+        },
+        coords={"sim": np.arange(len(evoked)) if sim is None else np.asarray(sim)},
+    )
+
+
+def _require_shapes(evoked: np.ndarray, times: np.ndarray) -> None:
+    if evoked.ndim != 2 or evoked.shape[1:] != times.shape:
+        raise ValueError(
+            f"expected evoked of shape (n, n_times) and times (n_times,), received {evoked.shape} and "
+            f"{times.shape}"
+        )
+    if times[-1] <= _EARLY:
+        raise ValueError(
+            f"the response ends at {times[-1]:g} s, before the late window starts at {_EARLY:g} s: record a "
+            "longer epoch"
+        )
+
+
+def _peaks(response: np.ndarray, times: np.ndarray) -> dict[str, np.ndarray]:
+    rows, peak = np.arange(len(response)), abs(response).argmax(axis=1)
+    amplitude = response[rows, peak]
+    upright = response * np.sign(amplitude)[:, np.newaxis]
+    afterwards = np.arange(len(times)) >= peak[:, np.newaxis]
+    rebound = np.where(afterwards, upright, 0.0).min(axis=1)
+    beyond_half = (upright >= abs(amplitude)[:, np.newaxis] / 2).sum(axis=1) * (times[1] - times[0])
+    flat = amplitude == 0
+    return {
+        "peak_amplitude": amplitude,
+        "peak_latency": np.where(flat, np.nan, times[peak]),
+        "half_width": np.where(flat, np.nan, beyond_half),
+        "rebound_amplitude": rebound * np.sign(amplitude),
+        "peak_to_peak": np.ptp(response, axis=1),
+    }
+
+
+def _areas(evoked: np.ndarray, times: np.ndarray) -> dict[str, np.ndarray]:
+    step = times[1] - times[0]
+    windows = {"area_early": (0.0, _EARLY), "area_late": (_EARLY, _LATE)}
+    return {
+        name: evoked[:, (times > start) & (times <= stop)].sum(axis=1) * step
+        for name, (start, stop) in windows.items()
+    }
+
+
+def _moments(response: np.ndarray, times: np.ndarray) -> dict[str, np.ndarray]:
+    power = response**2
+    total = power.sum(axis=1)
+    with np.errstate(invalid="ignore"):  # a response that is zero throughout has no latency
+        centroid = (power @ times) / total
+        spread = np.sqrt((power @ times**2 / total - centroid**2).clip(min=0))
+    return {
+        "rms": np.sqrt(power.mean(axis=1)),
+        "centroid_latency": centroid,
+        "temporal_spread": spread,
+    }

@@ -1,0 +1,176 @@
+"""Lead fields: the EEG that a patch of cortex produces, per mV of the model's source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mne
+import numpy as np
+import xarray as xr
+
+from jrflow.config.eeg import ForwardHead, Head, MontageHead, RecordingHead, SourceConfig
+from jrflow.eeg.channels import electrode_positions, montage_info, read_fif, recording_info
+from jrflow.eeg.cortex import Patch, fit_sphere, fsaverage_patch, grow_patch, nearest_vertex, place_in_head
+
+#: MNE's default shells, relative to the head's radius: brain, cerebrospinal fluid, skull, scalp.
+_SHELLS = (0.90, 0.92, 0.97, 1.0)
+
+#: What one region is called where a model has a single column.
+_REGION = "column"
+
+
+def lead_field(head: Head, source: SourceConfig) -> xr.DataArray:
+    """EEG of a cortical patch per mV of the model's source, average reference.
+
+    The patch's moment points along the outward normals of the cortex and is shared evenly by its
+    vertices. With a montage or a recording the head is MNE's sphere of four shells, fitted to the
+    electrodes, and the cortex is fsaverage's, put into it by
+    :func:`jrflow.eeg.cortex.place_in_head`. With a forward solution both are the file's own.
+
+    Parameters
+    ----------
+    head
+        A standard montage, a recording with digitised electrodes, or an MNE forward solution.
+    source
+        Position (mm, MNI; for a forward solution: surface RAS of its subject, which is MNI for
+        fsaverage), radius (mm) and moment (nA m / mV) of the patch.
+
+    Returns
+    -------
+    xr.DataArray
+        Dims (channel, region), float64, uV/mV. Coordinates: ``x``, ``y``, ``z`` of the channels (m,
+        MNE's head frame). Attributes say which head and patch it is.
+
+    Raises
+    ------
+    ValueError
+        If the montage is unknown, electrodes have no positions or do not describe a head, the
+        position is far from the cortex, or the patch lies outside the skull.
+    FileNotFoundError
+        If there is no such recording or forward file.
+    """
+    if isinstance(head, ForwardHead):
+        info, gain, attributes = _stored(head, source)
+    else:
+        info, gain, attributes = _computed(head, source)
+    potential = gain.astype(np.float64).mean(axis=1) * source.moment * 1e-3  # V/(A m) * nA m / mV = nV/mV
+    potential -= potential.mean()
+    positions = electrode_positions(info)
+    attributes |= _describe(source, gain.shape[1])
+    return xr.DataArray(
+        potential[:, np.newaxis],
+        dims=("channel", "region"),
+        coords={
+            "channel": info["ch_names"],
+            "region": [_REGION],
+            **{axis: ("channel", positions[:, i], {"units": "m"}) for i, axis in enumerate("xyz")},
+        },
+        attrs=attributes,
+        name="lead_field",
+    )
+
+
+def patch_forward(info: mne.Info, patch: Patch, centre: np.ndarray, radius: float) -> mne.Forward:
+    """Forward solution of a patch in a sphere of four shells, orientation fixed along the normals.
+
+    Parameters
+    ----------
+    info
+        EEG channels with positions in the head frame.
+    patch
+        Positions (m) and normals in the head frame.
+    centre, radius
+        The head's sphere, m.
+
+    Raises
+    ------
+    ValueError
+        If a vertex lies outside the brain's shell.
+    """
+    eccentricity = np.linalg.norm(patch.positions - centre, axis=1).max() / radius
+    if eccentricity >= _SHELLS[0]:
+        raise ValueError(
+            f"the patch reaches {eccentricity:.2f} of the head's radius ({radius * 1e3:.0f} mm), the brain "
+            f"ends at {_SHELLS[0]:.2f}: choose another source position or a smaller extent, or give a "
+            "forward solution of a realistic head (head kind: forward)"
+        )
+    sphere = mne.make_sphere_model(centre, radius, relative_radii=_SHELLS, verbose="error")
+    sources = mne.setup_volume_source_space(
+        pos={"rr": patch.positions, "nn": patch.normals},
+        sphere=sphere,
+        mindist=0.0,
+        verbose="error",
+    )
+    free = mne.make_forward_solution(
+        info, trans=None, src=sources, bem=sphere, meg=False, mindist=0.0, verbose="error"
+    )
+    return mne.convert_forward_solution(free, surf_ori=True, force_fixed=True, verbose="error")
+
+
+def _computed(head: MontageHead | RecordingHead, source: SourceConfig) -> tuple[mne.Info, np.ndarray, dict]:
+    if isinstance(head, MontageHead):
+        info, label = montage_info(head.montage), head.montage
+    else:
+        info, label = recording_info(head.path), Path(head.path).name
+    centre, radius = fit_sphere(electrode_positions(info))
+    patch = place_in_head(fsaverage_patch(source), centre, radius)
+    forward = patch_forward(info, patch, centre, radius)
+    attributes = {
+        "head": f"{head.kind} {label}",
+        "head_model": "sphere of four shells",
+        "sphere_centre": [float(x) for x in centre],
+        "sphere_radius": radius,
+        "cortex": "fsaverage5, white surface",
+        "position_found": [float(x) for x in patch.found],
+    }
+    return info, forward["sol"]["data"], attributes
+
+
+def _stored(head: ForwardHead, source: SourceConfig) -> tuple[mne.Info, np.ndarray, dict]:
+    path = Path(head.path)
+    forward = read_fif(mne.read_forward_solution, path, "a forward solution")
+    if len(mne.pick_types(forward["info"], eeg=True)) == 0:
+        raise ValueError(
+            f"{path}: expected EEG channels, found none; compute the forward solution with eeg=True"
+        )
+    if forward["src"].kind != "surface":
+        raise ValueError(
+            f"{path}: expected surface sources (fixed orientation along the cortex's normals), found "
+            f"{forward['src'].kind} sources; compute the forward solution on a surface source space"
+        )
+    forward = mne.pick_types_forward(forward, meg=False, eeg=True, exclude="bads")
+    forward = mne.convert_forward_solution(forward, surf_ori=True, force_fixed=True, verbose="error")
+    columns, found = _stored_patch(forward, source)
+    attributes = {
+        "head": f"{head.kind} {path.name}",
+        "head_model": "as in the forward solution",
+        "cortex": "as in the forward solution",
+        "position_found": [float(x) for x in found],
+    }
+    return forward["info"], forward["sol"]["data"][:, columns], attributes
+
+
+def _stored_patch(forward: mne.Forward, source: SourceConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Columns of a fixed-orientation solution that belong to the patch, and its centre (mm, MRI frame)."""
+    hemisphere = 0 if source.position[0] < 0 else 1
+    surface, first = forward["src"][hemisphere], forward["src"][0]["nuse"] * hemisphere
+    to_mri = mne.transforms.invert_transform(forward["mri_head_t"])
+    positions = mne.transforms.apply_trans(to_mri, surface["rr"])
+    used = surface["vertno"]
+    centre = used[nearest_vertex(positions[used], source.position)]
+    patch = grow_patch(positions, surface["tris"], centre, source.extent)
+    return first + np.flatnonzero(np.isin(used, patch)), positions[centre] * 1e3
+
+
+def _describe(source: SourceConfig, n_vertices: int) -> dict:
+    return {
+        "units": "uV/mV",
+        "long_name": "EEG per mV of the source y1 - y2",
+        "reference": "average",
+        "position_requested": list(source.position),
+        "position_units": "mm",
+        "extent_mm": source.extent,
+        "moment_nAm_per_mV": source.moment,
+        "n_vertices": n_vertices,
+        "orientation": "outward cortical normals",
+    }

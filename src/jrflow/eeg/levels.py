@@ -1,0 +1,71 @@
+"""The noise levels that one model meets, kept beside its results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from jrflow.config.eeg import NoiseConfig
+from jrflow.eeg.noise import EvokedNoise, noise_level, spatial_filter
+from jrflow.eeg.projection import reference_rms
+from jrflow.model.timing import Timing
+
+
+def noise_levels(
+    levels: Mapping[str, NoiseConfig], lead_field: xr.DataArray, timing: Timing, campaign: xr.Dataset
+) -> xr.Dataset:
+    """Resolve the configured noise levels against a model's training campaign.
+
+    Parameters
+    ----------
+    levels
+        Named levels of the configuration.
+    lead_field
+        Dims (channel, region), uV/mV.
+    timing
+        The protocol on its time grid.
+    campaign
+        Training campaign: ``source`` (mV) and ``status``; a signal-to-noise ratio refers to the median
+        size of its evoked responses.
+
+    Returns
+    -------
+    Dataset over ``noise``: ``covariance`` (noise, channel, channel_2) in uV^2 of one averaged sample,
+    ``n_averages``, ``period``, ``snr_db`` and ``sd``, the noise of the source estimate in mV. With
+    ``lead_field`` (channel, region) and ``reference_rms`` (uV) it is all that later stages need.
+    """
+    size = reference_rms(campaign["source"].where(campaign["status"] == 0), lead_field)
+    resolved = {name: noise_level(config, lead_field, timing, size) for name, config in levels.items()}
+    per_level = {
+        "covariance": ("uV^2", [n.covariance for n in resolved.values()]),
+        "n_averages": ("1", [n.n_averages for n in resolved.values()]),
+        "period": ("samples", [n.period for n in resolved.values()]),
+        "snr_db": ("dB", [n.snr_db(size) for n in resolved.values()]),
+        "sd": ("mV", [spatial_filter(lead_field, n)[1] for n in resolved.values()]),
+    }
+    dims = {"covariance": ("noise", "channel", "channel_2")}
+    return xr.Dataset(
+        {
+            name: (dims.get(name, ("noise",)), np.array(values), {"units": units})
+            for name, (units, values) in per_level.items()
+        },
+        coords={"noise": list(resolved), "time": ("time", timing.times, {"units": "s"})},
+        attrs={"reference_rms_uV": size},
+    ).assign(lead_field=lead_field)
+
+
+def read_levels(path: Path) -> tuple[xr.DataArray, dict[str, EvokedNoise], xr.Dataset]:
+    """Read what :func:`noise_levels` described: lead field, noise by name, and the whole table."""
+    with xr.open_dataset(path, engine="h5netcdf") as file:
+        table = file.load()
+    levels = {
+        str(name): EvokedNoise(
+            row["covariance"].values, int(row["n_averages"]), table["time"].values, int(row["period"])
+        )
+        for name in table["noise"].values
+        for row in [table.sel(noise=name)]
+    }
+    return table["lead_field"], levels, table

@@ -1,0 +1,110 @@
+"""From the source to the channels of a lead field."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from jrflow.eeg.channels import listed
+
+
+def baseline_correct(data: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Subtract each row's mean over times <= 0, both ends included, as MNE does for (None, 0).
+
+    Parameters
+    ----------
+    data
+        Shape (..., n_times).
+    times
+        Shape (n_times,), s, 0 at the stimulus onset.
+
+    Raises
+    ------
+    ValueError
+        If no time is <= 0.
+    """
+    baseline = np.asarray(times) <= 0
+    if not baseline.any():
+        raise ValueError(
+            f"expected a baseline (samples at time <= 0), the times start at {np.min(times):g} s; "
+            "give an evoked response whose tmin is 0 or less"
+        )
+    return data - data[..., baseline].mean(axis=-1, keepdims=True)
+
+
+def to_eeg(source: xr.DataArray, lead_field: xr.DataArray, *, baseline: bool = True) -> xr.DataArray:
+    """Project sources to the channels of a lead field.
+
+    Parameters
+    ----------
+    source
+        ``source`` of a simulation or an archive: dims (sim, region, time) or (region, time), mV.
+    lead_field
+        Dims (channel, region), uV/mV, for the same regions.
+    baseline
+        Subtract the mean over time <= 0, as for an evoked response; ``False`` for a recording at rest.
+
+    Returns
+    -------
+    xr.DataArray
+        Dims (sim, channel, time) or (channel, time), uV, in the precision of the source.
+
+    Raises
+    ------
+    ValueError
+        If the regions differ, or a baseline is wanted and no time is <= 0.
+    """
+    gain = _gain(lead_field, source).astype(source.dtype)
+    ordered = source.transpose(..., "region", "time")
+    data = np.matmul(gain, ordered.values)
+    if baseline:
+        data = baseline_correct(data, source["time"].values)
+    electrodes = lead_field.drop_vars("region").coords
+    kept = {name: c for name, c in source.coords.items() if "region" not in c.dims and name != "region"}
+    return xr.DataArray(
+        data,
+        dims=(*ordered.dims[:-2], "channel", "time"),
+        coords={**kept, **electrodes},
+        attrs={"units": "uV", "long_name": "EEG", "reference": "average"},
+        name="eeg",
+    )
+
+
+def reference_rms(source: xr.DataArray, lead_field: xr.DataArray) -> float:
+    """Size of the clean evoked response, uV: what a signal-to-noise ratio refers to.
+
+    The median over simulations of the root mean square over channels and time of the
+    baseline-corrected EEG. Simulations that are not finite are left out.
+
+    Parameters
+    ----------
+    source
+        Dims (sim, region, time), mV.
+    lead_field
+        Dims (channel, region), uV/mV, for the same regions.
+
+    Raises
+    ------
+    ValueError
+        If no simulation is finite, or the regions differ.
+    """
+    gain = _gain(lead_field, source)
+    clean = baseline_correct(source.transpose("sim", "region", "time").values, source["time"].values)
+    clean = clean[np.isfinite(clean).all(axis=(1, 2))]
+    if len(clean) == 0:
+        raise ValueError("no simulation has a finite source: the size of the evoked response is undefined")
+    # The mean square over channels is a quadratic form of the sources: no need to form the channels.
+    power = np.einsum("nrt,rs,nst->n", clean, gain.T @ gain, clean, optimize=True)
+    return float(np.median(np.sqrt(power / (len(gain) * clean.shape[-1]))))
+
+
+def _gain(lead_field: xr.DataArray, source: xr.DataArray) -> np.ndarray:
+    """Lead field (n_channels, n_regions) with the regions in the order of the source."""
+    wanted = [str(name) for name in source["region"].values]
+    known = [str(name) for name in lead_field["region"].values]
+    if sorted(wanted) != sorted(known):
+        raise ValueError(
+            f"source and lead field must have the same regions; the source has {listed(wanted)}, "
+            f"the lead field {listed(known)}: make the lead field for these regions"
+        )
+    return lead_field.transpose("channel", "region").values[:, [known.index(name) for name in wanted]]

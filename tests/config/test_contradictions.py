@@ -1,0 +1,109 @@
+"""Settings that are each possible but not together, and references to what is not there."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from jrflow.config.load import ConfigError, parse_config
+
+BASE = """\
+priors:
+  all: {kind: relative-uniform}
+  gains: {kind: relative-uniform, parameters: [A_e, A_i]}
+campaigns:
+  train: {design: lhs, n: 100, prior: all}
+  test: {design: prior, n: 10, prior: all}
+  oat: {design: one-at-a-time, n: 10, prior: all}
+eeg: {noise: {clean: {kind: snr, snr_db: 20}}}
+inference:
+  models: {m: {train: train, test: test}}
+  learning_curve: {model: m, sizes: [10, 90]}
+sensitivity: {one_at_a_time: [oat]}
+"""
+
+
+def changed(key: str, value: Any) -> dict[str, Any]:
+    """Return the configuration above with one value replaced."""
+    data = yaml.safe_load(BASE)
+    *sections, last = key.split(".")
+    place = data
+    for section in sections:
+        place = place.setdefault(section, {})
+    place[last] = value
+    return data
+
+
+def test_the_configuration_itself_holds() -> None:
+    assert parse_config(yaml.safe_load(BASE)).n_simulations("oat") == 90
+
+
+CASES = [
+    ("campaigns.test.prior", "alle", "campaigns.test.prior", "unknown entry 'alle' of priors"),
+    ("campaigns.test.prior", "gains", "inference.models.m.test", "varies A_e, A_i, but 'train'"),
+    ("campaigns.test.preset", "as-published", "inference.models.m.test", "has preset 'as-published'"),
+    ("inference.models.m.test", "train", "inference.models.m.test", "is also the training campaign"),
+    ("inference.models.m.test", "oat", "inference.models.m.test", "expected a campaign of design prior"),
+    ("inference.learning_curve.model", "n", "inference.learning_curve.model", "unknown entry 'n'"),
+    ("inference.learning_curve.sizes", [10, 91], "inference.learning_curve.sizes", "at most 90"),
+    ("inference.learning_curve.sizes", [10, 10], "inference.learning_curve.sizes", "rising sizes"),
+    ("inference.training", {"sfreq": 300}, "inference.training.sfreq", "received 300 Hz"),
+    (
+        "inference.apply",
+        {"model": "m", "evoked": "x", "noise": "claen"},
+        "inference.apply.noise",
+        "unknown entry 'claen' of eeg.noise; did you mean 'clean'?",
+    ),
+    ("sensitivity.one_at_a_time", ["train"], "sensitivity.one_at_a_time[0]", "of design one-at-a-time"),
+    ("sensitivity.sobol", ["oat"], "sensitivity.sobol[0]", "is 'one-at-a-time'"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "place", "message"), CASES)
+def test_a_contradiction_names_its_key(key: str, value: Any, place: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(changed(key, value))
+    (fault,) = caught.value.faults
+    assert str(fault).startswith(f"{place}: ")
+    assert message in str(fault)
+
+
+def test_rest_excludes_whatever_needs_an_evoked_response() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(changed("simulation", {"protocol": {"kind": "rest"}}))
+    assert [fault.key for fault in caught.value.faults] == [
+        ("inference", "models"),
+        ("sensitivity", "one_at_a_time"),
+    ]
+
+
+def test_rest_alone_may_be_simulated() -> None:
+    data = changed("simulation", {"protocol": {"kind": "rest"}})
+    del data["inference"], data["sensitivity"]
+    assert parse_config(data).simulation.timing.n_epochs == 1
+
+
+@pytest.mark.parametrize(
+    ("distribution", "message"),
+    [
+        ({"low": 5, "high": 3}, "low (5) must be below high (3)"),
+        ({"low": -1, "high": 3}, "parameters are positive"),
+        ({"low": 1, "high": 3, "mean": 2}, "both mean and sd"),
+        ({"low": 1, "high": 3, "mean": 4, "sd": 1}, "mean (4) lies outside"),
+    ],
+)
+def test_an_impossible_prior_is_refused(distribution: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(changed("priors.all", {"kind": "independent", "parameters": {"A_e": distribution}}))
+    assert caught.value.faults[0].key == ("priors", "all", "parameters", "A_e")
+    assert message in str(caught.value)
+
+
+def test_a_parameter_without_a_published_range_cannot_have_that_prior() -> None:
+    with pytest.raises(ConfigError, match="'v_max' has no published range; use kind: independent"):
+        parse_config(changed("priors.all", {"kind": "published-range", "parameters": ["v_max"]}))
+
+
+def test_a_parameter_may_be_listed_once_only() -> None:
+    with pytest.raises(ConfigError, match="expected each parameter once, received A_e, A_e"):
+        parse_config(changed("priors.all", {"kind": "relative-uniform", "parameters": ["A_e", "A_e"]}))

@@ -1,0 +1,32 @@
+"""Settings so small that a campaign takes a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from jrflow.config import Config
+
+PROTOCOL = {"kind": "evoked", "n_trials": 3, "isi": 0.25, "tmin": -0.05, "tmax": 0.15, "transient": 0.05}
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> Callable[..., Config]:
+    """Configurations with one campaign, 'train', of 100 simulations in four shards, the last not full."""
+
+    def make(campaign: dict[str, Any] | None = None, **sections: Any) -> Config:
+        return Config.model_validate(
+            {
+                "simulation": {"protocol": PROTOCOL},
+                "priors": {"half": {"kind": "relative-uniform"}},
+                "campaigns": {"train": {"design": "prior", "n": 100, "prior": "half"} | (campaign or {})},
+                "eeg": {"noise": {"quiet": {"kind": "snr", "snr_db": 20}}},
+                "inference": {},
+                "execution": {"backend": "in-process", "shard_size": 32, "chunk_size": 8},
+            }
+            | sections
+        )
+
+    return make

@@ -1,0 +1,144 @@
+"""The shape of the house: who may import whom, how long a room may be, and what stays outside."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "jrflow"
+
+#: A part imports only what stands in a row above its own; parts of one row do not know one another.
+ORDER: tuple[tuple[str, ...], ...] = (
+    ("model",),
+    ("config",),
+    ("progress", "provenance"),
+    ("design",),
+    ("archive",),
+    ("simulation",),
+    ("campaign",),
+    ("eeg",),
+    ("inference", "limits", "sensitivity"),
+    ("report",),
+    ("cluster",),
+    ("cli",),
+)
+RANK = {part: rank for rank, row in enumerate(ORDER) for part in row}
+#: What a part may only be imported by, besides scripts/.
+ONLY_BY = {"cluster": {"cli"}, "cli": set[str]()}
+#: The model is arrays in, arrays out: no labels, no files, no cluster.
+NOT_IN_MODEL = {"dask", "distributed", "h5netcdf", "mne", "pandas", "torch", "xarray", "zarr"}
+
+PICKLES = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
+DRAWERS = {"common", "helper", "helpers", "misc", "shared", "stuff", "tools", "util", "utilities", "utils"}
+LONGEST = {"src": 250, "scripts": 250, "workflow": 250, "tests": 300, "benchmarks": 300}
+
+
+def files(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def part_of(path: Path) -> str:
+    """First name below the package: 'config' for src/jrflow/config/load.py, 'cli' for cli.py."""
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Full names of the modules a file imports, also within functions and for type checking only."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: a relative import"
+            assert node.module is not None
+            # `from jrflow import cli` imports a part, too
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def parts_imported(path: Path) -> set[str]:
+    names = [name.split(".") for name in imports(path)]
+    return {name[1] for name in names if name[0] == "jrflow" and len(name) > 1 and name[1] in RANK}
+
+
+def forbidden(part: str, imported: str) -> str | None:
+    """Why a part may not import another; None where it may."""
+    if part not in RANK:
+        return f"{part} has no place in the order"
+    if part == imported:
+        return None
+    if part not in ONLY_BY.get(imported, {part}):
+        return f"only {', '.join(sorted(ONLY_BY[imported])) or 'scripts'} may import {imported}"
+    if RANK[imported] >= RANK[part]:
+        return f"{imported} does not stand before {part}"
+    return None
+
+
+def identifier(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+MODULES = [path for path in files("src/jrflow") if path != SOURCE / "__init__.py"]
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert {"model", "config", "cli"} <= {part_of(path) for path in MODULES}
+    assert "config" in parts_imported(SOURCE / "cli.py"), "imports within functions are seen"
+
+
+def test_every_part_has_its_place_in_the_order() -> None:
+    assert {part_of(path) for path in MODULES} <= set(RANK)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=identifier)
+def test_imports_flow_one_way(path: Path) -> None:
+    reasons = {imported: forbidden(part_of(path), imported) for imported in parts_imported(path)}
+    assert not {imported: reason for imported, reason in reasons.items() if reason}
+
+
+@pytest.mark.parametrize(
+    ("part", "imported"),
+    [("model", "config"), ("limits", "inference"), ("report", "cluster"), ("archive", "campaign")],
+)
+def test_the_rule_refuses(part: str, imported: str) -> None:
+    assert forbidden(part, imported)
+
+
+@pytest.mark.parametrize(("part", "imported"), [("cli", "cluster"), ("report", "eeg"), ("config", "model")])
+def test_the_rule_allows(part: str, imported: str) -> None:
+    assert forbidden(part, imported) is None
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if part_of(path) == "model"], ids=identifier)
+def test_the_model_knows_no_labels_no_files_and_no_cluster(path: Path) -> None:
+    assert not {name.split(".")[0] for name in imports(path)} & NOT_IN_MODEL
+
+
+@pytest.mark.parametrize("path", files("src", "scripts"), ids=identifier)
+def test_there_are_no_pickles(path: Path) -> None:
+    assert not {name.split(".")[0] for name in imports(path)} & PICKLES
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            assert (node.value.id, node.attr) not in {("torch", "load"), ("torch", "save")}, node.lineno
+        if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+            assert isinstance(node.value, ast.Constant), node.lineno
+            assert node.value.value is False, node.lineno
+
+
+@pytest.mark.parametrize("folder", LONGEST)
+def test_no_module_is_too_long(folder: str) -> None:
+    rules = (ROOT / folder).rglob("*.smk")
+    lengths = {
+        identifier(path): len(path.read_text(encoding="utf-8").splitlines())
+        for path in [*files(folder), *rules]
+    }
+    assert not {name: length for name, length in lengths.items() if length > LONGEST[folder]}
+
+
+def test_the_snakefile_only_includes() -> None:
+    assert len((ROOT / "Snakefile").read_text(encoding="utf-8").splitlines()) < 50
+
+
+@pytest.mark.parametrize("path", files("src", "scripts", "tests", "benchmarks"), ids=identifier)
+def test_no_module_is_a_drawer(path: Path) -> None:
+    assert not {path.stem, *path.relative_to(ROOT).parts[:-1]} & DRAWERS
