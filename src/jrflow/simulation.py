@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from jrflow.archive.layout import REGION_ATTRS, SOURCE_ATTRS, TIME_ATTRS
 from jrflow.archive.status import NON_FINITE, OK, OUT_OF_RANGE, STATUS_ATTRS
 from jrflow.config.suggest import did_you_mean
 from jrflow.model.kernel_cpu import integrate
@@ -102,16 +103,12 @@ def simulate(
         },
         coords={
             "sim": ("sim", sim_ids, {"long_name": "simulation id"}),
-            "region": ("region", [COLUMN], {"long_name": "cortical region"}),
+            "region": ("region", [COLUMN], REGION_ATTRS),
             "time": ("time", timing.times, TIME_ATTRS),
         }
         | {name: ("sim", v, parameter_attrs(name)) for name, v in values.items()},
         attrs=attrs,
     )
-
-
-SOURCE_ATTRS = {"units": "mV", "long_name": "source activity y1 - y2"}
-TIME_ATTRS = {"units": "s", "long_name": "time from stimulus onset"}
 
 
 def parameter_attrs(name: str) -> dict[str, str]:

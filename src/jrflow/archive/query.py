@@ -1,0 +1,68 @@
+"""Opening an archive. Plain ``xr.open_zarr`` reads it too; this adds checks."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+import xarray as xr
+
+from jrflow.archive.errors import ArchiveError
+from jrflow.archive.identity import store_attributes
+from jrflow.archive.manifest import damaged_files, read_manifest
+from jrflow.archive.status import NOT_SIMULATED
+
+
+def open_archive(path: str | PathLike[str], *, allow_unsealed: bool = False) -> xr.Dataset:
+    """Open an archive and make sure that it is complete.
+
+    Parameters
+    ----------
+    path
+        The store, <campaign>.zarr.
+    allow_unsealed
+        Also open an archive whose campaign has not finished: look at ``status``.
+
+    Returns
+    -------
+    Dataset with ``source`` (sim, region, time) lazy, in mV, and ``status`` and all parameters in memory,
+    so that ``ds.query(sim="A_e > 4 and status == 0")`` selects at once.
+
+    Raises
+    ------
+    ArchiveError
+        If there is no archive, it is not sealed, or files are missing or truncated.
+    """
+    store = Path(path)
+    _check_exists(store)
+    store_attributes(store)
+    sealed = read_manifest(store) is not None
+    small = xr.open_zarr(store, chunks=None, drop_variables="source", consolidated=sealed).load()
+    if sealed:
+        _check_files(store)
+    elif not allow_unsealed:
+        missing = int((small["status"] == NOT_SIMULATED).sum())
+        raise ArchiveError(
+            f"{store} is not sealed: {missing} of {small.sizes['sim']} simulations are still to be run. "
+            "Start its campaign again to finish it, or pass allow_unsealed=True to look at what is there"
+        )
+    source = xr.open_zarr(store, consolidated=sealed)["source"]
+    return small.assign(source=source.variable)
+
+
+def _check_exists(store: Path) -> None:
+    if not store.exists():
+        there = sorted(path.name for path in store.parent.glob("*.zarr"))
+        raise ArchiveError(
+            f"{store} does not exist; archives in {store.parent}: {', '.join(there) or 'none'}"
+        )
+
+
+def _check_files(store: Path) -> None:
+    faults = damaged_files(store, contents=False)
+    if faults:
+        raise ArchiveError(
+            "\n".join([f"{store} is damaged:", *faults])
+            + f"\nDelete {store.with_suffix('.json')} and start its campaign again: shards that are missing "
+            "are simulated anew"
+        )

@@ -1,0 +1,59 @@
+"""How far a long task has come: a bar on a terminal, now and then a line in a log."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TextIO
+
+from tqdm import tqdm
+
+#: Least time between two lines in a log, s.
+_LINE_EVERY = 10.0
+
+
+class Progress:
+    """Count simulations towards a total.
+
+    Parameters
+    ----------
+    name
+        What is being done.
+    total
+        Simulations in all.
+    stream
+        Where to write; None for silence.
+    """
+
+    def __init__(self, name: str, total: int, stream: TextIO | None) -> None:
+        self._name, self._total, self._done = name, total, 0
+        self._stream = stream
+        self._started = self._last_line = time.monotonic()
+        on_terminal = stream is not None and stream.isatty()
+        self._bar = tqdm(
+            desc=name, total=total, unit="sim", unit_scale=True, file=stream, disable=not on_terminal
+        )
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+
+    def advance(self, n: int) -> None:
+        """Count ``n`` more simulations as done."""
+        self._done += n
+        self._bar.update(n)
+        now = time.monotonic()
+        due = now - self._last_line > _LINE_EVERY or self._done == self._total
+        if self._stream is not None and self._bar.disable and due:
+            self._last_line = now
+            rate = self._done / max(now - self._started, 1e-9)
+            print(
+                f"{self._name}: {self._done} of {self._total} simulations, {rate:.0f}/s, "
+                f"{(self._total - self._done) / rate:.0f} s to go",
+                file=self._stream,
+                flush=True,
+            )

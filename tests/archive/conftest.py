@@ -1,0 +1,64 @@
+"""A store of 100 made-up simulations in four shards, the last not full; nothing is simulated here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from jrflow.archive.layout import ShardLayout, create_store
+from jrflow.archive.writer import read_design, write_shard
+from jrflow.config.campaigns import CampaignConfig
+from jrflow.config.priors import RelativeUniformPrior
+from jrflow.design import Prior, make_design
+
+N_SIMULATIONS, SHARD_SIZE, CHUNK_SIZE = 100, 32, 8
+TIMES = np.arange(-3, 9) / 1000
+SPECIFICATION = {"campaign": "train", "seed": 5, "simulation": {"dt": 0.001, "solver": "euler"}}
+ATTRS = {
+    "campaign": "train",
+    "specification": SPECIFICATION,
+    "config_hash": "abc",
+    "git_commit": "unknown",
+    "versions": {"numba": "0.61"},
+}
+
+
+@pytest.fixture(scope="session")
+def design() -> xr.Dataset:
+    campaign = CampaignConfig(design="prior", n=N_SIMULATIONS, prior="half")
+    prior = Prior.of(RelativeUniformPrior(kind="relative-uniform"), campaign.preset)
+    return make_design(campaign, prior, seed=0)
+
+
+@pytest.fixture
+def store(tmp_path: Path, design: xr.Dataset) -> Path:
+    path = tmp_path / "train.zarr"
+    layout = ShardLayout(N_SIMULATIONS, 1, len(TIMES), SHARD_SIZE, CHUNK_SIZE)
+    create_store(path, design, ["column"], TIMES, layout, design.attrs | ATTRS)
+    return path
+
+
+@pytest.fixture(scope="session")
+def made_up() -> Callable[[Path, int], xr.Dataset]:
+    """Something like a simulation of a shard: its value tells its id, its status is 2 for every third."""
+
+    def simulated(path: Path, shard: int) -> xr.Dataset:
+        parameters = read_design(path, shard)
+        ids = parameters["sim"].values
+        n_times = ShardLayout.of_store(path).n_times
+        source = np.broadcast_to(ids[:, None, None], (len(ids), 1, n_times)).astype(np.float32)
+        status = np.where(ids % 3 == 0, 2, 0).astype(np.int8)
+        return parameters.assign(source=(("sim", "region", "time"), source), status=("sim", status))
+
+    return simulated
+
+
+@pytest.fixture
+def full_store(store: Path, made_up: Callable[[Path, int], xr.Dataset]) -> Path:
+    for shard in range(4):
+        write_shard(store, shard, made_up(store, shard))
+    return store

@@ -1,0 +1,87 @@
+"""Sealing comes last, is atomic, and finds what was damaged afterwards."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+from jrflow.archive import ArchiveError, damaged_files, read_manifest
+from jrflow.archive.manifest import manifest_path, seal
+
+
+def test_manifest_counts_and_describes_what_is_there(full_store: Path) -> None:
+    assert read_manifest(full_store) is None
+    manifest = seal(full_store, {"time": "now"})
+    assert manifest == read_manifest(full_store)
+    assert manifest["counts"] == {
+        "ok": 66,
+        "not_yet_simulated": 0,
+        "non_finite": 34,
+        "out_of_declared_range": 0,
+    }
+    assert (manifest["n_simulations"], manifest["n_shards"], manifest["shard_size"]) == (100, 4, 32)
+    assert manifest["sealed"] == {"time": "now"}
+    shards = [name for name in manifest["files"] if name.startswith("source/c/")]
+    assert shards == [f"source/c/{k}/0/0" for k in range(4)]
+    assert damaged_files(full_store) == []
+
+
+def test_an_unfinished_store_cannot_be_sealed(store: Path) -> None:
+    with pytest.raises(ArchiveError, match="4 shards are still to be simulated"):
+        seal(store, {})
+    assert not manifest_path(store).exists()
+
+
+def test_metadata_are_consolidated(full_store: Path) -> None:
+    seal(full_store, {})
+    ds = xr.open_zarr(full_store, consolidated=True)
+    assert ds["source"].shape == (100, 1, 12)
+
+
+def test_damage_is_found(full_store: Path) -> None:
+    seal(full_store, {})
+    (full_store / "status" / "c" / "0").unlink()
+    shard = full_store / "source" / "c" / "1" / "0" / "0"
+    shard.write_bytes(shard.read_bytes()[:-1])
+    other = full_store / "source" / "c" / "2" / "0" / "0"
+    other.write_bytes(other.read_bytes()[::-1])
+    n_bytes = shard.stat().st_size
+    missing_or_short = [
+        f"source/c/1/0/0: {n_bytes} bytes, expected {n_bytes + 1}",
+        "status/c/0: missing",
+    ]
+    assert damaged_files(full_store, contents=False) == missing_or_short
+    assert damaged_files(full_store) == sorted([*missing_or_short, "source/c/2/0/0: checksum differs"])
+
+
+def test_leftovers_of_killed_writers_are_removed(full_store: Path) -> None:
+    leftover = full_store / "source" / "c" / "1" / "0" / "0.1f.partial"
+    leftover.write_bytes(b"half")
+    manifest = seal(full_store, {})
+    assert not leftover.exists()
+    assert not any("partial" in name for name in manifest["files"])
+
+
+def test_an_interrupted_seal_leaves_no_manifest(full_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            seal(full_store, {})
+    assert [path.name for path in full_store.parent.iterdir()] == ["train.zarr"]
+    assert seal(full_store, {})["counts"]["ok"] == 66
+
+
+def test_a_manifest_of_another_store_does_not_count(full_store: Path) -> None:
+    manifest = seal(full_store, {})
+    manifest_path(full_store).write_text(json.dumps(manifest | {"config_hash": "other"}))
+    assert read_manifest(full_store) is None
+    manifest_path(full_store).write_text("{")
+    with pytest.raises(ArchiveError, match=r"train\.json: expected the manifest of train\.zarr"):
+        read_manifest(full_store)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

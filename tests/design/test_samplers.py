@@ -1,0 +1,99 @@
+"""Designs: their size, order, ranges and reproducibility."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings, strategies as st
+from SALib.sample import sobol
+
+from jrflow.config.campaigns import CampaignConfig, DesignKind
+from jrflow.config.priors import PublishedRangePrior, RelativeUniformPrior
+from jrflow.design import Prior, make_design
+from jrflow.model.parameters import INFERRED, PARAMETERS, PRESETS
+
+UNIFORM = Prior.of(RelativeUniformPrior(kind="relative-uniform"), "unit-consistent")
+PUBLISHED = Prior.of(PublishedRangePrior(kind="published-range", parameters=("A_e", "C")), "as-published")
+
+
+def _design(kind: str, n: int, prior: Prior = UNIFORM, seed: int = 0) -> xr.Dataset:
+    campaign = CampaignConfig.model_validate({"design": kind, "n": n, "preset": prior.preset, "prior": "p"})
+    return make_design(campaign, prior, seed)
+
+
+def _values(design: xr.Dataset, names: tuple[str, ...] = INFERRED) -> np.ndarray:
+    return np.column_stack([design[name].values for name in names])
+
+
+@pytest.mark.parametrize("kind", get_args(DesignKind))
+@pytest.mark.parametrize("prior", [UNIFORM, PUBLISHED], ids=["uniform", "truncated-normal"])
+def test_every_design_is_labelled_complete_and_within_the_prior(kind: str, prior: Prior) -> None:
+    design = _design(kind, 16, prior)
+    n = design.sizes["sim"]
+    np.testing.assert_array_equal(design["sim"], np.arange(n))
+    assert design["sim"].dtype == np.int64
+    assert design.attrs["varied_names"] == list(prior.names)
+    assert design.attrs["seed"] == 0
+    for name, parameter in PARAMETERS.items():
+        assert design[name].dtype == np.float64
+        assert design[name].attrs == {"units": parameter.unit, "long_name": parameter.long_name}
+        if name not in prior.names:
+            np.testing.assert_array_equal(design[name], PRESETS[prior.preset].defaults[name])
+    if kind != "one-at-a-time":
+        values = _values(design, prior.names)
+        assert (values >= prior.low).all()
+        assert (values <= prior.high).all()
+
+
+@settings(deadline=None, max_examples=20)
+@given(
+    st.sampled_from(["prior", "sobol-sequence"]), st.integers(0, 5), st.integers(0, 5), st.integers(0, 2**63)
+)
+def test_a_larger_design_begins_with_the_smaller_one(kind: str, small: int, extra: int, seed: int) -> None:
+    few, many = 2**small, 2 ** (small + extra)
+    larger = _design(kind, many, seed=seed).isel(sim=slice(few))
+    np.testing.assert_array_equal(_values(larger), _values(_design(kind, few, seed=seed)))
+
+
+@pytest.mark.parametrize("kind", ["prior", "lhs", "sobol-sequence", "saltelli"])
+def test_the_seed_decides(kind: str) -> None:
+    np.testing.assert_array_equal(_values(_design(kind, 8, seed=0)), _values(_design(kind, 8, seed=0)))
+    assert not np.array_equal(_values(_design(kind, 8, seed=0)), _values(_design(kind, 8, seed=1)))
+
+
+def test_latin_hypercube_has_one_point_in_every_stratum() -> None:
+    unit = (_values(_design("lhs", 50)) - UNIFORM.low) / (UNIFORM.high - UNIFORM.low)
+    strata = np.sort(np.floor(unit * 50).astype(int), axis=0)
+    np.testing.assert_array_equal(strata, np.tile(np.arange(50), (9, 1)).T)
+
+
+def test_saltelli_is_salibs_own_sample_for_a_uniform_prior() -> None:
+    bounds = np.column_stack([UNIFORM.low, UNIFORM.high]).tolist()
+    problem = {"num_vars": 9, "names": list(INFERRED), "bounds": bounds}
+    expected = sobol.sample(problem, 32, calc_second_order=False, seed=11)
+    design = _design("saltelli", 32, seed=11)
+    assert design.sizes["sim"] == 32 * (9 + 2)
+    np.testing.assert_allclose(_values(design), expected, rtol=1e-14)
+
+
+def test_saltelli_exchanges_one_column_at_a_time_also_for_other_priors() -> None:
+    blocks = _values(_design("saltelli", 16, PUBLISHED), PUBLISHED.names).reshape(16, 4, 2)
+    a, b = blocks[:, 0], blocks[:, -1]
+    np.testing.assert_array_equal(blocks[:, 1], np.column_stack([b[:, 0], a[:, 1]]))
+    np.testing.assert_array_equal(blocks[:, 2], np.column_stack([a[:, 0], b[:, 1]]))
+
+
+def test_one_at_a_time_steps_one_parameter_and_leaves_the_others() -> None:
+    design = _design("one-at-a-time", 5)
+    assert design.sizes["sim"] == 9 * 5
+    assert design["varied"].dtype == np.int8
+    defaults = np.array([PRESETS["unit-consistent"].defaults[name] for name in INFERRED])
+    values, varied = _values(design), design["varied"].values
+    for j, name in enumerate(design.attrs["varied_names"]):
+        assert name == INFERRED[j]
+        np.testing.assert_allclose(values[varied == j, j], np.linspace(UNIFORM.low[j], UNIFORM.high[j], 5))
+        others = np.arange(9) != j
+        np.testing.assert_array_equal(values[varied == j][:, others], np.tile(defaults[others], (5, 1)))
