@@ -15,6 +15,8 @@ from typing import Any
 
 #: Exit code where the user can mend what is wrong (argparse uses the same).
 _USER_ERROR = 2
+#: Exit code after Ctrl-C, as a shell gives it.
+_INTERRUPTED = 130
 
 _Run = Callable[[argparse.Namespace], int]
 # What add_subparsers returns; argparse has no public name for it.
@@ -26,6 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         return arguments.run(arguments)
+    except KeyboardInterrupt:
+        print("jrflow: interrupted; start the same command again to go on", file=sys.stderr)
+        return _INTERRUPTED
     except (ValueError, OSError) as error:
         if arguments.debug:
             raise
@@ -43,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_config(commands)
     _add_campaign(commands)
+    _add_infer(commands)
     return parser
 
 
@@ -100,6 +106,9 @@ def _add_campaign(commands: _Commands) -> None:
     parser.add_argument("config", type=Path, metavar="CONFIG", help="configuration (YAML)")
     parser.add_argument("name", metavar="NAME", help="name of the campaign in the configuration")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the archive")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="worker processes; by default execution.n_workers"
+    )
 
 
 def _campaign(arguments: argparse.Namespace) -> int:
@@ -108,8 +117,48 @@ def _campaign(arguments: argparse.Namespace) -> int:
     from jrflow.config import load_config
 
     config = load_config(arguments.config)
-    with map_over_workers(config.execution) as map_shards:
+    execution = config.execution
+    if arguments.workers is not None:
+        execution = execution.model_validate(execution.model_dump() | {"n_workers": arguments.workers})
+    with map_over_workers(execution) as map_shards:
         manifest = run_campaign(config, arguments.name, arguments.out, map_shards)
     counts = ", ".join(f"{n} {meaning}" for meaning, n in manifest["counts"].items() if n)
     print(f"{arguments.out / manifest['store']}: {counts}")
+    return 0
+
+
+def _add_infer(commands: _Commands) -> None:
+    summary = "infer parameters from measured evoked responses, and say whether the model explains them"
+    parser = _command(commands, "infer", _infer, summary)
+    parser.add_argument(
+        "evoked", type=Path, metavar="EVOKED", help="MNE evoked file with digitised electrodes"
+    )
+    parser.add_argument("--model", type=Path, required=True, metavar="DIR", help="folder of a trained model")
+    parser.add_argument(
+        "--cov", type=Path, required=True, metavar="FILE", help="MNE covariance of raw samples"
+    )
+    parser.add_argument(
+        "--position",
+        type=float,
+        nargs=3,
+        metavar=("X", "Y", "Z"),
+        help="source, mm, MNI; default: the demo's",
+    )
+
+
+def _infer(arguments: argparse.Namespace) -> int:
+    from jrflow.config.eeg import CovarianceNoise, RecordingHead, SourceConfig
+    from jrflow.eeg.head import lead_field
+    from jrflow.eeg.noise import noise_level
+    from jrflow.inference.model import load_model
+    from jrflow.inference.recordings import as_text, infer_recordings
+
+    model = load_model(arguments.model)
+    position = arguments.position
+    source = SourceConfig() if position is None else SourceConfig(position=position)
+    gain = lead_field(RecordingHead(kind="recording", path=str(arguments.evoked)), source)
+    covariance = CovarianceNoise(kind="covariance", path=str(arguments.cov))
+    noise = noise_level(covariance, gain, model.description.simulation.timing)
+    estimates, _ = infer_recordings(model, arguments.evoked, gain, noise)
+    print(as_text(estimates, model))
     return 0

@@ -11,7 +11,10 @@ CONFIG = parse_config(config, DOCUMENT.origin, DOCUMENT.faults)
 check_files(CONFIG)
 
 RUN = CONFIG.folder
+SCRIPTS = f"{workflow.basedir}/scripts"
 MODELS = CONFIG.inference.models
+CURVE = CONFIG.inference.learning_curve
+APPLY = CONFIG.inference.apply
 
 
 wildcard_constraints:
@@ -32,6 +35,18 @@ def campaign_settings(wildcards):
     from jrflow.campaign import specify
 
     return json.dumps(specify(CONFIG, wildcards.campaign), sort_keys=True)
+
+
+def campaign_threads(wildcards):
+    """Workers for one campaign: no more than it has shards, and what execution.n_workers says if it does."""
+    n_shards = -(-CONFIG.n_simulations(wildcards.campaign) // CONFIG.execution.shard_size)
+    return min(n_shards, CONFIG.execution.n_workers or workflow.cores or 1)
+
+
+def training_settings(wildcards):
+    """What the weights of one model depend on, beside its inputs."""
+    training = CONFIG.inference.training.model_dump_json(exclude={"checkpoint_every"})
+    return f"seed {CONFIG.run.seed}, {training}"
 
 
 def manifest(campaign):

@@ -16,7 +16,7 @@ rule lead_field:
         head=CONFIG.eeg.head.model_dump_json(),
         source=CONFIG.eeg.source.model_dump_json(),
     shell:
-        "python scripts/lead_field.py --config {input.config} --out {output} > {log} 2>&1"
+        "python {SCRIPTS}/lead_field.py --config {input.config} --out {output} > {log} 2>&1"
 
 
 rule noise_levels:
@@ -35,5 +35,5 @@ rule noise_levels:
     params:
         settings=settings("eeg", "simulation"),
     shell:
-        "python scripts/noise_levels.py --config {input.config} --lead-field {input.lead_field}"
+        "python {SCRIPTS}/noise_levels.py --config {input.config} --lead-field {input.lead_field}"
         " --train {input.train} --out {output} > {log} 2>&1"

@@ -3,12 +3,16 @@
 
 rule report:
     input:
-        expand(f"{RUN}/archives/{{campaign}}.json", campaign=CONFIG.campaigns),
-        expand(
+        config=ancient(rules.config.output),
+        archives=expand(f"{RUN}/archives/{{campaign}}.json", campaign=CONFIG.campaigns),
+        lead_field=rules.lead_field.output,
+        sensitivity=expand(
             f"{RUN}/sensitivity/{{campaign}}.nc",
             campaign=[*CONFIG.sensitivity.sobol, *CONFIG.sensitivity.one_at_a_time],
         ),
-        expand(f"{RUN}/eeg/{{model}}-noise.nc", model=MODELS),
+        scores=rules.scores.output if MODELS else [],
+        learning_curve=rules.learning_curve.output if CURVE else [],
+        estimates=rules.apply.output.estimates if APPLY else [],
     output:
         f"{RUN}/report.html",
     log:
@@ -16,4 +20,4 @@ rule report:
     conda:
         "../../envs/cpu.yaml"
     shell:
-        "python scripts/report.py --run $(dirname {output}) > {log} 2>&1"
+        "python {SCRIPTS}/report.py --run $(dirname {output}) > {log} 2>&1"

@@ -19,7 +19,7 @@ rule sobol:
     params:
         settings=settings("sensitivity", "run"),
     shell:
-        "python scripts/sobol.py --config {input.config} --lead-field {input.lead_field}"
+        "python {SCRIPTS}/sobol.py --config {input.config} --lead-field {input.lead_field}"
         " --campaign {input.campaign} --out {output} > {log} 2>&1"
 
 
@@ -41,5 +41,5 @@ rule one_at_a_time:
     params:
         settings=settings("sensitivity"),
     shell:
-        "python scripts/one_at_a_time.py --config {input.config} --lead-field {input.lead_field}"
+        "python {SCRIPTS}/one_at_a_time.py --config {input.config} --lead-field {input.lead_field}"
         " --campaign {input.campaign} --out {output} > {log} 2>&1"

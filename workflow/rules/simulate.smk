@@ -11,7 +11,7 @@ rule config:
     params:
         content=CONFIG.model_dump_json(),
     shell:
-        "python scripts/write_config.py --content {params.content:q} --out {output} > {log} 2>&1"
+        "python {SCRIPTS}/write_config.py --content {params.content:q} --out {output} > {log} 2>&1"
 
 
 rule campaign:
@@ -25,8 +25,8 @@ rule campaign:
         f"{RUN}/benchmarks/campaign/{{campaign}}.tsv"
     conda:
         "../../envs/cpu.yaml"
-    threads: workflow.cores or 1
+    threads: campaign_threads
     params:
         settings=campaign_settings,
     shell:
-        "jrflow campaign {input.config} {wildcards.campaign} --out $(dirname {output}) > {log} 2>&1"
+        "jrflow campaign {input.config} {wildcards.campaign} --workers {threads} --out $(dirname {output}) > {log} 2>&1"

@@ -10,14 +10,15 @@ from jrflow.config.analysis import SensitivityConfig
 from jrflow.config.campaigns import CampaignConfig
 from jrflow.config.config import Config
 from jrflow.config.eeg import AdHocNoise, EEGConfig, SnrNoise
-from jrflow.config.inference import InferenceConfig, LearningCurveConfig, ModelConfig
+from jrflow.config.inference import InferenceConfig, LearningCurveConfig, ModelConfig, TrainingConfig
 from jrflow.config.priors import PublishedRangePrior, RelativeUniformPrior
 
-_N_TRAIN = 20_480
+_N_TRAIN = 40_960
 _N_TEST = 2_048
 _N_SOBOL = 512  # times 11: nine parameters vary
 _N_STEPS = 100  # times 9
-_CURVE = (1_250, 5_000, 18_000)
+_CURVE = (1_250, 5_000, 20_000, 36_000)
+_N_PRESENTATIONS, _N_CURVE_PRESENTATIONS = 600_000, 60_000
 
 
 def default_config() -> Config:
@@ -40,7 +41,10 @@ def default_config() -> Config:
                 "bilstm": ModelConfig(train="train", test="test"),
                 "bilstm-as-published": ModelConfig(train="train-as-published", test="test-as-published"),
             },
-            learning_curve=LearningCurveConfig(model="bilstm", sizes=_CURVE),
+            training=TrainingConfig(max_presentations=_N_PRESENTATIONS),
+            learning_curve=LearningCurveConfig(
+                model="bilstm", sizes=_CURVE, presentations=_N_CURVE_PRESENTATIONS
+            ),
         ),
         sensitivity=SensitivityConfig(
             sobol=("sobol", "sobol-as-published"), one_at_a_time=("oat", "oat-as-published")

@@ -14,20 +14,27 @@ class TrainingConfig(Section):
     sfreq: float = Field(100.0, gt=0)
     """The evoked is averaged down to this rate before the network sees it, Hz; a whole fraction of
     simulation.sfreq."""
+    tmin: float = 0.0
+    """The network sees what comes after this time, s from the onset. Little is lost before 0: there the
+    baseline repeats the end of the previous epoch, noise included."""
     spatial: Literal["projected", "channels"] = "projected"
     """projected: the noise-weighted projection onto the lead field, which loses nothing for one
     source in Gaussian noise; channels: every channel, whitened."""
-    samples_per_step: int = Field(4, ge=1)
-    """Consecutive samples handed to the LSTM at one step."""
+    noise_margin: float = Field(1.0, ge=1)
+    """Noise met in training reaches by this factor below the smallest and above the largest level's
+    standard deviation; above 1 for recordings whose noise is not known well."""
+    samples_per_step: int = Field(20, ge=1)
+    """Number of consecutive samples handed to the LSTM at one step; the noise-weighted principal
+    components of these samples are what it sees."""
     hidden: int = Field(64, ge=1)
     """Number of LSTM units in each direction."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Dropout before the linear head, as a fraction of its inputs (the paper: 0.1)."""
-    batch_size: int = Field(128, ge=2)
+    batch_size: int = Field(256, ge=2)
     """Simulations per gradient step."""
-    max_presentations: int = Field(400_000, ge=1)
+    max_presentations: int = Field(1_000_000, ge=1)
     """Simulations shown in total; epochs = this over the number of training simulations."""
-    learning_rate: float = Field(3e-3, gt=0)
+    learning_rate: float = Field(0.014, gt=0)
     """Peak learning rate of Adam (dimensionless); one cosine cycle with warm-up."""
     validation_fraction: float = Field(0.1, gt=0, lt=0.5)
     """Kept for validation and for calibrating intervals, as a fraction of the training campaign."""

@@ -1,0 +1,84 @@
+"""Intervals by split conformal prediction: as wide as the errors on simulations not trained on.
+
+Lei et al. 2018, J. Am. Stat. Assoc. 113:1094. Whatever the estimator, the interval holds the true value
+in at least the nominal share of cases drawn from the same prior and noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from jrflow.inference.dataset import EvokedSet
+from jrflow.inference.networks import BiLSTM
+from jrflow.inference.observation import NoiseShape
+from jrflow.inference.randomness import Stream, torch_generator
+
+#: Nominal coverage.
+COVERAGE = 0.9
+
+#: Noise levels between the smallest and the largest at which intervals are tabulated.
+_N_LEVELS = 13
+
+
+def conformal_half_width(errors: np.ndarray, coverage: float = COVERAGE) -> np.ndarray:
+    """Half width of the interval around each estimate.
+
+    Parameters
+    ----------
+    errors
+        Of estimates on calibration cases, shape (n, n_targets).
+    coverage
+        Nominal coverage.
+
+    Returns
+    -------
+    np.ndarray
+        Shape (n_targets,); infinite where ``n`` is too small to tell.
+    """
+    rank = int(np.ceil((len(errors) + 1) * coverage))
+    if rank > len(errors):
+        return np.full(errors.shape[1], np.inf)
+    half_width: np.ndarray = np.sort(np.abs(errors), axis=0)[rank - 1]
+    return half_width
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Half widths of 90 % intervals over the noise.
+
+    Attributes
+    ----------
+    sd
+        Rising standard deviations of the noise, mV, shape (n_levels,).
+    half_width
+        In the targets' units, shape (n_levels, n_targets).
+    """
+
+    sd: np.ndarray
+    half_width: np.ndarray
+
+    @classmethod
+    def fit(
+        cls,
+        network: BiLSTM,
+        validation: EvokedSet,
+        shape: NoiseShape,
+        sd_range: tuple[float, float],
+        seed: int,
+    ) -> Calibration:
+        """Tabulate the errors on the validation part over the range of noise met in training."""
+        levels = np.unique(np.geomspace(*sd_range, _N_LEVELS))
+        source = torch.from_numpy(validation.source)
+        half_widths = []
+        for i, level in enumerate(levels):
+            sd = torch.full((len(source),), float(level))
+            observed = shape.observe(source, sd, torch_generator(seed, Stream.CALIBRATION, i))
+            half_widths.append(conformal_half_width(network.predict(observed, sd) - validation.targets))
+        return cls(levels, np.stack(half_widths))
+
+    def at(self, sd: float) -> np.ndarray:
+        """Half widths at one noise, shape (n_targets,): linear in log(sd), the ends held beyond them."""
+        return np.array([np.interp(np.log(sd), np.log(self.sd), column) for column in self.half_width.T])

@@ -1,0 +1,157 @@
+"""From campaigns' archives to a trained model, its scores and its learning curve."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TextIO
+
+import pandas as pd
+import xarray as xr
+
+from jrflow.config.inference import LearningCurveConfig, TrainingConfig
+from jrflow.config.simulation import SimulationConfig
+from jrflow.eeg.noise import EvokedNoise
+from jrflow.inference.calibration import Calibration
+from jrflow.inference.dataset import EvokedSet, read_evoked_set, split, target_bounds
+from jrflow.inference.evaluate import NETWORK, Parts, evaluate
+from jrflow.inference.learning import learning_curve
+from jrflow.inference.model import Description, Target, TrainedModel, save_model
+from jrflow.inference.observation import NoiseLevels
+from jrflow.inference.train import Fit, train
+from jrflow.model.parameters import PARAMETERS
+from jrflow.provenance import git_commit, versions
+
+
+def train_model(
+    train_store: Path,
+    lead_field: xr.DataArray,
+    levels: Mapping[str, EvokedNoise],
+    config: TrainingConfig,
+    seed: int,
+    folder: Path,
+    *,
+    progress: TextIO | None = sys.stderr,
+) -> TrainedModel:
+    """Train a network on a campaign, or the rest of the way if that was interrupted, and save it.
+
+    Parameters
+    ----------
+    train_store
+        Archive of the training campaign.
+    lead_field
+        Dims (channel, region), uV/mV.
+    levels
+        Noise of the averaged response, by name.
+    config, seed
+        How it is trained; the seed of everything random in it.
+    folder
+        Where the model goes; checkpoints are kept in its folder ``checkpoint`` until it is complete.
+    progress
+        Where progress is written; None for silence.
+    """
+    data = read_evoked_set(train_store, config.sfreq, config.tmin)
+    training, validation = split(data, config.validation_fraction, seed)
+    noise = NoiseLevels.of(lead_field, levels, data.window, config.spatial)
+    fit = train(
+        training, validation, noise, config, seed,
+        folder=folder / "checkpoint", name=f"training on {train_store.stem}", progress=progress,
+    )  # fmt: skip
+    calibration = Calibration.fit(fit.network, validation, noise.shapes[0], fit.sd_range, seed)
+    description = _describe(training, len(validation.sim), noise, fit, calibration, config, seed)
+    model = TrainedModel(fit.network, description)
+    save_model(folder, model, fit.history)
+    # What is complete needs no checkpoint, and one of other settings would be in the way of the next.
+    shutil.rmtree(folder / "checkpoint")
+    return model
+
+
+def evaluate_model(
+    model: TrainedModel,
+    train_store: Path,
+    test_store: Path,
+    lead_field: xr.DataArray,
+    levels: Mapping[str, EvokedNoise],
+    snr_db: Mapping[str, float],
+    limits: xr.Dataset,
+    *,
+    n_jobs: int = 1,
+) -> tuple[pd.DataFrame, xr.Dataset]:
+    """Score a model and the baselines; see :func:`jrflow.inference.evaluate.evaluate`.
+
+    Raises
+    ------
+    ValueError
+        If an archive is not the one that the model was trained on, or does not fit it.
+    """
+    config, seed = model.description.training, model.description.seed
+    parts = read_parts(train_store, test_store, config, seed)
+    if parts.train.config_hash != model.description.config_hash:
+        raise ValueError(
+            f"{train_store} is not the campaign that the model was trained on (config hash "
+            f"{parts.train.config_hash[:12]}, expected {model.description.config_hash[:12]}); its split into "
+            "training and validation part would be another: give that archive, or train again"
+        )
+    noise = NoiseLevels.of(lead_field, levels, parts.train.window, config.spatial)
+    return evaluate(model.network, parts, noise, snr_db, limits["r2_limit"], seed, n_jobs=n_jobs)
+
+
+def trace_learning_curve(
+    train_store: Path,
+    test_store: Path,
+    lead_field: xr.DataArray,
+    levels: Mapping[str, EvokedNoise],
+    training: TrainingConfig,
+    curve: LearningCurveConfig,
+    seed: int,
+    *,
+    progress: TextIO | None = sys.stderr,
+) -> pd.DataFrame:
+    """Learning curve of a model; see :func:`jrflow.inference.learning.learning_curve`."""
+    parts = read_parts(train_store, test_store, training, seed)
+    noise = NoiseLevels.of(lead_field, levels, parts.train.window, training.spatial)
+    return learning_curve(parts, noise, training, curve, seed, progress=progress)
+
+
+def read_parts(train_store: Path, test_store: Path, config: TrainingConfig, seed: int) -> Parts:
+    """Read both campaigns of a model, the first divided as for its training."""
+    data = read_evoked_set(train_store, config.sfreq, config.tmin)
+    training, validation = split(data, config.validation_fraction, seed)
+    return Parts(training, validation, read_evoked_set(test_store, config.sfreq, config.tmin))
+
+
+def _describe(
+    data: EvokedSet,
+    n_validation: int,
+    noise: NoiseLevels,
+    fit: Fit,
+    calibration: Calibration,
+    config: TrainingConfig,
+    seed: int,
+) -> Description:
+    bounds = zip(data.names, *target_bounds(data.prior), strict=True)
+    return Description(
+        estimator=NETWORK,
+        architecture=fit.network.architecture,
+        targets=tuple(
+            Target(name=name, unit=PARAMETERS[name].unit if name in PARAMETERS else "1", low=low, high=high)
+            for name, low, high in bounds
+        ),
+        preset=data.prior.preset,
+        simulation=SimulationConfig.model_validate(data.specification["simulation"]),
+        training=config,
+        times=tuple(data.window.times),
+        sd_range=fit.sd_range,
+        calibration_sd=tuple(calibration.sd),
+        calibration_half_width=tuple(map(tuple, calibration.half_width)),
+        noise_levels=dict(zip(noise.names, noise.sd.tolist(), strict=True)),
+        n_training=len(data.sim),
+        n_validation=n_validation,
+        excluded=data.excluded,
+        campaign=data.specification["campaign"],
+        config_hash=data.config_hash,
+        seed=seed,
+        provenance={"git_commit": git_commit(), "versions": versions()},
+    )

@@ -1,0 +1,213 @@
+"""From an archive to arrays: what was observed, what is to be inferred, and what was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+from jrflow.archive.identity import read_specification, store_attributes
+from jrflow.archive.layout import ShardLayout
+from jrflow.archive.status import OK, STATUS_MEANINGS
+from jrflow.config.priors import Distribution
+from jrflow.design.priors import Prior
+from jrflow.eeg.projection import baseline_correct
+from jrflow.inference.randomness import Stream, numpy_generator
+from jrflow.inference.window import Window
+from jrflow.model.parameters import preset
+
+#: Fewest simulations from which a 90 % interval is calibrated.
+_MIN_VALIDATION = 20
+
+
+@dataclass(frozen=True)
+class EvokedSet:
+    """Clean evoked responses of one campaign, and the parameters behind them.
+
+    Attributes
+    ----------
+    sim
+        Simulation ids, shape (n,).
+    source
+        Baseline-corrected, block-averaged source, mV, float32, shape (n, n_blocks).
+    targets
+        Parameters that vary, then the products of which both factors vary, in their units, shape
+        (n, n_targets).
+    prior
+        What the parameters were drawn from.
+    window, times
+        Blocks that ``source`` holds; times of the archive, s.
+    excluded
+        Simulations left out, by the meaning of their status.
+    specification, config_hash
+        What the campaign was made from.
+    """
+
+    sim: np.ndarray
+    source: np.ndarray
+    targets: np.ndarray
+    prior: Prior
+    window: Window
+    times: np.ndarray
+    excluded: dict[str, int]
+    specification: dict[str, Any]
+    config_hash: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the targets."""
+        return target_names(self.prior)
+
+    def take(self, index: np.ndarray) -> EvokedSet:
+        """Some of the simulations, by position."""
+        return replace(self, sim=self.sim[index], source=self.source[index], targets=self.targets[index])
+
+
+def target_names(prior: Prior) -> tuple[str, ...]:
+    """Parameters that vary, then the products of which both factors vary."""
+    return (*prior.names, *prior.product_names)
+
+
+def target_values(prior: Prior, parameters: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Values of the targets, shape (n, n_targets), from those of the parameters, each of shape (n,)."""
+    products = [parameters["C"] * parameters[name.replace("C", "a")] for name in prior.product_names]
+    return np.column_stack([*(parameters[name] for name in prior.names), *products])
+
+
+def target_bounds(prior: Prior) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper ends of the targets, each of shape (n_targets,)."""
+    low, high = (
+        target_values(prior, dict(zip(prior.names, ends[:, None], strict=True)))[0]
+        for ends in (prior.low, prior.high)
+    )
+    return low, high
+
+
+def read_evoked_set(store: Path, sfreq: float, tmin: float) -> EvokedSet:
+    """Read a campaign's archive.
+
+    Chunks are read directly and averaged at once, so that memory holds the averages only.
+
+    Parameters
+    ----------
+    store
+        <campaign>.zarr, sealed, of one region and of evoked responses.
+    sfreq, tmin
+        Rate (Hz) and beginning (s) of what estimators see.
+
+    Raises
+    ------
+    ArchiveError
+        If it is no archive.
+    ValueError
+        If nothing in it can be used, or a target does not vary.
+    """
+    specification = read_specification(store)
+    prior = _prior(specification)
+    times = _read(store, "time")
+    window = Window.of(times, sfreq, tmin)
+    status = _read(store, "status")
+    usable = status == OK
+    excluded = {
+        meaning: int((status == value).sum())
+        for value, meaning in enumerate(STATUS_MEANINGS)
+        if value != OK and (status == value).any()
+    }
+    if not usable.any():
+        raise ValueError(f"{store}: expected simulations with status 0 (ok), found none: {excluded}")
+    targets = target_values(prior, {name: _read(store, name)[usable] for name in prior.names})
+    _check_vary(store, prior, targets)
+    return EvokedSet(
+        _read(store, "sim")[usable], _read_source(store, usable, window, times), targets, prior, window,
+        times, excluded, specification, store_attributes(store)["config_hash"],
+    )  # fmt: skip
+
+
+def check_same_experiment(train: EvokedSet, other: EvokedSet) -> None:
+    """Make sure that responses of two campaigns mean the same.
+
+    Raises
+    ------
+    ValueError
+        If preset, targets or time axis differ.
+    """
+    compared = {
+        "preset": (train.prior.preset, other.prior.preset),
+        "targets": (", ".join(train.names), ", ".join(other.names)),
+        "times (first, last, number)": (_axis(train.times), _axis(other.times)),
+    }
+    lines = [
+        f"  {key}: {ours} in training, {theirs} here"
+        for key, (ours, theirs) in compared.items()
+        if ours != theirs
+    ]
+    if lines:
+        campaign = other.specification["campaign"]
+        raise ValueError(
+            "\n".join([f"campaign {campaign!r} does not fit the model's training campaign:", *lines])
+        )
+
+
+def split(data: EvokedSet, validation_fraction: float, seed: int) -> tuple[EvokedSet, EvokedSet]:
+    """Divide by simulation into a training and a validation part.
+
+    Raises
+    ------
+    ValueError
+        If there are too few simulations.
+    """
+    order = numpy_generator(seed, Stream.SPLIT).permutation(len(data.sim))
+    n_validation = round(validation_fraction * len(order))
+    needed = round(_MIN_VALIDATION / validation_fraction)
+    if n_validation < _MIN_VALIDATION:
+        raise ValueError(
+            f"too few simulations: {len(order)} usable ones in campaign {data.specification['campaign']!r} "
+            f"({sum(data.excluded.values())} left out) leave {n_validation} for validation, at least "
+            f"{_MIN_VALIDATION} expected; enlarge the campaign to {needed}"
+        )
+    # The validation part is taken from the end: it is the same whatever part of the rest is trained on.
+    return data.take(order[:-n_validation]), data.take(order[-n_validation:])
+
+
+def _prior(specification: Mapping[str, Any]) -> Prior:
+    described = specification["prior"]
+    distributions = {
+        name: Distribution.model_validate(described["varied"][name]) for name in described["order"]
+    }
+    return Prior(specification["preset"], preset(specification["preset"]).defaults, distributions)
+
+
+def _read(store: Path, name: str) -> np.ndarray:
+    return np.asarray(zarr.open_array(store / name, mode="r")[:])
+
+
+def _read_source(store: Path, usable: np.ndarray, window: Window, times: np.ndarray) -> np.ndarray:
+    layout = ShardLayout.of_store(store)
+    if layout.n_regions != 1:
+        raise ValueError(f"{store}: expected responses of one region, found {layout.n_regions}")
+    array = zarr.open_array(store / "source", mode="r")
+    blocks = []
+    for shard in range(layout.n_shards):
+        ids = layout.simulations(shard)
+        evoked = np.asarray(array[ids, 0])[usable[ids]]
+        blocks.append(window.average(baseline_correct(evoked, times)))
+    return np.concatenate(blocks).astype(np.float32, copy=False)
+
+
+def _check_vary(store: Path, prior: Prior, targets: np.ndarray) -> None:
+    constant = [
+        name for name, r in zip(target_names(prior), np.ptp(targets, axis=0), strict=True) if not r > 0
+    ]
+    if constant:
+        raise ValueError(
+            f"{store}: {', '.join(constant)} should vary, but all {len(targets)} usable simulations have one "
+            "value; nothing can be learnt about it: enlarge the campaign or leave it out of the prior"
+        )
+
+
+def _axis(times: np.ndarray) -> tuple[float, float, int]:
+    return round(float(times[0]), 9), round(float(times[-1]), 9), len(times)

@@ -1,0 +1,122 @@
+"""How much of a measured response a simulated one explains, and whether the rest is noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+from scipy.stats import chi2
+
+from jrflow.eeg.noise import EvokedNoise, spatial_filter
+from jrflow.inference.covariance import inverse_root, whitening
+
+#: Excess of the residual over the noise, in standard deviations of chi-square, that still passes for chance.
+_CHANCE = 3.0
+
+Verdict = Literal["explained", "partly explained", "not explained"]
+
+
+@dataclass(frozen=True)
+class Goodness:
+    """What is explained; shares refer to the power over channels and times after the onset.
+
+    Attributes
+    ----------
+    explained
+        One less the residual's share: 1 is perfect, below 0 worse than no response at all.
+    topography_ceiling
+        Largest share that any time course at this source could explain.
+    noise_share
+        Share that noise alone would have if it were as assumed; it may exceed 1.
+    source_explained
+        As ``explained``, of the time course of the source estimate.
+    reduced_chi2, degrees_of_freedom
+        Whitened residual over all channels and times, per degree of freedom: 1 if it is the assumed noise.
+    baseline_chi2
+        The same of the measured baseline: above 1 where noise is larger than assumed.
+    p_value
+        Of the residual under noise as large as the baseline's (or as assumed, if that is larger).
+    verdict
+        'explained': the residual is no larger than noise. 'partly explained': it is, but more than half of
+        what is not noise is explained. 'not explained': less than half is.
+    """
+
+    explained: float
+    topography_ceiling: float
+    noise_share: float
+    source_explained: float
+    reduced_chi2: float
+    degrees_of_freedom: int
+    baseline_chi2: float
+    p_value: float
+    verdict: Verdict
+
+
+def goodness(
+    eeg: xr.DataArray, source: np.ndarray, lead_field: xr.DataArray, noise: EvokedNoise, n_parameters: int
+) -> Goodness:
+    """Compare a measured response with a simulated source seen through the lead field.
+
+    Parameters
+    ----------
+    eeg
+        Dims (channel, time), uV, baseline-corrected, average reference, channels as in the lead field.
+    source
+        Simulated source at the same times, mV, baseline-corrected, shape (n_times,).
+    lead_field
+        Dims (channel, region) with a single region, uV/mV.
+    noise
+        Of this response, white in time. Coloured noise leaves a residual that looks larger than it is;
+        the comparison with the baseline allows for that in size, not in correlation.
+    n_parameters
+        Parameters estimated from the response.
+    """
+    times = eeg["time"].values
+    measured, gain = eeg.transpose("channel", "time").values, lead_field.squeeze("region").values
+    temporal = replace(noise, times=times).temporal_covariance()
+    after = times > 0
+    residual = measured - np.outer(gain, source)
+    power = (measured[:, after] ** 2).sum()
+    weights, _ = spatial_filter(lead_field, noise)
+    estimate = weights @ measured
+    explained = 1 - (residual[:, after] ** 2).sum() / power
+    noise_share = np.trace(noise.covariance) * np.diag(temporal)[after].sum() / power
+
+    whitener = inverse_root(noise.covariance)
+    statistic, rank = _chi2(whitener @ residual, temporal)
+    dof = (len(gain) - 1) * rank - n_parameters
+    baseline, rank = _chi2((whitener @ measured)[:, ~after], temporal[np.ix_(~after, ~after)])
+    baseline_chi2 = baseline / ((len(gain) - 1) * rank)
+    allowed = statistic / max(1.0, baseline_chi2)
+    return Goodness(
+        explained=float(explained),
+        topography_ceiling=float(((gain @ measured[:, after]) ** 2).sum() / (gain @ gain) / power),
+        noise_share=float(noise_share),
+        source_explained=float(1 - ((estimate - source)[after] ** 2).sum() / (estimate[after] ** 2).sum()),
+        reduced_chi2=float(statistic / dof),
+        degrees_of_freedom=dof,
+        baseline_chi2=float(baseline_chi2),
+        p_value=float(chi2.sf(allowed, dof)),
+        verdict=_verdict(allowed / dof, dof, explained, noise_share),
+    )
+
+
+def log_likelihood(estimate: np.ndarray, sources: np.ndarray, sd: float, temporal: np.ndarray) -> np.ndarray:
+    """Log likelihood, but for a constant, of simulated sources (n, n_times) given a source estimate, mV."""
+    whitened = (estimate - sources) @ whitening(temporal)
+    likelihood: np.ndarray = -0.5 * (whitened**2).sum(axis=1) / sd**2
+    return likelihood
+
+
+def _verdict(reduced: float, dof: int, explained: float, noise_share: float) -> Verdict:
+    if reduced <= 1 + _CHANCE * np.sqrt(2 / dof):
+        return "explained"
+    return "partly explained" if explained > 0.5 * max(0.0, 1 - noise_share) else "not explained"
+
+
+def _chi2(channels: np.ndarray, temporal: np.ndarray) -> tuple[float, int]:
+    """Sum of squares of whitened channels (n, n_times) once they are whitened in time, and its rank."""
+    white = channels @ whitening(temporal)
+    return float((white**2).sum()), white.shape[1]

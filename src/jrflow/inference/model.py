@@ -1,0 +1,140 @@
+"""A trained model on disk: weights in safetensors, everything else in JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from jrflow.config.inference import TrainingConfig
+from jrflow.config.simulation import SimulationConfig
+from jrflow.inference.calibration import Calibration
+from jrflow.inference.checkpoint import write_atomically
+from jrflow.inference.networks import Architecture, BiLSTM
+
+FORMAT = "jrflow-model-1"
+_WEIGHTS, _DESCRIPTION, _HISTORY = "weights.safetensors", "model.json", "history.csv"
+
+
+class Target(BaseModel):
+    """One quantity that a model estimates, and the range of its prior."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    unit: str
+    low: float
+    high: float
+
+
+class Description(BaseModel):
+    """What a model is, and what it was trained on.
+
+    ``times`` are the centres (s) of the blocks that the network sees; ``sd_range`` (mV) is the noise it has
+    met; ``calibration_sd`` (mV) and ``calibration_half_width`` tabulate its 90 % intervals.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    format: str = FORMAT
+    estimator: str
+    architecture: Architecture
+    targets: tuple[Target, ...]
+    preset: str
+    simulation: SimulationConfig
+    training: TrainingConfig
+    times: tuple[float, ...]
+    sd_range: tuple[float, float]
+    calibration_sd: tuple[float, ...]
+    calibration_half_width: tuple[tuple[float, ...], ...]
+    noise_levels: dict[str, float]
+    n_training: int
+    n_validation: int
+    excluded: dict[str, int]
+    campaign: str
+    config_hash: str
+    seed: int
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A network and its description."""
+
+    network: BiLSTM
+    description: Description
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the targets."""
+        return [target.name for target in self.description.targets]
+
+    @property
+    def calibration(self) -> Calibration:
+        """Half widths of the 90 % intervals over the noise."""
+        d = self.description
+        return Calibration(np.array(d.calibration_sd), np.array(d.calibration_half_width))
+
+
+def save_model(folder: Path, model: TrainedModel, history: list[dict[str, float]]) -> None:
+    """Write a model's folder; its description comes last, so that a folder with one is complete."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / _HISTORY, pd.DataFrame(history).to_csv(index=False).encode())
+    write_atomically(folder / _WEIGHTS, save(model.network.state_dict()))
+    write_atomically(folder / _DESCRIPTION, model.description.model_dump_json(indent=1).encode())
+
+
+def load_model(folder: Path) -> TrainedModel:
+    """Read a model's folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder holds no complete model.
+    ValueError
+        If it was made by another version, or weights and architecture do not belong together.
+    """
+    path = folder / _DESCRIPTION
+    if not path.is_file() or not (folder / _WEIGHTS).is_file():
+        raise FileNotFoundError(
+            f"{folder}: expected the folder of a trained model ({_WEIGHTS} and {_DESCRIPTION}), as the "
+            "pipeline leaves it in results/<run>/models/<model>"
+        )
+    try:
+        description = Description.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        raise ValueError(
+            f"{path}: expected the description of a model of format {FORMAT}: {error}"
+        ) from error
+    if description.format != FORMAT:
+        raise ValueError(f"{path}: expected format {FORMAT!r}, found {description.format!r}")
+    return TrainedModel(_network(folder / _WEIGHTS, description), description)
+
+
+def _network(path: Path, description: Description) -> BiLSTM:
+    network = BiLSTM(description.architecture)
+    try:
+        found = load(path.read_bytes())
+    except SafetensorError as error:
+        raise ValueError(f"{path}: expected weights in safetensors: {error}") from error
+    expected = network.state_dict()
+    lines = [
+        f"  {name}: {_shape(found.get(name))} in {path.name}, {_shape(expected.get(name))} expected"
+        for name in sorted(found.keys() | expected.keys())
+        if _shape(found.get(name)) != _shape(expected.get(name))
+    ]
+    if lines:
+        raise ValueError(
+            "\n".join([f"{path} does not fit the architecture in {_DESCRIPTION}:", *lines])
+            + "\nThe two come from different trainings; train again or restore the folder"
+        )
+    network.load_state_dict(found)
+    return network.eval()
+
+
+def _shape(tensor: Any) -> Any:
+    return "absent" if tensor is None else tuple(tensor.shape)

@@ -1,0 +1,211 @@
+"""Applying a trained model to measured evoked responses, and saying whether it can explain them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from jrflow.eeg.noise import EvokedNoise, spatial_filter
+from jrflow.eeg.projection import baseline_correct
+from jrflow.inference.covariance import inverse_root
+from jrflow.inference.goodness import Goodness, goodness, log_likelihood
+from jrflow.inference.model import TrainedModel
+from jrflow.inference.observation import observed_inputs
+from jrflow.inference.window import Window
+from jrflow.model.parameters import PRODUCTS
+from jrflow.simulation import simulate
+
+#: Simulations drawn from the 90 % intervals, of which the likeliest is shown beside the estimate itself:
+#: the mean of a curved posterior can fit worse than anything in it.
+_N_NEARBY = 2000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Parameters inferred from one measured response.
+
+    Attributes
+    ----------
+    names
+        Of the targets.
+    value, low, high
+        Point estimates and ends of the 90 % intervals, within the prior's range, in the targets' units,
+        shape (n_targets,).
+    sd
+        Standard deviation of the source estimate's noise that the network was told, mV.
+    noise_inflation
+        Its square over that of the noise given: how much larger the baseline's power is at the network's
+        rate. 1 where the noise given suffices.
+    noise_in_range
+        Whether the network met such noise in training; if not, neither estimates nor intervals hold.
+    goodness
+        Of the response re-simulated from the point estimates.
+    nearby
+        Of the likeliest simulation within the 90 % intervals.
+    """
+
+    names: tuple[str, ...]
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    sd: float
+    noise_inflation: float
+    noise_in_range: bool
+    goodness: Goodness
+    nearby: Goodness
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything as JSON; the parameters as a mapping of name to value, low and high."""
+        parameters = {
+            name: {"value": float(v), "low": float(a), "high": float(b)}
+            for name, v, a, b in zip(self.names, self.value, self.low, self.high, strict=True)
+        }
+        rest = {key: getattr(self, key) for key in ("sd", "noise_inflation", "noise_in_range")}
+        return {
+            "parameters": parameters, **rest,
+            "goodness": asdict(self.goodness), "nearby": asdict(self.nearby),
+        }  # fmt: skip
+
+
+def estimate(
+    model: TrainedModel, eeg: xr.DataArray, lead_field: xr.DataArray, noise: EvokedNoise, seed: int = 0
+) -> tuple[Estimate, xr.Dataset]:
+    """Infer parameters from one measured response.
+
+    Parameters
+    ----------
+    model
+        Trained on the preset and protocol in question.
+    eeg
+        Dims (channel, time), uV, on the model's times, baseline-corrected, average reference; as from
+        :func:`jrflow.eeg.evoked.on_model_grid`.
+    lead_field
+        Dims (channel, region) with a single region, uV/mV, for the same channels.
+    noise
+        Of this response: ``noise.averaged(n)`` with its own number of averages.
+    seed
+        Of the simulations near the estimate.
+
+    Returns
+    -------
+    estimate
+        Parameters, intervals and goodness of fit.
+    responses
+        ``measured``, ``resimulated`` and ``nearby`` over (channel, time), uV; ``source_estimate``,
+        ``source_resimulated`` and ``source_nearby`` over time, mV.
+
+    Raises
+    ------
+    ValueError
+        If channels differ, the response does not cover what the network sees, or the estimate cannot be
+        simulated.
+    """
+    d = model.description
+    _check_channels(eeg, lead_field)
+    window = _window(model, eeg["time"].values)
+    noise = replace(noise, times=eeg["time"].values)
+    weights, sd = spatial_filter(lead_field, noise)
+    inflation = _inflation(eeg, noise, window)
+    told = float(sd * np.sqrt(inflation))
+    inputs = window.average(observed_inputs(eeg.values, lead_field, noise, d.training.spatial))
+    observed = torch.from_numpy(inputs[None]).float()
+    value = model.network.predict(observed, torch.tensor([told]))[0]
+    half_width = model.calibration.at(told)
+    bounds = np.array([target.low for target in d.targets]), np.array([target.high for target in d.targets])
+    value, low, high = (np.clip(x, *bounds) for x in (value, value - half_width, value + half_width))
+
+    measured = weights @ eeg.values
+    sources = _simulate(model, value, low, high, eeg["time"].values, seed)
+    likelihood = log_likelihood(measured, sources, told, noise.temporal_covariance())
+    chosen = {"resimulated": sources[0], "nearby": sources[likelihood.argmax()]}
+    n_parameters = len(_simulated(model.names))
+    fits = [goodness(eeg, source, lead_field, noise, n_parameters) for source in chosen.values()]
+    in_range = d.sd_range[0] * (1 - 1e-6) <= told <= d.sd_range[1] * (1 + 1e-6)
+    result = Estimate(tuple(model.names), value, low, high, told, inflation, in_range, *fits)
+    return result, _responses(eeg, lead_field, measured, chosen)
+
+
+def _check_channels(eeg: xr.DataArray, lead_field: xr.DataArray) -> None:
+    ours, theirs = lead_field["channel"].values.tolist(), eeg["channel"].values.tolist()
+    if ours != theirs or eeg.dims != ("channel", "time"):
+        raise ValueError(
+            f"expected a response over (channel, time) of the lead field's {len(ours)} channels in its "
+            f"order, received {eeg.dims} with {len(theirs)} channels; bring it there with "
+            "jrflow.eeg.evoked.on_model_grid"
+        )
+
+
+def _window(model: TrainedModel, times: np.ndarray) -> Window:
+    """Blocks of this response that the network sees."""
+    training, seen = model.description.training, np.array(model.description.times)
+    window = Window.of(times, training.sfreq, training.tmin)
+    if len(window.times) < len(seen) or not np.allclose(window.times[: len(seen)], seen, atol=1e-6):
+        raise ValueError(
+            f"the network sees {seen[0]:.3f}..{seen[-1]:.3f} s ({len(seen)} blocks), the response covers "
+            f"{times[0]:.3f}..{times[-1]:.3f} s: train a model with a "
+            "protocol (tmin, tmax) that the recording covers"
+        )
+    return replace(window, n_blocks=len(seen), times=seen)
+
+
+def _inflation(eeg: xr.DataArray, noise: EvokedNoise, window: Window) -> float:
+    """Power of the baseline's block averages over what white noise would leave, at least 1.
+
+    Noise of the brain is strongest at low frequencies, and averages of neighbouring samples keep more
+    of it than of white noise. All whitened channels are pooled: one alone has too few blocks.
+    """
+    n_blocks = int((noise.times <= 0).sum()) // window.block
+    if n_blocks == 0:
+        return 1.0
+    before = replace(window, start=0, n_blocks=n_blocks)
+    found = before.average(inverse_root(noise.covariance) @ eeg.values)
+    expected = np.diag(before.covariance(noise.temporal_covariance())).mean() * (len(found) - 1) / len(found)
+    return max(1.0, float((found**2).mean() / expected))
+
+
+def _simulated(names: list[str]) -> list[str]:
+    """Targets that the simulator takes; products follow from them."""
+    return [name for name in names if name not in PRODUCTS]
+
+
+def _simulate(
+    model: TrainedModel, value: np.ndarray, low: np.ndarray, high: np.ndarray, times: np.ndarray, seed: int
+) -> np.ndarray:
+    """Sources (n, n_times), mV, of the estimate (first) and of draws from its intervals."""
+    names = _simulated(model.names)
+    n = len(names)
+    draws = np.random.default_rng(seed).uniform(low[:n], high[:n], (_N_NEARBY, n))
+    settings = model.description.simulation
+    ds = simulate(
+        dict(zip(names, np.vstack([value[:n], draws]).T, strict=True)),
+        preset=model.description.preset, protocol=settings.protocol,
+        solver=None if settings.solver == "preset" else settings.solver, dt=settings.dt, sfreq=settings.sfreq,
+        precision=settings.precision, max_source=settings.max_source,
+    )  # fmt: skip
+    ok = ds["status"].values == 0
+    if not ok[0]:
+        raise ValueError(
+            f"the estimate cannot be simulated (status {int(ds['status'][0])}): "
+            + ", ".join(f"{name} = {v:g}" for name, v in zip(names, value, strict=False))
+        )
+    recorded = np.searchsorted(ds["time"].values, times - 1e-9)
+    source = ds["source"].values[ok, 0][:, recorded].astype(float)
+    return baseline_correct(source, times)
+
+
+def _responses(
+    eeg: xr.DataArray, lead_field: xr.DataArray, measured: np.ndarray, chosen: dict[str, np.ndarray]
+) -> xr.Dataset:
+    gain, dims = lead_field.squeeze("region").values, ("channel", "time")
+    variables: dict[str, Any] = {
+        "measured": (dims, eeg.values, {"units": "uV"}),
+        "source_estimate": ("time", measured, {"units": "mV"}),
+    }
+    for name, source in chosen.items():
+        variables[name] = (dims, np.outer(gain, source), {"units": "uV"})
+        variables[f"source_{name}"] = ("time", source, {"units": "mV"})
+    return xr.Dataset(variables, coords={dim: eeg[dim].values for dim in dims})

@@ -1,0 +1,84 @@
+"""What a trained model says of the evoked responses in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from jrflow.eeg.evoked import on_model_grid, read_evokeds
+from jrflow.eeg.noise import EvokedNoise
+from jrflow.inference.model import TrainedModel
+from jrflow.inference.predict import estimate
+
+
+def infer_recordings(
+    model: TrainedModel, path: Path, lead_field: xr.DataArray, noise: EvokedNoise, seed: int = 0
+) -> tuple[list[dict[str, Any]], xr.Dataset]:
+    """Apply a model to every evoked response of a file.
+
+    Parameters
+    ----------
+    model
+        Trained on the protocol of the recording.
+    path
+        MNE evoked file (-ave.fif).
+    lead_field
+        Dims (channel, region), uV/mV, for the electrodes of the recording.
+    noise
+        Of the recording; its variance is rescaled to each response's own number of averages.
+    seed
+        Of the simulations near each estimate.
+
+    Returns
+    -------
+    estimates
+        For each response ``response`` (its comment), ``n_averages``, and the estimate as JSON.
+    responses
+        Measured and simulated time courses over (response, channel, time), as from
+        :func:`jrflow.inference.predict.estimate`.
+
+    Raises
+    ------
+    ValueError
+        If the recording does not fit the lead field or the model.
+    FileNotFoundError
+        If there is no such file.
+    """
+    times = model.description.simulation.timing.times
+    estimates, responses, names = [], [], []
+    for number, evoked in enumerate(read_evokeds(path)):
+        eeg = on_model_grid(evoked, lead_field, times)
+        found, courses = estimate(model, eeg, lead_field, noise.averaged(int(evoked.nave)), seed)
+        name = evoked.comment or f"response {number + 1}"
+        estimates.append({"response": name, "n_averages": int(evoked.nave), **found.as_json()})
+        responses.append(courses)
+        names.append(name)
+    label = xr.DataArray(np.array(names, dtype=object), dims="response", name="response")
+    return estimates, xr.concat(responses, label, join="outer")
+
+
+def as_text(estimates: list[dict[str, Any]], model: TrainedModel) -> str:
+    """Describe the estimates of :func:`infer_recordings` for a reader at a terminal."""
+    return "\n\n".join(_describe(estimate, model) for estimate in estimates)
+
+
+def _describe(found: dict[str, Any], model: TrainedModel) -> str:
+    fit = found["goodness"]
+    lines = [f"{found['response']} ({found['n_averages']} averages): {fit['verdict']}"]
+    lines.append(
+        f"  the re-simulated response explains {fit['explained']:.1%} of the measured one; any time course "
+        f"at this place could explain {fit['topography_ceiling']:.1%}; noise is expected to be "
+        f"{fit['noise_share']:.1%}"
+    )
+    if not found["noise_in_range"]:
+        lines.append(
+            "  the noise lies outside the range met in training: estimates and intervals do not hold"
+        )
+    for target in model.description.targets:
+        p = found["parameters"][target.name]
+        unit = "" if target.unit == "1" else f" {target.unit}"
+        lines.append(f"  {target.name:4} {p['value']:9.4g}{unit}  (90 %: {p['low']:.4g} .. {p['high']:.4g})")
+    return "\n".join(lines)

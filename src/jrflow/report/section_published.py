@@ -1,0 +1,75 @@
+"""What the paper's repository reports, beside this run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from jrflow.config.eeg import AdHocNoise
+from jrflow.report.content import Section, Table, number, symbol, text
+from jrflow.report.inputs import RunResults
+from jrflow.report.published import COLUMNS, PUBLISHED
+from jrflow.report.scores import estimators, mean_over_seeds, noise_levels, one_level
+from jrflow.report.style import ESTIMATOR_NAMES
+
+_CONTACTS = ("a_1", "a_2", "a_3", "a_4")
+
+
+def published_section(run: RunResults) -> Section:
+    """Set the paper's published correlations beside those of this run."""
+    rows = [[r.estimator, r.where, "1,000", r.noise, *r.correlations, r.contacts, r.mse] for r in PUBLISHED]
+    if run.scores is not None:
+        rows += _own_rows(run, mean_over_seeds(run.scores))
+    contacts = Markup("{} to {}").format(symbol("a_1"), symbol("a_4"))
+    header = [
+        "estimator",
+        "from",
+        "simulations",
+        "noise",
+        *(symbol(name) for name in COLUMNS),
+        contacts,
+        "MSE",
+    ]
+    caption = Markup(
+        "Pearson correlation of recovered with true parameters. First rows: as found in the public "
+        "repository of Tilwani &amp; O'Reilly (arXiv 2406.05002), on the authors' own test parts; MSE of "
+        "parameters scaled to 0–1. Other rows: this run. They differ in prior, noise and number of "
+        "training simulations: compare patterns, not digits."
+    )
+    note = text(
+        "The repository's poster also shows correlations of ±1.00 for {contacts}; the predictions behind "
+        "them span 10<sup>−6</sup> of the range.",
+        contacts=contacts,
+    )
+    table = Table(caption, header, rows, left=(0, 1, 3))
+    return Section("published", "The paper's published figures", [table, note])
+
+
+def _own_rows(run: RunResults, scores: pd.DataFrame) -> list[list[Any]]:
+    noise = _like_the_paper(run, scores)
+    rows = []
+    for preset in scores["preset"].unique():
+        level = one_level(scores, preset, noise)
+        for estimator in estimators(level):
+            r = level[level["estimator"] == estimator].set_index("parameter")["pearson_r"]
+            if r.notna().any():  # the mean predictor correlates with nothing
+                rows.append(_own_row(run, preset, noise, estimator, r))
+    return rows
+
+
+def _own_row(run: RunResults, preset: str, noise: str, estimator: str, r: pd.Series) -> list[Any]:
+    model = run.model_of(preset)
+    size = "–" if model is None else f"{run.config.campaigns[run.config.inference.models[model].train].n:,}"
+    correlations = [number(value) for value in r.reindex(COLUMNS)]
+    contacts = " ".join(number(value) for value in r.reindex(_CONTACTS))
+    label = ESTIMATOR_NAMES.get(estimator, estimator)
+    return [label, f"this run, {preset}", size, noise, *correlations, contacts, ""]
+
+
+def _like_the_paper(run: RunResults, scores: pd.DataFrame) -> str:
+    """Noise level made as the paper makes its noise, or the least noisy one."""
+    levels = noise_levels(scores)
+    alike = [name for name in levels if isinstance(run.config.eeg.noise.get(name), AdHocNoise)]
+    return (alike or levels)[-1]

@@ -1,0 +1,110 @@
+"""What was run: settings, versions, seeds, simulations, time."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from jrflow.report.content import Block, Folded, Section, Table, missing, text
+from jrflow.report.inputs import RunResults
+
+#: Statuses that a sealed campaign can have, as headings.
+_COUNTED = {"ok": "ok", "non_finite": "not finite", "out_of_declared_range": "out of range"}
+
+
+def run_section(run: RunResults) -> Section:
+    """Describe what was run, so that it can be run again."""
+    blocks: list[Block] = [*_provenance(run), *_campaigns(run), *_models(run), *_time(run)]
+    blocks.append(Folded("Effective configuration (config.yaml)", run.config_text))
+    return Section("run", "What was run", blocks)
+
+
+def _provenance(run: RunResults) -> list[Block]:
+    if not run.manifests:
+        return [missing("No campaign is sealed yet: there are no versions and no commit to report.")]
+    commits = sorted({m["created"]["git_commit"] for m in run.manifests.values()})
+    versions = {json.dumps(m["created"]["versions"], sort_keys=True) for m in run.manifests.values()}
+    first: dict[str, str] = next(iter(run.manifests.values()))["created"]["versions"]
+    packages = [Markup("{} {}").format(name, version) for name, version in first.items()]
+    blocks: list[Block] = [
+        text(
+            "Run <b>{name}</b>, seed {seed}. Commit: <code>{commits}</code>. Versions: {packages}.",
+            name=run.config.run.name, seed=run.config.run.seed, commits=", ".join(commits),
+            packages=Markup(", ").join(packages),
+        )
+    ]  # fmt: skip
+    if len(versions) > 1:
+        blocks.append(
+            missing("The campaigns were begun with different versions; those of the first are shown.")
+        )
+    return blocks
+
+
+def _campaigns(run: RunResults) -> list[Block]:
+    if not run.manifests:
+        return []
+    header = ["campaign", "preset", "design", "simulations", *_COUNTED.values(), "seed"]
+    rows = [_campaign_row(name, manifest) for name, manifest in run.manifests.items()]
+    caption = Markup(
+        "Simulations of each campaign by status. A simulation that failed stays in the archive with its "
+        "status; it is never replaced, and never trained on."
+    )
+    blocks: list[Block] = [Table(caption, header, rows, left=(0, 1, 2))]
+    unsealed = [name for name in run.config.campaigns if name not in run.manifests]
+    if unsealed:
+        blocks.append(missing("Not (yet) simulated: {names}.", names=", ".join(unsealed)))
+    return blocks
+
+
+def _campaign_row(name: str, manifest: dict[str, Any]) -> list[Any]:
+    specification = manifest["specification"]
+    counts = [f"{manifest['counts'][meaning]:,}" for meaning in _COUNTED]
+    total = f"{manifest['n_simulations']:,}"
+    return [name, specification["preset"], specification["design"], total, *counts, specification["seed"]]
+
+
+def _models(run: RunResults) -> list[Block]:
+    cards = {name: card for name in run.config.inference.models if (card := run.model_card(name)) is not None}
+    if not cards:
+        return [missing("No model has been trained.")]
+    header = [
+        "model",
+        "preset",
+        "trained on",
+        "simulations",
+        "for validation",
+        "left out",
+        "epochs",
+        "presentations",
+    ]
+    rows = [_model_row(name, card, run.history(name)) for name, card in cards.items()]
+    caption = Markup(
+        "Trained networks. Simulations are divided whole between training and validation; left out: those "
+        "that failed. "
+        "Presentations: simulations shown in all, with noise drawn afresh every time."
+    )
+    return [Table(caption, header, rows, left=(0, 1, 2))]
+
+
+def _model_row(name: str, card: dict[str, Any], history: pd.DataFrame | None) -> list[Any]:
+    counts = (card["n_training"], card["n_validation"], sum(card["excluded"].values()))
+    shown = ("–", "–") if history is None else (len(history), f"{int(history['n_presentations'].iloc[-1]):,}")
+    return [name, card["preset"], card["campaign"], *(f"{count:,}" for count in counts), *shown]
+
+
+def _time(run: RunResults) -> list[Block]:
+    times = run.benchmarks
+    if times.empty:
+        return [missing("No times: the run left no Snakemake benchmarks (it was not run by Snakemake).")]
+    longest = times["seconds"].max()
+    rows = [[row.stage, f"{row.seconds:.1f}", _bar(row.seconds / longest)] for row in times.itertuples()]
+    rows.append([Markup("<b>sum</b>"), f"{times['seconds'].sum():.1f}", ""])
+    caption = Markup("Wall-clock time of each job, s. Jobs may have run side by side.")
+    return [Table(caption, ["job", "seconds", ""], rows, left=(0, 2))]
+
+
+def _bar(fraction: float) -> Markup:
+    return Markup('<span class="bar" style="width:{}em"></span>').format(f"{12 * fraction:.2f}")

@@ -1,0 +1,42 @@
+"""What more simulations buy, and what was found in recordings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markupsafe import Markup
+
+from jrflow.model.parameters import INFERRED
+from jrflow.report.content import Plate, Section, missing
+from jrflow.report.figures_recovery import learning_curve_figure
+from jrflow.report.inputs import RunResults
+from jrflow.report.scores import middle_noise
+
+
+def learning_section(run: RunResults) -> Section:
+    """Show more simulations against more epochs."""
+    title = "More simulations or more epochs?"
+    curve = run.learning_curve
+    if curve is None:
+        return Section("learning", title, [missing("Left out: no learning curve was asked for.")])
+    names = [name for name in INFERRED if name in set(curve["parameter"])]
+    noise = _shown_noise(run, list(curve["noise"].unique()))
+    figure = learning_curve_figure(curve, names, noise)
+    caption = Markup(
+        "<b>a</b> R² on the test campaign, mean over {n} parameters, against the number of training "
+        "simulations; filled: every run sees {usual} presentations in all; open: the smallest training "
+        "set, shown {times} times longer. <b>b</b> Change of each parameter's R² from the smallest "
+        "training set, noise {noise}: by more simulations at equal presentations, and by more epochs over "
+        "the same simulations."
+    ).format(
+        n=len(names), usual=f"{int(curve['n_presentations'].min()):,}", noise=noise,
+        times=f"{curve['n_presentations'].max() / curve['n_presentations'].min():.3g}",
+    )  # fmt: skip
+    return Section("learning", title, [Plate("learning-curve", figure, caption)])
+
+
+def _shown_noise(run: RunResults, levels: list[Any]) -> str:
+    """The level shown elsewhere if the curve has it."""
+    if run.scores is not None and middle_noise(run.scores) in levels:
+        return middle_noise(run.scores)
+    return str(levels[len(levels) // 2])

@@ -1,0 +1,75 @@
+"""From a campaign's archive to its sensitivity analysis, at one channel."""
+
+from __future__ import annotations
+
+import xarray as xr
+
+from jrflow.config.analysis import SensitivityConfig
+from jrflow.config.suggest import did_you_mean
+from jrflow.eeg.features import erp_features
+from jrflow.eeg.projection import to_eeg
+from jrflow.sensitivity.oat import one_at_a_time
+from jrflow.sensitivity.sobol import sobol_indices
+
+
+def analyse_sobol(
+    campaign: xr.Dataset, lead_field: xr.DataArray, config: SensitivityConfig, *, seed: int = 0
+) -> xr.Dataset:
+    """Sobol indices of the named features of the evoked response at the configured channel.
+
+    Parameters
+    ----------
+    campaign
+        Archive of a saltelli campaign.
+    lead_field
+        Dims (channel, region), uV/mV.
+    config
+        Channel and number of resamples.
+    seed
+        Seed of the resampling.
+
+    Returns
+    -------
+    As :func:`jrflow.sensitivity.sobol.sobol_indices`, with the channel as attribute.
+    """
+    channel = choose_channel(lead_field, config.channel)
+    evoked = _at_channel(campaign, lead_field, channel)
+    features = erp_features(evoked.values, evoked["time"].values, units="uV", sim=campaign["sim"].values)
+    indices = sobol_indices(campaign, features, n_bootstrap=config.n_bootstrap, seed=seed)
+    return indices.assign_attrs(channel=channel, preset=campaign.attrs["preset"])
+
+
+def analyse_one_at_a_time(
+    campaign: xr.Dataset, lead_field: xr.DataArray, config: SensitivityConfig
+) -> xr.Dataset:
+    """Heat maps and effects at the configured channel.
+
+    Returns
+    -------
+    As :func:`jrflow.sensitivity.oat.one_at_a_time`, with the channel as attribute.
+    """
+    channel = choose_channel(lead_field, config.channel)
+    return one_at_a_time(campaign, _at_channel(campaign, lead_field, channel)).assign_attrs(channel=channel)
+
+
+def choose_channel(lead_field: xr.DataArray, channel: str) -> str:
+    """Resolve 'strongest' to the channel with the largest gain.
+
+    Raises
+    ------
+    ValueError
+        If there is no channel of that name.
+    """
+    names = [str(name) for name in lead_field["channel"].values]
+    if channel == "strongest":
+        return names[int(abs(lead_field).max("region").argmax("channel"))]
+    if channel not in names:
+        raise ValueError(
+            f"sensitivity.channel: no channel {channel!r} in the lead field{did_you_mean(channel, names)}"
+        )
+    return channel
+
+
+def _at_channel(campaign: xr.Dataset, lead_field: xr.DataArray, channel: str) -> xr.DataArray:
+    """Evoked response at one channel over (sim, time), uV, baseline-corrected."""
+    return to_eeg(campaign["source"].load(), lead_field.sel(channel=[channel])).isel(channel=0, drop=True)

@@ -1,0 +1,222 @@
+"""A run in miniature: real campaigns of three parameters, made-up scores."""
+
+from __future__ import annotations
+
+import json
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from jrflow.archive import open_archive
+from jrflow.campaign import run_campaign
+from jrflow.config import Config
+from jrflow.config.commented import commented_yaml
+from jrflow.eeg.head import lead_field
+from jrflow.report.content import Section
+from jrflow.report.inputs import RunResults
+from jrflow.report.report import build_report, make_sections, write_report
+from jrflow.sensitivity.campaign import analyse_one_at_a_time, analyse_sobol
+
+PARAMETERS = ("A_i", "C", "a_4")
+TARGETS = (*PARAMETERS, "C_4")
+PROTOCOL = {"kind": "evoked", "n_trials": 2, "isi": 0.6, "tmin": -0.1, "tmax": 0.4}
+LEVELS = {"loud": 0.0, "middle": 10.0, "quiet": 20.0}
+#: R2 of the network by preset and target, at every level; the limit is a tenth above.
+R2 = {"unit-consistent": (0.9, 0.5, 0.6, 0.8), "as-published": (0.85, 0.0, 0.0, 0.0)}
+N_TEST = 64
+COURSES = ("source_estimate", "source_resimulated", "source_nearby")
+#: Training simulations, presentations, R2.
+LEARNING = ((100, 1000, 0.3), (400, 1000, 0.5), (100, 4000, 0.25))
+
+
+def make_config(folder: Path) -> Config:
+    campaigns: dict[str, dict[str, object]] = {}
+    for suffix, preset in (("", "unit-consistent"), ("-as-published", "as-published")):
+        designs = {
+            "train": ("prior", 128),
+            "test": ("prior", N_TEST),
+            "sobol": ("saltelli", 16),
+            "oat": ("one-at-a-time", 9),
+        }
+        for name, (design, n) in designs.items():
+            campaigns[name + suffix] = {"design": design, "n": n, "preset": preset, "prior": "half"}
+    return Config.model_validate(
+        {
+            "run": {"name": "miniature", "results": str(folder.parent)},
+            "simulation": {"protocol": PROTOCOL},
+            "priors": {"half": {"kind": "relative-uniform", "parameters": PARAMETERS}},
+            "campaigns": campaigns,
+            "eeg": {"noise": {name: {"kind": "snr", "snr_db": snr} for name, snr in LEVELS.items()}},
+            "inference": {
+                "models": {
+                    "bilstm": {"train": "train", "test": "test"},
+                    "bilstm-as-published": {"train": "train-as-published", "test": "test-as-published"},
+                },
+                "apply": {"model": "bilstm", "evoked": "someone-ave.fif", "noise": "quiet"},
+            },
+            "sensitivity": {
+                "sobol": ["sobol", "sobol-as-published"],
+                "one_at_a_time": ["oat", "oat-as-published"],
+                "n_bootstrap": 10,
+            },
+            "execution": {"backend": "in-process", "shard_size": 64, "chunk_size": 32},
+        }
+    )  # fmt: skip
+
+
+def write_simulations(folder: Path, config: Config) -> None:
+    for name in config.campaigns:
+        run_campaign(config, name, folder / "archives", progress=None)
+    gain = lead_field(config.eeg.head, config.eeg.source)
+    for part in ("eeg", "sensitivity"):
+        (folder / part).mkdir()
+    gain.to_netcdf(folder / "eeg/lead_field.nc", engine="h5netcdf")
+    for name, campaign in config.campaigns.items():
+        archive = open_archive(folder / f"archives/{name}.zarr")
+        if campaign.design == "saltelli":
+            result = analyse_sobol(archive, gain, config.sensitivity)
+        elif campaign.design == "one-at-a-time":
+            result = analyse_one_at_a_time(archive, gain, config.sensitivity)
+        else:
+            continue
+        result.to_netcdf(folder / f"sensitivity/{name}.nc", engine="h5netcdf")
+
+
+def score(r2: float, limit: float, covered: float) -> dict[str, float]:
+    r = np.sqrt(r2) if covered == covered or r2 else np.nan
+    nrmse = np.sqrt((1 - r2) / 12)
+    return {
+        "n": N_TEST, "pearson_r": r, "spearman_r": r, "r2": r2, "nrmse": nrmse, "r2_limit": limit,
+        "coverage_90": covered,
+    }  # fmt: skip
+
+
+def make_scores() -> pd.DataFrame:
+    rows = []
+    for preset, noise, i in product(R2, LEVELS, range(len(TARGETS))):
+        for estimator, share, covered in (
+            ("bilstm", 1, 0.875),
+            ("extra-trees", 0.5, np.nan),
+            ("mean", 0, np.nan),
+        ):
+            key = {
+                "estimator": estimator,
+                "preset": preset,
+                "noise": noise,
+                "snr_db": LEVELS[noise],
+                "seed": 0,
+            }
+            r2 = R2[preset][i]
+            rows.append(key | {"parameter": TARGETS[i]} | score(share * r2, min(1, 1.1 * r2), covered))
+    return pd.DataFrame(rows)
+
+
+def make_learning_curve() -> pd.DataFrame:
+    rows = []
+    for (n, shown, r2), noise, name in product(LEARNING, LEVELS, TARGETS):
+        rows.append((n, shown, shown // n, noise, name, r2))
+    return pd.DataFrame(
+        rows, columns=["n_simulations", "n_presentations", "epochs", "noise", "parameter", "r2"]
+    )
+
+
+def write_evaluation(folder: Path, config: Config) -> None:
+    (folder / "evaluation").mkdir()
+    make_scores().to_csv(folder / "evaluation/scores.csv", index=False)
+    rng = np.random.default_rng(0)
+    for model, campaigns in config.inference.models.items():
+        archive = open_archive(folder / f"archives/{campaigns.test}.zarr")
+        true = np.stack(
+            [archive[name].values for name in PARAMETERS] + [archive["C"] * archive["a_4"]], axis=1
+        )
+        predicted = true * rng.normal(1, 0.1, (len(LEVELS), *true.shape))
+        xr.Dataset(
+            {"true": (("sim", "parameter"), true), "predicted": (("noise", "sim", "parameter"), predicted)},
+            coords={"noise": list(LEVELS), "parameter": list(TARGETS), "sim": archive["sim"].values},
+        ).to_netcdf(folder / f"evaluation/{model}-predictions.nc", engine="h5netcdf")
+    make_learning_curve().to_csv(folder / "evaluation/learning_curve.csv", index=False)
+
+
+def make_goodness(explained: float, verdict: str) -> dict[str, object]:
+    shares = {"topography_ceiling": 0.4, "noise_share": 0.25, "source_explained": 0.8}
+    tests = {"reduced_chi2": 1.5, "degrees_of_freedom": 100, "baseline_chi2": 1.0, "p_value": 0.01}
+    return {"explained": explained, **shares, **tests, "verdict": verdict}
+
+
+def make_estimate(name: str, explained: float, verdict: str, *, noise_in_range: bool) -> dict[str, object]:
+    """As inference writes it for one measured response."""
+    parameters = {target: {"value": 1.0, "low": 0.6, "high": 1.4} for target in TARGETS}
+    fits = {"goodness": make_goodness(explained, verdict), "nearby": make_goodness(0.3, verdict)}
+    noise = {"sd": 0.1, "noise_inflation": 1.0, "noise_in_range": noise_in_range}
+    return {"response": name, "n_averages": 5, "parameters": parameters, **noise, **fits}
+
+
+def write_recordings(folder: Path) -> None:
+    """A model's description, and what it says of two responses; the second has an awkward name."""
+    (folder / "models/bilstm").mkdir(parents=True)
+    targets = [{"name": name, "unit": "mV", "low": 0.5, "high": 1.5} for name in TARGETS]
+    counts = {"n_training": 115, "n_validation": 13, "excluded": {"non_finite": 2}}
+    card = {"targets": targets, "preset": "unit-consistent", "campaign": "train"} | counts
+    (folder / "models/bilstm/model.json").write_text(json.dumps(card))
+    history = pd.DataFrame({"epoch": [1, 2], "n_presentations": [115, 230]})
+    history.to_csv(folder / "models/bilstm/history.csv", index=False)
+    responses = [
+        make_estimate("tone", 0.35, "partly explained", noise_in_range=True),
+        make_estimate("<i>$_flash</i>", -0.5, "not explained", noise_in_range=False),
+    ]
+    content = {"model": "bilstm", "evoked": "/data/someone-ave.fif", "noise": "quiet", "responses": responses}
+    (folder / "evaluation/estimates.json").write_text(json.dumps(content))
+    times = np.linspace(-0.1, 0.4, 51)
+    courses = {name: (("response", "time"), np.tile(np.sin(9 * times), (2, 1))) for name in COURSES}
+    labels = np.array([response["response"] for response in responses], dtype=object)
+    xr.Dataset(courses, coords={"response": labels, "time": times}).to_netcdf(
+        folder / "evaluation/responses.nc", engine="h5netcdf"
+    )
+
+
+def write_benchmarks(folder: Path) -> None:
+    for name, seconds in (("lead_field", 2.5), ("campaign/train", 7.5)):
+        path = folder / f"benchmarks/{name}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"s\th:m:s\tmax_rss\n{seconds}\t0:00:00\t100\n")
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a run with every result, but no report."""
+    folder = tmp_path_factory.mktemp("results") / "miniature"
+    folder.mkdir()
+    config = make_config(folder)
+    (folder / "config.yaml").write_text(commented_yaml(config), encoding="utf-8")
+    write_simulations(folder, config)
+    write_evaluation(folder, config)
+    write_recordings(folder)
+    write_benchmarks(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sections(results: Path) -> list[Section]:
+    """What the report of these results consists of."""
+    return make_sections(RunResults.open(results))
+
+
+@pytest.fixture(scope="session")
+def full_run(results: Path, sections: list[Section]) -> Path:
+    """The same folder, with its report."""
+    write_report(results, sections)
+    return results
+
+
+@pytest.fixture(scope="session")
+def bare_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a run that has only been configured, and its report."""
+    folder = tmp_path_factory.mktemp("results") / "bare"
+    folder.mkdir()
+    (folder / "config.yaml").write_text(commented_yaml(make_config(folder)), encoding="utf-8")
+    build_report(folder)
+    return folder

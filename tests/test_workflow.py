@@ -1,0 +1,131 @@
+"""The workflow end to end, in processes of its own, judged by its numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import xarray as xr
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("snakemake") is None, reason="Snakemake is not installed"),
+]
+
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / "tests/tiny.yaml"
+
+
+def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the workflow in ``folder`` with the interpreter's own environment."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    command = ["snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
+    command += ["--workflow-profile", ROOT / "profiles/test", "--configfile", folder / "config.yaml"]
+    done = subprocess.run(
+        [*map(str, command), *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("workflow")
+    shutil.copy(CONFIG, folder / "config.yaml")
+    snakemake(folder)
+    return folder / "results/tiny"
+
+
+def test_every_simulation_is_accounted_for(run: Path) -> None:
+    expected = {"train": 1600, "test": 200, "sobol": 32 * 11, "oat": 45}
+    for campaign, n in expected.items():
+        manifest = json.loads((run / f"archives/{campaign}.json").read_text())
+        assert manifest["counts"] == {"ok": n, "not_yet_simulated": 0, "non_finite": 0, "out_of_range": 0}
+    ds = xr.open_zarr(run / "archives/train.zarr")
+    strong = ds.query(sim="A_e > 4 and status == 0")
+    assert 0 < strong.sizes["sim"] < 1600
+    assert float(strong.A_e.min()) > 4
+    assert ds.attrs["n_epochs"] == 3
+
+
+def test_scores_are_between_the_mean_and_the_limit(run: Path) -> None:
+    scores = pd.read_csv(run / "evaluation/scores.csv")
+    assert list(scores.columns) == (
+        "estimator preset noise snr_db seed parameter n pearson_r spearman_r r2 nrmse r2_limit coverage_90".split()
+    )
+    assert set(scores.estimator) == {"mean", "extra-trees", "bilstm"}
+    assert set(scores.preset) == {"unit-consistent", "as-published"}
+    assert set(scores.parameter) == set("A_e A_i b_e b_i C a_1 a_2 a_3 a_4 C_1 C_2 C_3 C_4".split())
+    assert len(scores) == 3 * 2 * 2 * 13
+    assert scores.groupby("noise").snr_db.mean().round(6).to_dict() == {"snr-0": 0.0, "snr-20": 20.0}
+    assert scores.r2_limit.between(0, 1).all()
+    assert scores.coverage_90.between(0.75, 1).all()
+
+    table = scores.set_index(["estimator", "preset", "noise", "parameter"])
+    assert table.r2["mean"].abs().max() < 0.05
+    for estimator in ("bilstm", "extra-trees"):
+        assert table.r2[estimator, "unit-consistent", "snr-20", "b_i"] > 0.5
+        hopeless = table.loc[estimator, "as-published", "snr-20"].loc[["C", "a_1", "a_2", "a_3", "a_4"]]
+        assert (hopeless.r2 < 0.1).all()
+        assert (hopeless.r2_limit < 0.02).all()
+    limits = table.r2_limit["bilstm", "unit-consistent"]
+    assert (limits["snr-20"] > limits["snr-0"]).all()
+
+
+def test_the_loops_matter_in_one_preset_only(run: Path) -> None:
+    loops = ["C", "a_1", "a_2", "a_3", "a_4"]
+    consistent = xr.open_dataset(run / "sensitivity/oat.nc", engine="h5netcdf").effect.max("end")
+    published = xr.open_dataset(run / "sensitivity/oat-as-published.nc", engine="h5netcdf").effect.max("end")
+    assert float(consistent.sel(parameter="a_4")) == pytest.approx(0.54, abs=0.02)
+    assert float(published.sel(parameter=loops).max()) < 1e-4
+    sobol = xr.open_dataset(run / "sensitivity/sobol.nc", engine="h5netcdf")
+    assert (sobol.ST > -0.2).all()
+    assert float(sobol.ST.sel(feature="trough_latency", parameter="b_i")) > 0.5
+
+
+def test_the_report_shows_it_all(run: Path) -> None:
+    report = (run / "report.html").read_text(encoding="utf-8")
+    for text in ("unit-consistent", "as-published", "snr-20", "bilstm", "git"):
+        assert text in report
+    assert len(list((run / "figures").iterdir())) >= 8
+
+
+def test_nothing_is_done_twice(run: Path) -> None:
+    again = snakemake(run.parents[1])
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+def test_a_changed_setting_repeats_what_depends_on_it_and_no_more(run: Path) -> None:
+    config = run.parents[1] / "config.yaml"
+    before = config.read_text()
+    try:
+        config.write_text(before.replace("n_bootstrap: 20", "n_bootstrap: 30"))
+        planned = snakemake(run.parents[1], "--dry-run")
+    finally:
+        config.write_text(before)
+    output = planned.stdout + planned.stderr
+    assert "sobol" in output
+    assert "report" in output
+    for untouched in ("rule train", "rule campaign", "rule limits"):
+        assert untouched not in output
+
+
+def test_faults_of_a_configuration_are_named_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(CONFIG.read_text().replace("n_trials: 4", "n_trails: 4"))
+    failed = snakemake(tmp_path, check=False)
+    output = failed.stdout + failed.stderr
+    assert failed.returncode != 0
+    assert "n_trails" in output
+    assert "did you mean 'n_trials'" in output
+    assert not (tmp_path / "results").exists()
