@@ -51,7 +51,7 @@ def test_every_simulation_is_accounted_for(run: Path) -> None:
     expected = {"train": 1600, "test": 200, "sobol": 32 * 11, "oat": 45}
     for campaign, n in expected.items():
         manifest = json.loads((run / f"archives/{campaign}.json").read_text())
-        assert manifest["counts"] == {"ok": n, "not_yet_simulated": 0, "non_finite": 0, "out_of_range": 0}
+        assert manifest["counts"] == {"ok": n, "not_yet_simulated": 0, "non_finite": 0, "out_of_declared_range": 0}
     ds = xr.open_zarr(run / "archives/train.zarr")
     strong = ds.query(sim="A_e > 4 and status == 0")
     assert 0 < strong.sizes["sim"] < 1600

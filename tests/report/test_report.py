@@ -150,10 +150,11 @@ def test_presets_side_by_side(page: Page) -> None:
 def test_recordings_are_judged_plainly(page: Page, full_run: Path) -> None:
     html = (full_run / "report.html").read_text(encoding="utf-8")
     assert (
-        "of 2 measured responses 0 explained, 1 partly explained, 1 not explained" in page.texts["summary"][0]
+        "of 2 measured responses, 0 explained, 1 partly explained, 1 not explained"
+        in page.texts["summary"][0]
     )
     assert "explains nothing (−50 %: worse than a flat line) of the measured power" in html
-    assert "The noise of response 2 lies outside what the network was trained on" in html
+    assert "The network never met noise as in response 2: neither estimates nor intervals hold" in html
     assert "<i>$_flash" not in html
     assert row(page, "2. <i>$_flash</i>").endswith("not explained")
     assert row(page, "Ai" + "mV1 (0.6–1.4)")

@@ -110,9 +110,8 @@ def _untrained(found: list[dict[str, Any]]) -> Iterator[Block]:
     outside = [str(index) for index, response in enumerate(found, 1) if not response["noise_in_range"]]
     if outside:
         yield text(
-            "<b>The noise of response {which} lies outside what the network was trained on: neither its "
-            "estimates "
-            "nor their intervals hold.</b> Train with a noise level as large.",
+            "<b>The network never met noise as in response {which}: neither estimates nor intervals hold "
+            "there.</b> Train with noise levels that include it.",
             which=", ".join(outside),
         )
 

@@ -123,7 +123,7 @@ def _explained(run: RunResults) -> Iterator[Block]:
     counts = [f"{sum(fit['verdict'] == verdict for fit in fits)} {verdict}" for verdict in VERDICTS]
     best = max(fit["explained"] for fit in fits)
     yield text(
-        "<b>Recordings</b>: of {n} measured responses {counts}; the best re-simulated one explains {best} "
+        "<b>Recordings</b>: of {n} measured responses, {counts}; the best re-simulated one explains {best} "
         "of the "
         "measured power.",
         n=len(fits), counts=", ".join(counts), best=percent(best) if best > 0 else "nothing",
