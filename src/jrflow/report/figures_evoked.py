@@ -78,7 +78,7 @@ def _draw_topography(figure: Figure, ax: Axes, view: EvokedView, lead_field: xr.
     peak = _peak(view)
     values = view.over_scalp.isel(time=peak).values
     image, _ = mne.viz.plot_topomap(
-        values, info_of(lead_field), axes=ax, show=False, cmap=style.MAP, sensors="k."
+        values, info_of(lead_field), axes=ax, show=False, cmap=style.SIGNED_MAP, sensors="k."
     )
     for sensors in ax.lines:
         sensors.set_markersize(1.5)

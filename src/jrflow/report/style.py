@@ -29,6 +29,8 @@ ESTIMATOR_NAMES = {"bilstm": "Bi-LSTM", "extra-trees": "extra-trees", "mean": "m
 
 #: Maps of one quantity; perceptually uniform and safe for colour vision deficiencies.
 MAP = "viridis"
+#: Of signed quantities: white at zero, told apart by every common kind of colour vision.
+SIGNED_MAP = "RdBu_r"
 
 _RC: Any = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure on every machine
