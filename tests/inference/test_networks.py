@@ -29,7 +29,8 @@ def test_steps_hold_every_sample() -> None:
 def test_components_are_uncorrelated_and_the_noisy_ones_vanish() -> None:
     network, source = scaled_network(1, np.ones(1))
     quiet, loud = (
-        network._steps(torch.from_numpy(source)[:, None].float(), torch.full((500,), sd)) for sd in (1e-3, 1e3)
+        network._steps(torch.from_numpy(source)[:, None].float(), torch.full((500,), sd))
+        for sd in (1e-3, 1e3)
     )
     assert quiet.shape == (500, 3, 11)
     first = quiet[:, 0, :-1].numpy()

@@ -29,15 +29,15 @@ def test_observations_are_distributed_as_measured_noise_is(
     shape = noise_shape(lead_field, correlated, window, spatial)
     sd = spatial_filter(lead_field, correlated)[1]
     drawn = shape.observe(
-        torch.zeros(4000, window.n_blocks), torch.full((4000,), sd), torch_generator(0, Stream.TEST)
+        torch.zeros(1500, window.n_blocks), torch.full((1500,), sd), torch_generator(0, Stream.TEST)
     ).numpy()
-    channels = correlated.sample(4000, np.random.default_rng(0))
+    channels = correlated.sample(1500, np.random.default_rng(0))
     measured = np.stack(
         [window.average(observed_inputs(eeg, lead_field, correlated, spatial)) for eeg in channels]
     )
     assert drawn.shape == measured.shape
-    ours, theirs = (np.cov(x.reshape(4000, -1), rowvar=False) for x in (drawn, measured))
-    np.testing.assert_allclose(ours, theirs, atol=0.1 * theirs.max())
+    ours, theirs = (np.cov(x.reshape(1500, -1), rowvar=False) for x in (drawn, measured))
+    np.testing.assert_allclose(ours, theirs, atol=0.2 * theirs.max())
 
 
 @pytest.mark.parametrize("spatial", ["projected", "channels"])

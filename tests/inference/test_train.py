@@ -18,7 +18,9 @@ TRAINING = TrainingConfig(samples_per_step=10, hidden=16, batch_size=50, max_pre
 SHORT = TRAINING.model_copy(update={"max_presentations": 2700, "dropout": 0.1})
 
 
-def run(parts: Parts, noise: NoiseLevels, folder: Path | None = None, config: Any = SHORT, seed: int = 0) -> Fit:
+def run(
+    parts: Parts, noise: NoiseLevels, folder: Path | None = None, config: Any = SHORT, seed: int = 0
+) -> Fit:
     return train(parts.train, parts.validation, noise, config, seed, folder=folder, progress=None)
 
 

@@ -70,15 +70,15 @@ def test_limits_of_a_linear_model_are_exact(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(jacobian, "simulate", linear_model(bases))
     chosen = prior(parameters=("A_e", "A_i"))
     found = recovery_limits(
-        chosen, LEAD_FIELD, {"loud": white(100.0)}, SIMULATION, LimitsConfig(n_draws=3), seed=0
+        chosen, LEAD_FIELD, {"loud": white(400.0)}, SIMULATION, LimitsConfig(n_draws=3), seed=0
     )
     response = np.column_stack([bases[name] for name in chosen.names]) * chosen.sd
-    noise = (100 / 8) ** 2 * white(1.0).temporal_covariance() + 1e-9 * np.eye(len(TIMES))
+    noise = (400 / 8) ** 2 * white(1.0).temporal_covariance() + 1e-9 * np.eye(len(TIMES))
     exact = np.diag(response.T @ np.linalg.solve(response @ response.T + noise, response))
     assert ((exact > 0.05) & (exact < 0.95)).all()
     np.testing.assert_allclose(found.r2_limit.sel(noise="loud"), exact, rtol=1e-4)
     assert float(found.r2_limit_se.max()) < 1e-6
-    assert float(found.sd[0]) == pytest.approx(100 / 8)
+    assert float(found.sd[0]) == pytest.approx(400 / 8)
 
 
 def test_products_are_determined_where_their_factors_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,8 +89,8 @@ def test_products_are_determined_where_their_factors_are_not(monkeypatch: pytest
 
     monkeypatch.setattr(jacobian, "simulate", product)
     found = recovery_limits(
-        prior(parameters=("C", "a_1")), LEAD_FIELD, {"quiet": white(0.01), "deafening": white(1e9)}, SIMULATION,
-        LimitsConfig(n_draws=200), seed=0,
+        prior(parameters=("C", "a_1")), LEAD_FIELD, {"quiet": white(0.01), "deafening": white(1e9)},
+        SIMULATION, LimitsConfig(n_draws=200), seed=0,
     ).r2_limit  # fmt: skip
     assert list(found.parameter.values) == ["C", "a_1", "C_1"]
     quiet = found.sel(noise="quiet")

@@ -21,8 +21,8 @@ class TrainingConfig(Section):
     """projected: the noise-weighted projection onto the lead field, which loses nothing for one
     source in Gaussian noise; channels: every channel, whitened."""
     noise_margin: float = Field(1.0, ge=1)
-    """Noise met in training reaches by this factor below the smallest and above the largest level's
-    standard deviation; above 1 for recordings whose noise is not known well."""
+    """Noise met in training reaches by this factor (dimensionless) below the smallest and above the
+    largest level's standard deviation; above 1 for recordings whose noise is not known well."""
     samples_per_step: int = Field(20, ge=1)
     """Number of consecutive samples handed to the LSTM at one step; the noise-weighted principal
     components of these samples are what it sees."""

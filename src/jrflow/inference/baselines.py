@@ -67,7 +67,8 @@ class FeatureTrees:
         mean, sd = targets.mean(axis=0), targets.std(axis=0)
         # A split weighs the targets by their variance: bring all to one scale.
         forest.fit(hand_features(evoked, times), (targets - mean) / sd)
-        return cls(forest, times, mean, sd)
+        # Threads would sum the trees' answers in any order.
+        return cls(forest.set_params(n_jobs=1), times, mean, sd)
 
     def predict(self, evoked: np.ndarray) -> np.ndarray:
         """Estimate the targets in their units, shape (n, n_targets)."""

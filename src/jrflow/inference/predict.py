@@ -116,7 +116,9 @@ def estimate(
     value = model.network.predict(observed, torch.tensor([told]))[0]
     half_width = model.calibration.at(told)
     bounds = np.array([target.low for target in d.targets]), np.array([target.high for target in d.targets])
-    value, low, high = (np.clip(x, *bounds) for x in (value, value - half_width, value + half_width))
+    # Around the clipped value: that is never further from the truth, and keeps the interval its width.
+    value = np.clip(value, *bounds)
+    low, high = (np.clip(x, *bounds) for x in (value - half_width, value + half_width))
 
     measured = weights @ eeg.values
     sources = _simulate(model, value, low, high, eeg["time"].values, seed)

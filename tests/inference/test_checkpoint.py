@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from jrflow.inference import checkpoint as module
+from jrflow.inference.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    optimiser_tensors,
+    restore_optimiser,
+    save_checkpoint,
+)
+
+
+def checkpoint(epoch: int, fingerprint: str = "ours") -> Checkpoint:
+    weights = {"head.weight": torch.full((2, 3), float(epoch))}
+    return Checkpoint(fingerprint, epoch, [{"epoch": e + 1} for e in range(epoch)], weights, weights, {})
+
+
+def test_what_was_saved_comes_back_and_older_ones_go(tmp_path: Path) -> None:
+    assert load_checkpoint(tmp_path / "none", "ours") is None
+    for epoch in (1, 2):
+        save_checkpoint(tmp_path, checkpoint(epoch))
+    found = load_checkpoint(tmp_path, "ours")
+    assert found is not None
+    assert (found.epoch, found.history) == (2, [{"epoch": 1}, {"epoch": 2}])
+    assert torch.equal(found.weights["head.weight"], torch.full((2, 3), 2.0))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-00002.safetensors", "latest.json"]
+
+
+@pytest.mark.parametrize("victim", ["epoch-00002.safetensors", "latest.json"])
+def test_an_interrupted_write_leaves_the_previous_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, victim: str
+) -> None:
+    save_checkpoint(tmp_path, checkpoint(1))
+
+    def killed(path: Path, content: bytes) -> None:
+        if path.name == victim:
+            path.with_name(path.name + ".partial").write_bytes(content[: len(content) // 2])
+            raise KeyboardInterrupt
+        original(path, content)
+
+    original = module.write_atomically
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_atomically", killed)
+        with pytest.raises(KeyboardInterrupt):
+            save_checkpoint(tmp_path, checkpoint(2))
+    found = load_checkpoint(tmp_path, "ours")
+    assert found is not None
+    assert found.epoch == 1
+    save_checkpoint(tmp_path, checkpoint(2))
+    assert load_checkpoint(tmp_path, "ours").epoch == 2  # type: ignore[union-attr]
+
+
+def test_another_trainings_checkpoint_is_an_error(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, checkpoint(1, "theirs"))
+    with pytest.raises(ValueError, match=r"another training.*\(fingerprint theirs, expected ours\).*rm -r"):
+        load_checkpoint(tmp_path, "ours")
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, checkpoint(1))
+    (tmp_path / json.loads((tmp_path / "latest.json").read_text())["file"]).unlink()
+    with pytest.raises(ValueError, match=r"epoch-00001.safetensors, which is missing"):
+        load_checkpoint(tmp_path, "ours")
+
+
+def test_an_optimiser_goes_on_as_if_nothing_had_happened() -> None:
+    weights = [torch.nn.Parameter(torch.ones(3)) for _ in range(2)]
+    adams = [torch.optim.Adam([weight], lr=0.1) for weight in weights]
+    for step in range(6):
+        if step == 3:
+            with torch.no_grad():
+                weights[1].copy_(weights[0])
+            state = {name: tensor.clone() for name, tensor in optimiser_tensors(adams[0]).items()}
+            restore_optimiser(adams[1], state)
+        for weight, adam in zip(weights, adams, strict=True):
+            if step >= 3 or weight is weights[0]:
+                weight.grad = weight.detach() * step
+                adam.step()
+    assert torch.equal(*weights)

@@ -1,0 +1,141 @@
+"""Recordings made by the model itself are explained; others are not, and that is said."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from jrflow.archive import open_archive
+from jrflow.config.inference import TrainingConfig
+from jrflow.eeg.noise import EvokedNoise
+from jrflow.eeg.projection import to_eeg
+from jrflow.inference.campaign import train_model
+from jrflow.inference.goodness import goodness
+from jrflow.inference.model import TrainedModel
+from jrflow.inference.predict import estimate
+
+TRAINING = TrainingConfig(
+    samples_per_step=10, hidden=16, batch_size=50, max_presentations=9000, noise_margin=2.0
+)
+
+
+@pytest.fixture(scope="module")
+def model(experiment: Any, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    folder = tmp_path_factory.mktemp("model")
+    levels = experiment.levels
+    return train_model(
+        experiment.store("train"), experiment.lead_field, levels, TRAINING, 0, folder, progress=None
+    )
+
+
+@pytest.fixture(scope="module")
+def noise(experiment: Any) -> EvokedNoise:
+    loud: EvokedNoise = experiment.levels["snr-10"]
+    return loud
+
+
+def recording(experiment: Any, noise: EvokedNoise, sim: int) -> xr.DataArray:
+    ds = open_archive(experiment.store("test"))
+    clean = to_eeg(ds["source"].sel(sim=sim), experiment.lead_field)
+    return clean + noise.sample(1, np.random.default_rng(sim))[0]
+
+
+def test_its_own_responses_are_explained(experiment: Any, model: TrainedModel, noise: EvokedNoise) -> None:
+    truth = experiment.read("test")
+    inside, verdicts, inflations = [], [], []
+    for sim in range(20):
+        eeg = recording(experiment, noise, sim)
+        found, _ = estimate(model, eeg, experiment.lead_field, noise)
+        inside.append((found.low <= truth.targets[sim]) & (truth.targets[sim] <= found.high))
+        verdicts.append(found.nearby.verdict)
+        assert found.noise_in_range
+        inflations.append(found.noise_inflation)
+        assert found.nearby.source_explained >= found.goodness.source_explained - 1e-9
+        assert found.goodness.explained <= found.goodness.topography_ceiling + 1e-9
+    assert np.mean(inside) > 0.8
+    assert np.median(inflations) < 1.3
+    assert verdicts.count("explained") >= 10
+    assert "not explained" not in verdicts
+
+
+def test_estimates_are_json_and_responses_labelled(
+    experiment: Any, model: TrainedModel, noise: EvokedNoise
+) -> None:
+    eeg = recording(experiment, noise, 0)
+    found, responses = estimate(model, eeg, experiment.lead_field, noise)
+    content = json.loads(json.dumps(found.as_json()))
+    assert list(content["parameters"]) == ["A_e", "b_i", "C", "a_2", "C_2"]
+    for name, target in zip(content["parameters"], model.description.targets, strict=True):
+        p = content["parameters"][name]
+        assert target.low <= p["low"] <= p["value"] <= p["high"] <= target.high
+    np.testing.assert_array_equal(responses["measured"], eeg)
+    assert responses["resimulated"].dims == ("channel", "time")
+    assert responses["source_nearby"].dims == ("time",)
+
+
+def test_another_places_response_is_not_explained(
+    experiment: Any, model: TrainedModel, noise: EvokedNoise
+) -> None:
+    eeg = recording(experiment, noise, 0)
+    gain = experiment.lead_field.values[:, 0]
+    elsewhere = np.roll(gain, 3) - gain * (np.roll(gain, 3) @ gain) / (gain @ gain)
+    eeg = eeg.copy(data=np.outer(elsewhere, gain @ eeg.values / (gain @ gain)))
+    found, _ = estimate(model, eeg, experiment.lead_field, noise)
+    assert found.nearby.verdict == "not explained"
+    assert found.goodness.topography_ceiling < 1e-6
+    assert found.goodness.explained < 0.01
+
+
+def test_noise_beyond_the_training_is_told(experiment: Any, model: TrainedModel, noise: EvokedNoise) -> None:
+    eeg = recording(experiment, noise, 0)
+    louder = replace(noise, covariance=100 * noise.covariance)
+    found, _ = estimate(model, eeg, experiment.lead_field, louder)
+    assert not found.noise_in_range
+    assert found.sd == pytest.approx(10 * model.description.noise_levels["snr-10"])
+
+
+def test_a_noisier_baseline_than_expected_widens_the_intervals(
+    experiment: Any, model: TrainedModel, noise: EvokedNoise
+) -> None:
+    quieter = replace(noise, covariance=noise.covariance / 16)
+    eeg = recording(experiment, noise, 0)
+    found, _ = estimate(model, eeg, experiment.lead_field, quieter)
+    assert found.noise_inflation == pytest.approx(16, rel=0.6)
+    trusting, _ = estimate(model, recording(experiment, quieter, 0), experiment.lead_field, quieter)
+    assert (found.high - found.low).sum() > (trusting.high - trusting.low).sum()
+
+
+def test_a_response_that_is_too_short_is_an_error(
+    experiment: Any, model: TrainedModel, noise: EvokedNoise
+) -> None:
+    short = recording(experiment, noise, 0).isel(time=slice(0, 300))
+    with pytest.raises(
+        ValueError, match=r"the network sees 0.0\d+..0.2\d+ s \(30 blocks\), the response covers"
+    ):
+        estimate(model, short, experiment.lead_field, noise)
+
+
+def test_channels_in_another_order_are_an_error(
+    experiment: Any, model: TrainedModel, noise: EvokedNoise
+) -> None:
+    eeg = recording(experiment, noise, 0)
+    with pytest.raises(ValueError, match="lead field's 8 channels in its order"):
+        estimate(model, eeg.isel(channel=slice(None, None, -1)), experiment.lead_field, noise)
+
+
+def test_noise_alone_is_explained_by_nothing(experiment: Any, noise: EvokedNoise) -> None:
+    data = noise.sample(1, np.random.default_rng(1))[0]
+    channels = experiment.lead_field["channel"]
+    eeg = xr.DataArray(data, dims=("channel", "time"), coords={"channel": channels, "time": noise.times})
+    fit = goodness(eeg, np.zeros(len(noise.times)), experiment.lead_field, noise, n_parameters=0)
+    assert fit.verdict == "explained"
+    assert fit.explained == 0
+    assert fit.reduced_chi2 == pytest.approx(1, abs=0.1)
+    assert fit.baseline_chi2 == pytest.approx(1, abs=0.2)
+    assert fit.noise_share == pytest.approx(1, abs=0.2)
+    assert 0.001 < fit.p_value < 0.999
