@@ -18,6 +18,10 @@ include: "workflow/rules/sensitivity.smk"
 include: "workflow/rules/report.smk"
 
 
+onstart:
+    write_effective_config()
+
+
 rule all:
     default_target: True
     input:

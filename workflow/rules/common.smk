@@ -3,18 +3,33 @@
 import json
 from pathlib import Path
 
+from jrflow.campaign import specify
+from jrflow.config.commented import commented_yaml
 from jrflow.config.document import Document
+from jrflow.config.eeg import CovarianceNoise, MontageHead
 from jrflow.config.load import check_files, parse_config
 
 DOCUMENT = Document(Path(workflow.configfiles[-1]))
-CONFIG = parse_config(config, DOCUMENT.origin, DOCUMENT.faults)
+CONFIG = parse_config(
+    config if workflow.config_settings.config else DOCUMENT.data,
+    DOCUMENT.origin,
+    DOCUMENT.faults,
+)
 check_files(CONFIG)
 
 RUN = CONFIG.folder
-SCRIPTS = f"{workflow.basedir}/scripts"
+CONFIG_FILE = f"{RUN}/config.yaml"
 MODELS = CONFIG.inference.models
 CURVE = CONFIG.inference.learning_curve
 APPLY = CONFIG.inference.apply
+HEAD_FILES = [] if isinstance(CONFIG.eeg.head, MontageHead) else [CONFIG.eeg.head.path]
+NOISE_FILES = sorted(
+    {
+        noise.path
+        for noise in CONFIG.eeg.noise.values()
+        if isinstance(noise, CovarianceNoise)
+    }
+)
 
 
 wildcard_constraints:
@@ -22,31 +37,42 @@ wildcard_constraints:
     model="|".join(MODELS) or "none",
 
 
-def settings(*sections):
-    """Sections that a step depends on; with them as a parameter it runs again when they change."""
-    content = CONFIG.model_dump(mode="json")
-    return json.dumps(
-        {section: content[section] for section in sections}, sort_keys=True
-    )
+def write_effective_config():
+    """Write what is run, every field explained, beside its results; scripts read it there."""
+    path = Path(CONFIG_FILE)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".partial")
+    unfinished.write_text(commented_yaml(CONFIG), encoding="utf-8")
+    unfinished.replace(path)
+
+
+def script(name):
+    """An entry point; as an input of its rule, a change of it repeats the step."""
+    return f"{workflow.basedir}/scripts/{name}.py"
+
+
+def settings(*keys):
+    """Settings that a step depends on; with them as a parameter it runs again when they change."""
+    chosen = {}
+    for key in keys:
+        value = CONFIG.model_dump(mode="json")
+        for step in key.split("."):
+            value = value[step]
+        chosen[key] = value
+    return json.dumps(chosen, sort_keys=True)
 
 
 def campaign_settings(wildcards):
     """What the simulations of one campaign depend on."""
-    from jrflow.campaign import specify
-
     return json.dumps(specify(CONFIG, wildcards.campaign), sort_keys=True)
 
 
 def campaign_threads(wildcards):
     """Workers for one campaign: no more than it has shards, and what execution.n_workers says if it does."""
-    n_shards = -(-CONFIG.n_simulations(wildcards.campaign) // CONFIG.execution.shard_size)
+    n_shards = -(
+        -CONFIG.n_simulations(wildcards.campaign) // CONFIG.execution.shard_size
+    )
     return min(n_shards, CONFIG.execution.n_workers or workflow.cores or 1)
-
-
-def training_settings(wildcards):
-    """What the weights of one model depend on, beside its inputs."""
-    training = CONFIG.inference.training.model_dump_json(exclude={"checkpoint_every"})
-    return f"seed {CONFIG.run.seed}, {training}"
 
 
 def manifest(campaign):
@@ -61,3 +87,7 @@ def manifests_of_model(wildcards):
 
 def train_manifest(wildcards):
     return manifest(MODELS[wildcards.model].train)
+
+
+def test_manifest(wildcards):
+    return manifest(MODELS[wildcards.model].test)

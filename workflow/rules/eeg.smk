@@ -3,7 +3,8 @@
 
 rule lead_field:
     input:
-        config=ancient(rules.config.output),
+        HEAD_FILES,
+        script=script("lead_field"),
     output:
         f"{RUN}/eeg/lead_field.nc",
     log:
@@ -13,15 +14,17 @@ rule lead_field:
     conda:
         "../../envs/cpu.yaml"
     params:
+        config=CONFIG_FILE,
         head=CONFIG.eeg.head.model_dump_json(),
         source=CONFIG.eeg.source.model_dump_json(),
     shell:
-        "python {SCRIPTS}/lead_field.py --config {input.config} --out {output} > {log} 2>&1"
+        "python {input.script} --config {params.config} --out {output} > {log} 2>&1"
 
 
 rule noise_levels:
     input:
-        config=ancient(rules.config.output),
+        NOISE_FILES,
+        script=script("noise_levels"),
         lead_field=rules.lead_field.output,
         train=train_manifest,
     output:
@@ -33,7 +36,8 @@ rule noise_levels:
     conda:
         "../../envs/cpu.yaml"
     params:
-        settings=settings("eeg", "simulation"),
+        config=CONFIG_FILE,
+        settings=settings("eeg.noise", "simulation"),
     shell:
-        "python {SCRIPTS}/noise_levels.py --config {input.config} --lead-field {input.lead_field}"
+        "python {input.script} --config {params.config} --lead-field {input.lead_field}"
         " --train {input.train} --out {output} > {log} 2>&1"

@@ -3,47 +3,50 @@
 
 rule limits:
     input:
-        config=ancient(rules.config.output),
+        script=script("limits"),
         noise=rules.noise_levels.output,
+        test=test_manifest,
     output:
         f"{RUN}/limits/{{model}}.nc",
-    params:
-        settings=settings("limits", "simulation", "run"),
     log:
         f"{RUN}/logs/limits/{{model}}.log",
     benchmark:
         f"{RUN}/benchmarks/limits/{{model}}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    params:
+        config=CONFIG_FILE,
+        settings=settings("limits", "simulation", "run.seed"),
     shell:
-        "python {SCRIPTS}/limits.py --config {input.config} --model {wildcards.model}"
+        "python {input.script} --config {params.config} --model {wildcards.model}"
         " --noise {input.noise} --out {output} > {log} 2>&1"
 
 
 rule train:
     input:
-        config=ancient(rules.config.output),
+        script=script("train"),
         noise=rules.noise_levels.output,
         train=train_manifest,
     output:
         f"{RUN}/models/{{model}}/model.json",
-    params:
-        settings=training_settings,
     log:
         f"{RUN}/logs/train/{{model}}.log",
     benchmark:
         f"{RUN}/benchmarks/train/{{model}}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    params:
+        config=CONFIG_FILE,
+        settings=settings("inference.training", "run.seed"),
     shell:
-        "python {SCRIPTS}/train.py --config {input.config} --noise {input.noise} --train {input.train}"
+        "python {input.script} --config {params.config} --noise {input.noise} --train {input.train}"
         " --threads {threads} --out $(dirname {output}) > {log} 2>&1"
 
 
 rule evaluate:
     input:
         unpack(manifests_of_model),
-        config=ancient(rules.config.output),
+        script=script("evaluate"),
         noise=rules.noise_levels.output,
         model=rules.train.output,
         limits=rules.limits.output,
@@ -57,7 +60,7 @@ rule evaluate:
     conda:
         "../../envs/cpu.yaml"
     shell:
-        "python {SCRIPTS}/evaluate.py --noise {input.noise} --model $(dirname {input.model})"
+        "python {input.script} --noise {input.noise} --model $(dirname {input.model})"
         " --train {input.train} --test {input.test} --limits {input.limits} --threads {threads}"
         " --scores {output.scores} --predictions {output.predictions} > {log} 2>&1"
 
@@ -77,43 +80,45 @@ rule scores:
 
 rule learning_curve:
     input:
-        config=ancient(rules.config.output),
+        script=script("learning_curve"),
         noise=f"{RUN}/eeg/{CURVE.model}-noise.nc" if CURVE else [],
         train=manifest(MODELS[CURVE.model].train) if CURVE else [],
         test=manifest(MODELS[CURVE.model].test) if CURVE else [],
     output:
         f"{RUN}/evaluation/learning_curve.csv",
-    params:
-        settings=settings("inference", "run"),
     log:
         f"{RUN}/logs/learning_curve.log",
     benchmark:
         f"{RUN}/benchmarks/learning_curve.tsv"
     conda:
         "../../envs/cpu.yaml"
+    params:
+        config=CONFIG_FILE,
+        settings=settings("inference.learning_curve", "inference.training", "run.seed"),
     shell:
-        "python {SCRIPTS}/learning_curve.py --config {input.config} --noise {input.noise}"
+        "python {input.script} --config {params.config} --noise {input.noise}"
         " --train {input.train} --test {input.test} --threads {threads} --out {output} > {log} 2>&1"
 
 
 rule apply:
     input:
-        config=ancient(rules.config.output),
+        script=script("apply"),
         noise=f"{RUN}/eeg/{APPLY.model}-noise.nc" if APPLY else [],
         model=f"{RUN}/models/{APPLY.model}/model.json" if APPLY else [],
         evoked=APPLY.evoked if APPLY else [],
     output:
         estimates=f"{RUN}/evaluation/estimates.json",
         responses=f"{RUN}/evaluation/responses.nc",
-    params:
-        settings=settings("inference"),
     log:
         f"{RUN}/logs/apply.log",
     benchmark:
         f"{RUN}/benchmarks/apply.tsv"
     conda:
         "../../envs/cpu.yaml"
+    params:
+        config=CONFIG_FILE,
+        settings=settings("inference.apply", "run.seed"),
     shell:
-        "python {SCRIPTS}/apply.py --config {input.config} --noise {input.noise}"
+        "python {input.script} --config {params.config} --noise {input.noise}"
         " --model $(dirname {input.model}) --threads {threads}"
         " --estimates {output.estimates} --responses {output.responses} > {log} 2>&1"

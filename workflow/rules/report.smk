@@ -3,7 +3,7 @@
 
 rule report:
     input:
-        config=ancient(rules.config.output),
+        script=script("report"),
         archives=expand(f"{RUN}/archives/{{campaign}}.json", campaign=CONFIG.campaigns),
         lead_field=rules.lead_field.output,
         sensitivity=expand(
@@ -19,5 +19,16 @@ rule report:
         f"{RUN}/logs/report.log",
     conda:
         "../../envs/cpu.yaml"
+    params:
+        settings=settings(
+            "run",
+            "simulation",
+            "priors",
+            "campaigns",
+            "eeg",
+            "inference",
+            "sensitivity",
+            "limits",
+        ),
     shell:
-        "python {SCRIPTS}/report.py --run $(dirname {output}) > {log} 2>&1"
+        "python {input.script} --run $(dirname {output}) > {log} 2>&1"

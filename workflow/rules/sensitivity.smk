@@ -3,7 +3,7 @@
 
 rule sobol:
     input:
-        config=ancient(rules.config.output),
+        script=script("sobol"),
         lead_field=rules.lead_field.output,
         campaign=manifest("{campaign}"),
     output:
@@ -17,15 +17,16 @@ rule sobol:
     conda:
         "../../envs/cpu.yaml"
     params:
-        settings=settings("sensitivity", "run"),
+        config=CONFIG_FILE,
+        settings=settings("sensitivity.channel", "sensitivity.n_bootstrap", "run.seed"),
     shell:
-        "python {SCRIPTS}/sobol.py --config {input.config} --lead-field {input.lead_field}"
+        "python {input.script} --config {params.config} --lead-field {input.lead_field}"
         " --campaign {input.campaign} --out {output} > {log} 2>&1"
 
 
 rule one_at_a_time:
     input:
-        config=ancient(rules.config.output),
+        script=script("one_at_a_time"),
         lead_field=rules.lead_field.output,
         campaign=manifest("{campaign}"),
     output:
@@ -39,7 +40,8 @@ rule one_at_a_time:
     conda:
         "../../envs/cpu.yaml"
     params:
-        settings=settings("sensitivity"),
+        config=CONFIG_FILE,
+        settings=settings("sensitivity.channel"),
     shell:
-        "python {SCRIPTS}/one_at_a_time.py --config {input.config} --lead-field {input.lead_field}"
+        "python {input.script} --config {params.config} --lead-field {input.lead_field}"
         " --campaign {input.campaign} --out {output} > {log} 2>&1"
