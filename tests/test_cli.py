@@ -21,7 +21,7 @@ def test_check_says_what_would_be_run(tmp_path: Path, capsys: pytest.CaptureFixt
     # 512 * (9 + 2) simulations of 1201 samples of 4 bytes, 4096 simulations a shard
     assert rows["sobol"] == ["sobol", "saltelli", "unit-consistent", "uniform-50", "5,632", "27.1", "MB", "2"]
     assert rows["oat"][4:] == ["900", "4.32", "MB", "1"]
-    assert rows["total"][1] == "58,120"
+    assert rows["total"][1] == "99,080"
 
 
 def test_check_reports_faults_without_a_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -98,7 +98,7 @@ def test_the_loops_matter_in_one_preset_only(run: Path) -> None:
     assert float(published.sel(parameter=loops).max()) < 1e-4
     sobol = xr.open_dataset(run / "sensitivity/sobol.nc", engine="h5netcdf")
     assert (sobol.ST > -0.2).all()
-    assert float(sobol.ST.sel(feature="trough_latency", parameter="b_i")) > 0.5
+    assert float(sobol.ST.sel(feature="area_late", parameter="b_i")) > 0.5
 
 
 def test_the_report_shows_it_all(run: Path) -> None:

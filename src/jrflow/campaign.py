@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from jrflow.archive.errors import ArchiveError, ShardError
 from jrflow.archive.identity import changed_versions, check_belongs, read_specification
 from jrflow.archive.layout import ShardLayout, create_store
-from jrflow.archive.manifest import Manifest, damaged_files, read_manifest, seal
+from jrflow.archive.manifest import Manifest, damaged_files, manifest_path, read_manifest, seal
 from jrflow.archive.space import check_space, explain_full_disk, free_bytes, readable
 from jrflow.archive.writer import pending_shards, read_design, shard_bytes, write_shard
 from jrflow.config.config import Config
@@ -186,6 +186,7 @@ def _create(config: Config, specification: dict[str, Any], store: Path) -> None:
     n_bytes = sum(layout.nbytes(shard) for shard in range(layout.n_shards))
     check_space(store, n_bytes)
     store.parent.mkdir(parents=True, exist_ok=True)
+    manifest_path(store).unlink(missing_ok=True)  # of a store that was deleted
     with explain_full_disk(store, f"creating campaign {store.stem!r}", lambda: n_bytes):
         attrs = design.attrs | _attributes(specification) | {"n_epochs": timing.n_epochs}
         create_store(store, design, [COLUMN], timing.times, layout, attrs)
@@ -209,7 +210,8 @@ def _check_intact(store: Path) -> None:
     if faults:
         raise ArchiveError(
             "\n".join([f"{store} is sealed but damaged:", *faults])
-            + f"\nRestore these files, or delete the archive (rm -r '{store}') and run the campaign again"
+            + f"\nRestore these files, or delete the archive and run the campaign again: "
+            f"rm -r '{store}' '{manifest_path(store)}'"
         )
 
 

@@ -31,6 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("jrflow: interrupted; start the same command again to go on", file=sys.stderr)
         return _INTERRUPTED
+    except ModuleNotFoundError as error:
+        if arguments.debug:
+            raise
+        print(f"jrflow: {error}; this needs an extra: pip install 'jrflow[inference]'", file=sys.stderr)
+        return _USER_ERROR
     except (ValueError, OSError) as error:
         if arguments.debug:
             raise
@@ -142,12 +147,12 @@ def _add_infer(commands: _Commands) -> None:
         type=float,
         nargs=3,
         metavar=("X", "Y", "Z"),
-        help="source, mm, MNI; default: the demo's",
+        help="source, mm, MNI; by default where the model was trained",
     )
 
 
 def _infer(arguments: argparse.Namespace) -> int:
-    from jrflow.config.eeg import CovarianceNoise, RecordingHead, SourceConfig
+    from jrflow.config.eeg import CovarianceNoise, RecordingHead
     from jrflow.eeg.head import lead_field
     from jrflow.eeg.noise import noise_level
     from jrflow.inference.model import load_model
@@ -155,7 +160,9 @@ def _infer(arguments: argparse.Namespace) -> int:
 
     model = load_model(arguments.model)
     position = arguments.position
-    source = SourceConfig() if position is None else SourceConfig(position=position)
+    source = model.description.source
+    if position is not None:
+        source = source.model_copy(update={"position": tuple(position)})
     gain = lead_field(RecordingHead(kind="recording", path=str(arguments.evoked)), source)
     covariance = CovarianceNoise(kind="covariance", path=str(arguments.cov))
     noise = noise_level(covariance, gain, model.description.simulation.timing)

@@ -39,6 +39,11 @@ def git_commit() -> str:
     """Commit of the checkout this package runs from, '-dirty' appended; 'unknown' outside one."""
     here = Path(__file__).parent
     try:
+        # Installed below somebody else's checkout, the commit found would be theirs.
+        subprocess.run(
+            ["git", "ls-files", "--error-unmatch", __file__],
+            cwd=here, capture_output=True, check=True, timeout=10,
+        )  # fmt: skip
         described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
             cwd=here, capture_output=True, text=True, check=True, timeout=10,

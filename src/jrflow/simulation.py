@@ -35,7 +35,7 @@ def simulate(
     seed: int = 0,
     precision: Literal["float32", "float64"] = "float32",
     backend: Literal["cpu"] = "cpu",
-    max_source: float = 1e3,
+    max_source: float = 1e4,
     n_threads: int | None = None,
 ) -> xr.Dataset:
     """Simulate a batch of cortical columns.

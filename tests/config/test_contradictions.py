@@ -12,13 +12,13 @@ priors:
   all: {kind: relative-uniform}
   gains: {kind: relative-uniform, parameters: [A_e, A_i]}
 campaigns:
-  train: {design: lhs, n: 100, prior: all}
+  train: {design: lhs, n: 1000, prior: all}
   test: {design: prior, n: 10, prior: all}
   oat: {design: one-at-a-time, n: 10, prior: all}
 eeg: {noise: {clean: {kind: snr, snr_db: 20}}}
 inference:
   models: {m: {train: train, test: test}}
-  learning_curve: {model: m, sizes: [10, 90]}
+  learning_curve: {model: m, sizes: [300, 900]}
 sensitivity: {one_at_a_time: [oat]}
 """
 
@@ -45,8 +45,21 @@ CASES = [
     ("inference.models.m.test", "train", "inference.models.m.test", "is also the training campaign"),
     ("inference.models.m.test", "oat", "inference.models.m.test", "expected a campaign of design prior"),
     ("inference.learning_curve.model", "n", "inference.learning_curve.model", "unknown entry 'n'"),
-    ("inference.learning_curve.sizes", [10, 91], "inference.learning_curve.sizes", "at most 90"),
-    ("inference.learning_curve.sizes", [10, 10], "inference.learning_curve.sizes", "rising sizes"),
+    ("inference.learning_curve.sizes", [300, 901], "inference.learning_curve.sizes", "at most 900"),
+    ("inference.learning_curve.sizes", [10, 900], "inference.learning_curve.sizes", "at least one batch"),
+    (
+        "inference.training",
+        {"validation_fraction": 0.01},
+        "inference.models.m.train",
+        "leaves 10 simulations for validation",
+    ),
+    (
+        "inference.models.twin",
+        {"train": "train", "test": "test"},
+        "inference.models.twin",
+        "model 'm' has preset 'unit-consistent' too",
+    ),
+    ("inference.learning_curve.sizes", [300, 300], "inference.learning_curve.sizes", "rising sizes"),
     ("inference.training", {"sfreq": 300}, "inference.training.sfreq", "received 300 Hz"),
     (
         "inference.apply",
@@ -66,6 +79,11 @@ def test_a_contradiction_names_its_key(key: str, value: Any, place: str, message
     (fault,) = caught.value.faults
     assert str(fault).startswith(f"{place}: ")
     assert message in str(fault)
+
+
+def test_a_campaign_smaller_than_a_batch_is_refused() -> None:
+    with pytest.raises(ConfigError, match="900 simulations to train on, fewer than one batch"):
+        parse_config(changed("inference.training", {"batch_size": 901}))
 
 
 def test_rest_excludes_whatever_needs_an_evoked_response() -> None:

@@ -236,6 +236,7 @@ def test_all_missing_files_are_reported_at_once(tmp_path: Path, monkeypatch: pyt
         "    measured: {kind: covariance, path: b-cov.fif}\n"
         "    there: {kind: covariance, path: there-cov.fif}\n"
         "inference:\n"
+        "  training: {batch_size: 50, validation_fraction: 0.2}\n"
         "  models: {m: {train: train, test: test}}\n"
         "  apply: {model: m, evoked: c-ave.fif, noise: measured}\n"
     )

@@ -70,6 +70,7 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     lead_field = xr.DataArray(
         gain - gain.mean(axis=0), dims=("channel", "region"),
         coords={"channel": [f"E{i}" for i in range(8)], "region": ["column"]},
+        attrs={"position_requested": [-40.0, 12.0, 47.0], "extent_mm": 10.0, "moment_nAm_per_mV": 13.0},
     )  # fmt: skip
     size = reference_rms(open_archive(folder / "train.zarr")["source"], lead_field)
     timing = config.simulation.timing

@@ -52,6 +52,7 @@ def make_config(folder: Path) -> Config:
             "campaigns": campaigns,
             "eeg": {"noise": {name: {"kind": "snr", "snr_db": snr} for name, snr in LEVELS.items()}},
             "inference": {
+                "training": {"batch_size": 32, "validation_fraction": 0.2},
                 "models": {
                     "bilstm": {"train": "train", "test": "test"},
                     "bilstm-as-published": {"train": "train-as-published", "test": "test-as-published"},
@@ -159,7 +160,7 @@ def write_recordings(folder: Path) -> None:
     """A model's description, and what it says of two responses; the second has an awkward name."""
     (folder / "models/bilstm").mkdir(parents=True)
     targets = [{"name": name, "unit": "mV", "low": 0.5, "high": 1.5} for name in TARGETS]
-    counts = {"n_training": 115, "n_validation": 13, "excluded": {"non_finite": 2}}
+    counts = {"n_training": 102, "n_validation": 26, "excluded": {"non_finite": 2}}
     card = {"targets": targets, "preset": "unit-consistent", "campaign": "train"} | counts
     (folder / "models/bilstm/model.json").write_text(json.dumps(card))
     history = pd.DataFrame({"epoch": [1, 2], "n_presentations": [115, 230]})

@@ -9,7 +9,7 @@ import xarray as xr
 
 from jrflow.archive.errors import ArchiveError
 from jrflow.archive.identity import store_attributes
-from jrflow.archive.manifest import damaged_files, read_manifest
+from jrflow.archive.manifest import damaged_files, manifest_path, read_manifest
 from jrflow.archive.status import NOT_SIMULATED
 
 
@@ -63,6 +63,6 @@ def _check_files(store: Path) -> None:
     if faults:
         raise ArchiveError(
             "\n".join([f"{store} is damaged:", *faults])
-            + f"\nDelete {store.with_suffix('.json')} and start its campaign again: shards that are missing "
-            "are simulated anew"
+            + f"\nRestore these files, or delete the archive and start its campaign again: "
+            f"rm -r '{store}' '{manifest_path(store)}'"
         )

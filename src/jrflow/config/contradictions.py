@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ from jrflow.config.fault import Fault
 if TYPE_CHECKING:
     from jrflow.config.config import Config
     from jrflow.config.inference import ModelConfig
+
+#: Fewest simulations from which 90 % intervals are calibrated.
+MIN_VALIDATION = 20
 
 
 def contradictions(config: Config) -> Iterator[Fault]:
@@ -22,6 +26,8 @@ def contradictions(config: Config) -> Iterator[Fault]:
     """
     for name, model in config.inference.models.items():
         yield from _model(config, name, model)
+        yield from _enough(config, name, model)
+    yield from _one_model_a_preset(config)
     yield from _learning_curve(config)
     yield from _sampling(config)
     yield from _rest(config)
@@ -48,6 +54,37 @@ def _model(config: Config, name: str, model: ModelConfig) -> Iterator[Fault]:
         )
 
 
+def _enough(config: Config, name: str, model: ModelConfig) -> Iterator[Fault]:
+    training, n = config.inference.training, config.campaigns[model.train].n
+    n_validation = round(training.validation_fraction * n)
+    key = ("inference", "models", name, "train")
+    if n_validation < MIN_VALIDATION:
+        yield Fault(
+            key,
+            f"campaign {model.train!r} leaves {n_validation} simulations for validation, at least "
+            f"{MIN_VALIDATION} expected; give it {math.ceil(MIN_VALIDATION / training.validation_fraction)}",
+        )
+    elif n - n_validation < training.batch_size:
+        yield Fault(
+            key,
+            f"campaign {model.train!r} leaves {n - n_validation} simulations to train on, fewer than one "
+            f"batch (training.batch_size is {training.batch_size}); enlarge it or choose smaller batches",
+        )
+
+
+def _one_model_a_preset(config: Config) -> Iterator[Fault]:
+    seen: dict[str, str] = {}
+    for name, model in config.inference.models.items():
+        preset = config.campaigns[model.test].preset
+        if preset in seen:
+            yield Fault(
+                ("inference", "models", name),
+                f"model {seen[preset]!r} has preset {preset!r} too, and scores tell models apart by their "
+                "preset; put one of the two into a run of its own",
+            )
+        seen.setdefault(preset, name)
+
+
 def _learning_curve(config: Config) -> Iterator[Fault]:
     curve = config.inference.learning_curve
     if curve is None:
@@ -55,6 +92,12 @@ def _learning_curve(config: Config) -> Iterator[Fault]:
     campaign = config.inference.models[curve.model].train
     fraction = config.inference.training.validation_fraction
     available = int(config.campaigns[campaign].n * (1 - fraction))
+    if min(curve.sizes) < config.inference.training.batch_size:
+        yield Fault(
+            ("inference", "learning_curve", "sizes"),
+            f"expected at least one batch (training.batch_size is {config.inference.training.batch_size}), "
+            f"received {min(curve.sizes)}",
+        )
     if max(curve.sizes) > available:
         yield Fault(
             ("inference", "learning_curve", "sizes"),

@@ -17,8 +17,8 @@ _N_TRAIN = 40_960
 _N_TEST = 2_048
 _N_SOBOL = 512  # times 11: nine parameters vary
 _N_STEPS = 100  # times 9
-_CURVE = (1_250, 5_000, 20_000, 36_000)
-_N_PRESENTATIONS, _N_CURVE_PRESENTATIONS = 600_000, 60_000
+_CURVE = (2_304, 9_216, 36_864)
+_N_PRESENTATIONS, _N_CURVE_PRESENTATIONS = 800_000, 73_728
 
 
 def default_config() -> Config:

@@ -10,7 +10,7 @@ class RunConfig(Section):
 
     name: Name = "demo"
     """Name of the run; its results go to the folder of this name."""
-    results: str = Field("results", min_length=1)
-    """Folder that holds all runs; relative to where jrflow is run."""
+    results: str = Field("results", pattern=r"^\S+$")
+    """Folder that holds all runs; relative to where jrflow is run; without spaces."""
     seed: int = Field(0, ge=0)
     """Every random number of the run follows from this one."""

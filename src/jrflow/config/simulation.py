@@ -22,7 +22,7 @@ class SimulationConfig(Section):
     """Sampling frequency of the recorded source, Hz; a whole number of steps per sample."""
     precision: Literal["float32", "float64"] = "float32"
     """Floating-point precision of the integration; the archive stores float32."""
-    max_source: float = Field(1000.0, gt=0)
+    max_source: float = Field(10_000.0, gt=0)
     """Largest believable |source|, mV; beyond it a simulation gets status 3 (out of range)."""
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ in at least the nominal share of cases drawn from the same prior and noise.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,18 +66,24 @@ class Calibration:
         cls,
         network: BiLSTM,
         validation: EvokedSet,
-        shape: NoiseShape,
+        shapes: Sequence[NoiseShape],
         sd_range: tuple[float, float],
         seed: int,
     ) -> Calibration:
-        """Tabulate the errors on the validation part over the range of noise met in training."""
+        """Tabulate the errors on the validation part over the range of noise met in training.
+
+        Where noise of several shapes was met, an interval is as wide as the worst of them needs.
+        """
         levels = np.unique(np.geomspace(*sd_range, _N_LEVELS))
         source = torch.from_numpy(validation.source)
         half_widths = []
         for i, level in enumerate(levels):
             sd = torch.full((len(source),), float(level))
-            observed = shape.observe(source, sd, torch_generator(seed, Stream.CALIBRATION, i))
-            half_widths.append(conformal_half_width(network.predict(observed, sd) - validation.targets))
+            by_shape = []
+            for shape in shapes:
+                observed = shape.observe(source, sd, torch_generator(seed, Stream.CALIBRATION, i))
+                by_shape.append(conformal_half_width(network.predict(observed, sd) - validation.targets))
+            half_widths.append(np.max(by_shape, axis=0))
         return cls(levels, np.stack(half_widths))
 
     def at(self, sd: float) -> np.ndarray:

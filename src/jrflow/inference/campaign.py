@@ -11,6 +11,7 @@ from typing import TextIO
 import pandas as pd
 import xarray as xr
 
+from jrflow.config.eeg import SourceConfig
 from jrflow.config.inference import LearningCurveConfig, TrainingConfig
 from jrflow.config.simulation import SimulationConfig
 from jrflow.eeg.noise import EvokedNoise
@@ -59,8 +60,8 @@ def train_model(
         training, validation, noise, config, seed,
         folder=folder / "checkpoint", name=f"training on {train_store.stem}", progress=progress,
     )  # fmt: skip
-    calibration = Calibration.fit(fit.network, validation, noise.shapes[0], fit.sd_range, seed)
-    description = _describe(training, len(validation.sim), noise, fit, calibration, config, seed)
+    calibration = Calibration.fit(fit.network, validation, noise.distinct_shapes, fit.sd_range, seed)
+    description = _describe(training, len(validation.sim), noise, lead_field, fit, calibration, config, seed)
     model = TrainedModel(fit.network, description)
     save_model(folder, model, fit.history)
     # What is complete needs no checkpoint, and one of other settings would be in the way of the next.
@@ -126,6 +127,7 @@ def _describe(
     data: EvokedSet,
     n_validation: int,
     noise: NoiseLevels,
+    lead_field: xr.DataArray,
     fit: Fit,
     calibration: Calibration,
     config: TrainingConfig,
@@ -147,6 +149,7 @@ def _describe(
         calibration_sd=tuple(calibration.sd),
         calibration_half_width=tuple(map(tuple, calibration.half_width)),
         noise_levels=dict(zip(noise.names, noise.sd.tolist(), strict=True)),
+        source=_source(lead_field),
         n_training=len(data.sim),
         n_validation=n_validation,
         excluded=data.excluded,
@@ -154,4 +157,15 @@ def _describe(
         config_hash=data.config_hash,
         seed=seed,
         provenance={"git_commit": git_commit(), "versions": versions()},
+    )
+
+
+def _source(lead_field: xr.DataArray) -> SourceConfig:
+    """The patch that a lead field was made for, as its attributes say."""
+    attrs = lead_field.attrs
+    x, y, z = attrs["position_requested"]
+    return SourceConfig(
+        position=(float(x), float(y), float(z)),
+        extent=float(attrs["extent_mm"]),
+        moment=float(attrs["moment_nAm_per_mV"]),
     )

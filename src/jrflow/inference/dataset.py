@@ -13,15 +13,13 @@ import zarr
 from jrflow.archive.identity import read_specification, store_attributes
 from jrflow.archive.layout import ShardLayout
 from jrflow.archive.status import OK, STATUS_MEANINGS
+from jrflow.config.contradictions import MIN_VALIDATION
 from jrflow.config.priors import Distribution
 from jrflow.design.priors import Prior
 from jrflow.eeg.projection import baseline_correct
 from jrflow.inference.randomness import Stream, numpy_generator
 from jrflow.inference.window import Window
 from jrflow.model.parameters import preset
-
-#: Fewest simulations from which a 90 % interval is calibrated.
-_MIN_VALIDATION = 20
 
 
 @dataclass(frozen=True)
@@ -162,12 +160,12 @@ def split(data: EvokedSet, validation_fraction: float, seed: int) -> tuple[Evoke
     """
     order = numpy_generator(seed, Stream.SPLIT).permutation(len(data.sim))
     n_validation = round(validation_fraction * len(order))
-    needed = round(_MIN_VALIDATION / validation_fraction)
-    if n_validation < _MIN_VALIDATION:
+    needed = round(MIN_VALIDATION / validation_fraction)
+    if n_validation < MIN_VALIDATION:
         raise ValueError(
             f"too few simulations: {len(order)} usable ones in campaign {data.specification['campaign']!r} "
             f"({sum(data.excluded.values())} left out) leave {n_validation} for validation, at least "
-            f"{_MIN_VALIDATION} expected; enlarge the campaign to {needed}"
+            f"{MIN_VALIDATION} expected; enlarge the campaign to {needed}"
         )
     # The validation part is taken from the end: it is the same whatever part of the rest is trained on.
     return data.take(order[:-n_validation]), data.take(order[-n_validation:])

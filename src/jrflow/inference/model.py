@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from jrflow.config.eeg import SourceConfig
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.simulation import SimulationConfig
 from jrflow.inference.calibration import Calibration
@@ -36,7 +37,8 @@ class Description(BaseModel):
     """What a model is, and what it was trained on.
 
     ``times`` are the centres (s) of the blocks that the network sees; ``sd_range`` (mV) is the noise it has
-    met; ``calibration_sd`` (mV) and ``calibration_half_width`` tabulate its 90 % intervals.
+    met and ``source`` the patch it was seen from; ``calibration_sd`` (mV) and ``calibration_half_width``
+    tabulate its 90 % intervals.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,6 +54,7 @@ class Description(BaseModel):
     calibration_sd: tuple[float, ...]
     calibration_half_width: tuple[tuple[float, ...], ...]
     noise_levels: dict[str, float]
+    source: SourceConfig
     n_training: int
     n_validation: int
     excluded: dict[str, int]
