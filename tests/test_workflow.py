@@ -79,7 +79,7 @@ def test_scores_are_between_the_mean_and_the_limit(run: Path) -> None:
     assert scores.r2_limit.between(0, 1).all()
     assert scores.coverage_90.between(0.75, 1).all()
 
-    table = scores.set_index(["estimator", "preset", "noise", "parameter"])
+    table = scores.set_index(["estimator", "preset", "noise", "parameter"]).sort_index()
     assert table.r2["mean"].abs().max() < 0.05
     for estimator in ("bilstm", "extra-trees"):
         assert table.r2[estimator, "unit-consistent", "snr-20", "b_i"] > 0.5
@@ -114,18 +114,25 @@ def test_nothing_is_done_twice(run: Path) -> None:
 
 
 def test_a_changed_setting_repeats_what_depends_on_it_and_no_more(run: Path) -> None:
-    config = run.parents[1] / "config.yaml"
-    before = config.read_text()
-    try:
-        config.write_text(before.replace("n_bootstrap: 20", "n_bootstrap: 30"))
-        planned = snakemake(run.parents[1], "--dry-run")
-    finally:
-        config.write_text(before)
-    output = planned.stdout + planned.stderr
-    assert "sobol" in output
-    assert "report" in output
-    for untouched in ("rule train", "rule campaign", "rule limits"):
-        assert untouched not in output
+    model, before = run / "models/bilstm/model.json", CONFIG.read_text(encoding="utf-8")
+    trained = model.stat().st_mtime_ns
+    (run.parents[1] / "config.yaml").write_text(before.replace("n_bootstrap: 20", "n_bootstrap: 30"))
+    snakemake(run.parents[1])
+    assert xr.open_dataset(run / "sensitivity/sobol.nc", engine="h5netcdf").attrs["n_bootstrap"] == 30
+    assert model.stat().st_mtime_ns == trained
+    assert "n_bootstrap: 30" in (run / "config.yaml").read_text(encoding="utf-8")
+
+
+def test_a_changed_campaign_is_refused_and_its_archive_kept(run: Path) -> None:
+    config, manifest = run.parents[1] / "config.yaml", run / "archives/oat.json"
+    before, sealed = config.read_text(encoding="utf-8"), manifest.read_bytes()
+    config.write_text(before.replace("one-at-a-time, n: 5", "one-at-a-time, n: 7"))
+    failed = snakemake(run.parents[1], check=False)
+    config.write_text(before)
+    assert failed.returncode != 0
+    assert "holds another campaign" in failed.stdout + failed.stderr
+    assert manifest.read_bytes() == sealed
+    assert xr.open_zarr(run / "archives/oat.zarr").sizes["sim"] == 45
 
 
 def test_faults_of_a_configuration_are_named_before_anything_runs(tmp_path: Path) -> None:
