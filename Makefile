@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PIP_FLAGS ?=
-PYTEST_FLAGS ?= -n auto
+PYTEST_FLAGS ?= -n auto --dist loadgroup
 SNAKEMAKE_FLAGS ?=
 
 BIN := $(abspath $(VENV))/bin
