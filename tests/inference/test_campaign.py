@@ -25,14 +25,21 @@ SNR_DB = {"snr-30": 30.0, "snr-10": 10.0}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("model")
+def saved(experiment: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedModel, Path]:
+    """A trained model and its folder."""
+    folder, store = tmp_path_factory.mktemp("model"), experiment.store("train")
+    model = train_model(store, experiment.lead_field, experiment.levels, TRAINING, 0, folder, progress=None)
+    return model, folder
 
 
 @pytest.fixture(scope="module")
-def model(experiment: Any, folder: Path) -> TrainedModel:
-    store = experiment.store("train")
-    return train_model(store, experiment.lead_field, experiment.levels, TRAINING, 0, folder, progress=None)
+def model(saved: tuple[TrainedModel, Path]) -> TrainedModel:
+    return saved[0]
+
+
+@pytest.fixture(scope="module")
+def folder(saved: tuple[TrainedModel, Path]) -> Path:
+    return saved[1]
 
 
 @pytest.fixture(scope="module")
