@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from jrflow.archive.errors import ArchiveError, ShardError
 from jrflow.archive.identity import changed_versions, check_belongs, read_specification
 from jrflow.archive.layout import ShardLayout, create_store
-from jrflow.archive.manifest import Manifest, damaged_files, manifest_path, read_manifest, seal
+from jrflow.archive.manifest import Manifest, check_intact, manifest_path, read_manifest, seal
 from jrflow.archive.space import check_space, explain_full_disk, free_bytes, readable
 from jrflow.archive.writer import pending_shards, read_design, shard_bytes, write_shard
 from jrflow.config.config import Config
@@ -82,7 +82,7 @@ def run_campaign(
         check_belongs(store, specification)
         manifest = read_manifest(store)
         if manifest is not None:
-            _check_intact(store)
+            check_intact(store)
             return manifest
     else:
         _create(config, specification, store)
@@ -203,16 +203,6 @@ def _attributes(specification: dict[str, Any]) -> dict[str, Any]:
         "git_commit": git_commit(),
         "versions": versions(),
     }
-
-
-def _check_intact(store: Path) -> None:
-    faults = damaged_files(store, contents=False)
-    if faults:
-        raise ArchiveError(
-            "\n".join([f"{store} is sealed but damaged:", *faults])
-            + f"\nRestore these files, or delete the archive and run the campaign again: "
-            f"rm -r '{store}' '{manifest_path(store)}'"
-        )
 
 
 def _announce(name: str, store: Path, pending: list[int], resumed: bool, progress: TextIO | None) -> None:

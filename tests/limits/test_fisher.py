@@ -13,10 +13,11 @@ from jrflow.config.analysis import LimitsConfig
 from jrflow.config.priors import RelativeUniformPrior
 from jrflow.config.simulation import SimulationConfig
 from jrflow.design import Prior
+from jrflow.eeg.covariance import whitening
 from jrflow.eeg.noise import EvokedNoise
 from jrflow.eeg.projection import reference_rms
 from jrflow.limits import jacobian
-from jrflow.limits.fisher import posterior_covariance, recovery_limits, whitening
+from jrflow.limits.fisher import posterior_covariance, recovery_limits
 from jrflow.simulation import simulate
 
 SIMULATION = SimulationConfig.model_validate({"protocol": {"kind": "evoked", "n_trials": 5}})
@@ -54,12 +55,12 @@ def test_posterior_is_that_of_a_linear_gaussian_model() -> None:
     # Conditioning the joint Gaussian of parameters and data: another way to the same matrix.
     gain = np.linalg.solve(design @ design.T + noise, design)
     exact = np.eye(4) - design.T @ gain
-    np.testing.assert_allclose(posterior_covariance(whitening(noise) @ design), exact, atol=1e-10)
+    np.testing.assert_allclose(posterior_covariance(whitening(noise).T @ design), exact, atol=1e-10)
 
 
 def test_whitening_leaves_out_what_has_no_variance() -> None:
     noise = white(1.0).temporal_covariance()
-    whitener = whitening(noise)
+    whitener = whitening(noise).T
     assert whitener.shape == (len(TIMES) - 1, len(TIMES))  # one direction went with the baseline
     np.testing.assert_allclose(whitener @ noise @ whitener.T, np.eye(len(whitener)), atol=1e-8)
 

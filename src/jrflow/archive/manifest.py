@@ -102,6 +102,23 @@ def damaged_files(store: Path, *, contents: bool = True) -> list[str]:
     return faults
 
 
+def check_intact(store: Path) -> None:
+    """Make sure that every file of a sealed archive is there, in full length.
+
+    Raises
+    ------
+    ArchiveError
+        If not; the message lists the files and says what to do.
+    """
+    faults = damaged_files(store, contents=False)
+    if faults:
+        raise ArchiveError(
+            "\n".join([f"{store} is sealed but damaged:", *faults])
+            + f"\nRestore these files, or delete the archive and run the campaign again: "
+            f"rm -r '{store}' '{manifest_path(store)}'"
+        )
+
+
 def _describe(store: Path) -> Manifest:
     layout = ShardLayout.of_store(store)
     attrs = store_attributes(store)

@@ -9,7 +9,7 @@ import xarray as xr
 
 from jrflow.archive.errors import ArchiveError
 from jrflow.archive.identity import store_attributes
-from jrflow.archive.manifest import damaged_files, manifest_path, read_manifest
+from jrflow.archive.manifest import check_intact, read_manifest
 from jrflow.archive.status import NOT_SIMULATED
 
 
@@ -39,7 +39,7 @@ def open_archive(path: str | PathLike[str], *, allow_unsealed: bool = False) -> 
     sealed = read_manifest(store) is not None
     small = xr.open_zarr(store, chunks=None, drop_variables="source", consolidated=sealed).load()
     if sealed:
-        _check_files(store)
+        check_intact(store)
     elif not allow_unsealed:
         missing = int((small["status"] == NOT_SIMULATED).sum())
         raise ArchiveError(
@@ -55,14 +55,4 @@ def _check_exists(store: Path) -> None:
         there = sorted(path.name for path in store.parent.glob("*.zarr"))
         raise ArchiveError(
             f"{store} does not exist; archives in {store.parent}: {', '.join(there) or 'none'}"
-        )
-
-
-def _check_files(store: Path) -> None:
-    faults = damaged_files(store, contents=False)
-    if faults:
-        raise ArchiveError(
-            "\n".join([f"{store} is damaged:", *faults])
-            + f"\nRestore these files, or delete the archive and start its campaign again: "
-            f"rm -r '{store}' '{manifest_path(store)}'"
         )

@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 from scipy.stats import chi2
 
+from jrflow.eeg.covariance import inverse_root, whitening
 from jrflow.eeg.noise import EvokedNoise, spatial_filter
-from jrflow.inference.covariance import inverse_root, whitening
 
 #: Excess of the residual over the noise, in standard deviations of chi-square, that still passes for chance.
 _CHANCE = 3.0

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 import xarray as xr
 
+from jrflow.eeg.covariance import factor, inverse_root
 from jrflow.eeg.noise import EvokedNoise, spatial_filter
-from jrflow.inference.covariance import factor, inverse_root
 from jrflow.inference.window import Window
 
 

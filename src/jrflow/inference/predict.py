@@ -9,9 +9,9 @@ import numpy as np
 import torch
 import xarray as xr
 
+from jrflow.eeg.covariance import inverse_root
 from jrflow.eeg.noise import EvokedNoise, spatial_filter
 from jrflow.eeg.projection import baseline_correct
-from jrflow.inference.covariance import inverse_root
 from jrflow.inference.goodness import Goodness, goodness, log_likelihood
 from jrflow.inference.model import TrainedModel
 from jrflow.inference.observation import observed_inputs

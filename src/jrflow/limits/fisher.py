@@ -17,12 +17,9 @@ import xarray as xr
 from jrflow.config.analysis import LimitsConfig
 from jrflow.config.simulation import SimulationConfig
 from jrflow.design.priors import Prior
+from jrflow.eeg.covariance import whitening
 from jrflow.eeg.noise import EvokedNoise, spatial_filter
 from jrflow.limits.jacobian import evoked_jacobian
-
-#: Eigenvalues of a covariance below this fraction of the largest are rounding: the baseline correction
-#: leaves the noise no variance along one direction, where the response has none either.
-_RANK_TOLERANCE = 1e-9
 
 
 def recovery_limits(
@@ -68,7 +65,7 @@ def recovery_limits(
     rows, sds = [], []
     for noise in levels.values():
         sds.append(spatial_filter(lead_field, noise)[1])
-        whitened = whitening(noise.temporal_covariance()) @ jacobian / sds[-1]
+        whitened = whitening(noise.temporal_covariance()).T @ jacobian / sds[-1]
         rows.append(_share_explained(posterior_covariance(whitened), gradients))
     return xr.Dataset(
         {
@@ -83,14 +80,6 @@ def recovery_limits(
             "method": "Laplace: (Fisher information + inverse prior covariance)^-1",
         },
     )  # fmt: skip
-
-
-def whitening(covariance: np.ndarray) -> np.ndarray:
-    """Matrix W with W C W' = 1 on the range of a covariance C; shape (rank, n)."""
-    values, vectors = np.linalg.eigh(covariance)
-    inside = values > _RANK_TOLERANCE * values[-1]
-    whitener: np.ndarray = (vectors[:, inside] / np.sqrt(values[inside])).T
-    return whitener
 
 
 def posterior_covariance(whitened: np.ndarray) -> np.ndarray:
