@@ -8,21 +8,27 @@ from scipy import stats
 from scipy.signal import welch
 
 from jrflow.model import noise
-from jrflow.model.lanes import LANES
+from jrflow.model.philox import philox
 from jrflow.model.protocol import RestProtocol
 from jrflow.simulation import simulate
+
+LANES = 32
 
 
 @njit
 def philox_words(counter, key):
-    return noise.philox(counter[0], counter[1], counter[2], counter[3], key[0], key[1])
+    return philox(counter[0], counter[1], counter[2], counter[3], key[0], key[1])
 
 
 @njit
-def draw(distribution, scale, seed, sim_ids, n_quads):
-    out = np.zeros((n_quads * noise.QUAD, LANES))
+def draw(distribution, seed, sim_ids, stream, n_quads):
+    """Shape (steps, sims): what the kernel draws, one number a step."""
+    out = np.zeros((n_quads * noise.QUAD, len(sim_ids)), np.float32)
     for k in range(n_quads):
-        noise.draw_quad(out[4 * k : 4 * k + 4], distribution, scale, seed, sim_ids, 4 * k)
+        for lane in range(len(sim_ids)):
+            z0, z1, z2, z3 = noise.quad(distribution, seed, sim_ids[lane], stream, k)
+            out[4 * k, lane], out[4 * k + 1, lane] = z0, z1
+            out[4 * k + 2, lane], out[4 * k + 3, lane] = z2, z3
     return out
 
 
@@ -46,19 +52,54 @@ def test_philox_known_answers(counter: list[int], key: list[int], expected: list
 
 @pytest.mark.parametrize(
     ("distribution", "law"),
-    [(noise.NORMAL, stats.norm(0, 2)), (noise.UNIFORM, stats.uniform(-2 * 3**0.5, 4 * 3**0.5))],
+    [(noise.NORMAL, stats.norm()), (noise.UNIFORM, stats.uniform(-(3**0.5), 2 * 3**0.5))],
 )
 def test_distribution_and_independence(distribution: int, law) -> None:
-    z = draw(distribution, 2.0, np.uint64(7), np.arange(LANES, dtype=np.uint64), 2500)
+    """Kolmogorov-Smirnov, moments, and correlations over time (and its squares), lanes and streams."""
+    ids = np.arange(LANES, dtype=np.uint64)
+    z = draw(distribution, np.uint64(7), ids, 0, 2500).astype(float)
     assert stats.kstest(z.ravel(), law.cdf).pvalue > 1e-3
     n = z.size
-    assert abs(z.mean()) < 4 * 2 / np.sqrt(n)
-    assert z.var() == pytest.approx(4.0, rel=4 * np.sqrt(2 / n))
-    unit = (z - z.mean()) / z.std()
-    for lag in (1, 2, 4):
-        assert abs(np.mean(unit[lag:] * unit[:-lag])) < 4 / np.sqrt(n)
+    assert abs(z.mean()) < 4 / np.sqrt(n)
+    assert z.var() == pytest.approx(1.0, rel=4 * np.sqrt(2 / n))
+    assert abs(stats.skew(z.ravel())) < 4 * np.sqrt(6 / n)
+    kurtosis = 0.0 if distribution == noise.NORMAL else -1.2
+    assert stats.kurtosis(z.ravel()) == pytest.approx(kurtosis, abs=4 * np.sqrt(24 / n))
+    for lag in (1, 2, 3, 4, 5, 8):
+        assert abs(np.mean(z[lag:] * z[:-lag])) < 4 / np.sqrt(n)
+        squares = z**2 - 1
+        assert abs(np.mean(squares[lag:] * squares[:-lag])) < 4 * squares.var() / np.sqrt(n)
     lanes = np.corrcoef(z.T)[np.triu_indices(LANES, 1)]
     assert np.abs(lanes).max() < 5 / np.sqrt(len(z))
+    other = draw(distribution, np.uint64(7), ids, 1, 2500).astype(float)
+    assert abs(np.mean(z * other)) < 4 / np.sqrt(n)
+
+
+@pytest.mark.slow
+def test_tails_of_the_normals() -> None:
+    """Ten million: as many beyond 3, 4 and 5 standard deviations as there should be."""
+    z = draw(noise.NORMAL, np.uint64(3), np.arange(LANES, dtype=np.uint64), 0, 80_000)
+    for beyond in (3.0, 4.0, 5.0):
+        expected = z.size * 2 * stats.norm.sf(beyond)
+        assert abs(int((np.abs(z) > beyond).sum()) - expected) < 5 * np.sqrt(expected)
+    assert np.abs(z).max() < 6.67
+
+
+def test_the_logarithm_and_the_circle_are_accurate() -> None:
+    """Against double precision, word by word, the ends of the range included."""
+    rng = np.random.default_rng(0)
+    words = np.concatenate([[0, 1, 2, 2**32 - 1, 2**31], rng.integers(0, 2**32, 20_000)]).astype(np.uint64)
+
+    @njit
+    def pairs(a, b):
+        out = np.zeros((len(a), 2))
+        for k in range(len(a)):
+            out[k] = noise.normal_pair(a[k], b[k])
+        return out
+
+    x, y = pairs(words, words[::-1].copy()).T
+    exact = np.sqrt(-2 * np.log(np.minimum((words + 0.5) / 2**32, 1.0)))
+    np.testing.assert_allclose(np.hypot(x, y), exact, rtol=2e-6, atol=4e-4)
 
 
 NOISY = RestProtocol(duration=0.4, transient=0.1, background=220.0, noise_sd=57.7)

@@ -1,7 +1,8 @@
 """The store of a campaign: dimensions, shards and the template it is created from.
 
-A shard is what one task writes: one file of ``source`` and, after it, one of ``status``. Nobody else
-ever writes these files, so workers need no locks; and a shard whose status says nothing is repeated.
+A shard is what one task writes: one file of ``source``, then one of ``n_trials`` (of evoked responses), one
+of ``failed_step`` (where a simulation failed), and last one of ``status``. Nobody else ever writes these
+files, so workers need no locks; and a shard whose status says nothing is repeated.
 """
 
 from __future__ import annotations
@@ -23,10 +24,22 @@ from jrflow.archive.status import NOT_SIMULATED, STATUS_ATTRS
 
 SOURCE_ATTRS = {"units": "mV", "long_name": "source activity y1 - y2"}
 TIME_ATTRS = {"units": "s", "long_name": "time from stimulus onset"}
+FAILED_STEP_ATTRS = {
+    "units": "1",
+    "long_name": "first integration step at which a source was not finite or out of range; -1 if none",
+}
+N_TRIALS_ATTRS = {"units": "1", "long_name": "trials simulated; the others repeat the last one"}
 REGION_ATTRS = {"long_name": "cortical region"}
 
 #: Marks a store as one of ours; the number changes with the layout.
 FORMAT = "jrflow-archive-1"
+
+#: Bytes a simulation takes besides its source: failed_step, n_trials, status.
+_BYTES_BESIDES = 4 + 4 + 1
+
+#: What a simulation that has not been run is filled with. These values take no file.
+_FILL = {"failed_step": np.int32(-1), "n_trials": np.int32(0), "status": np.int8(NOT_SIMULATED)}
+_ATTRS = {"failed_step": FAILED_STEP_ATTRS, "n_trials": N_TRIALS_ATTRS, "status": STATUS_ATTRS}
 
 #: Evoked responses shrink 3 to 4 times with it, at the speed of the disk.
 _COMPRESSOR = BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", typesize=4)
@@ -66,8 +79,8 @@ class ShardLayout:
 
     @property
     def n_files(self) -> int:
-        """Data files of a full archive: two for each shard."""
-        return 2 * self.n_shards
+        """Most data files of a full archive; rest has no ``n_trials``, success no ``failed_step``."""
+        return 4 * self.n_shards
 
     def simulations(self, shard: int) -> slice:
         """Ids of the simulations in a shard."""
@@ -77,7 +90,7 @@ class ShardLayout:
     def nbytes(self, shard: int) -> int:
         """Size of a shard before compression, bytes."""
         ids = self.simulations(shard)
-        return (ids.stop - ids.start) * (self.n_regions * self.n_times * 4 + 1)
+        return (ids.stop - ids.start) * (self.n_regions * self.n_times * 4 + _BYTES_BESIDES)
 
 
 def create_store(
@@ -121,16 +134,17 @@ def _template(design: xr.Dataset, regions: list[str], times: np.ndarray, layout:
     shape = (layout.n_simulations, layout.n_regions, layout.n_times)
     block = (layout.shard_size, layout.n_regions, layout.n_times)
     source = dask.array.full(shape, np.nan, chunks=block, dtype=np.float32)
-    status = dask.array.full(shape[0], NOT_SIMULATED, chunks=layout.shard_size, dtype=np.int8)
+    variables: dict[str, Any] = {
+        name: ("sim", dask.array.full(shape[0], fill, chunks=layout.shard_size), _ATTRS[name])
+        for name, fill in _FILL.items()
+    }
+    variables["source"] = (("sim", "region", "time"), source, SOURCE_ATTRS)
     labels = {
         # Strings of variable length: the fixed-length ones of NumPy have no Zarr v3 specification.
         "region": ("region", np.array(regions, dtype=object), REGION_ATTRS),
         "time": ("time", times, TIME_ATTRS),
     }
-    dims = ("sim", "region", "time")
-    return design.set_coords(list(design.data_vars)).assign_coords(labels).assign(
-        source=(dims, source, SOURCE_ATTRS), status=("sim", status, STATUS_ATTRS)
-    )  # fmt: skip
+    return design.set_coords(list(design.data_vars)).assign_coords(labels).assign(variables)
 
 
 def _encoding(template: xr.Dataset, layout: ShardLayout) -> dict[str, dict[str, Any]]:
@@ -154,7 +168,8 @@ def _encoding(template: xr.Dataset, layout: ShardLayout) -> dict[str, dict[str, 
         "fill_value": np.float32("nan"),
     }
     # The fill value alone makes every status 'not yet simulated', without a file.
-    encoding["status"] = {"chunks": (layout.shard_size,), "fill_value": NOT_SIMULATED}
+    for name, fill in _FILL.items():
+        encoding[name] = {"chunks": (layout.shard_size,), "fill_value": fill}
     return encoding
 
 

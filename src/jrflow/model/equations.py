@@ -1,17 +1,17 @@
-"""The Jansen-Rit equations, once.
+"""The Jansen-Rit equations, once, for every solver and processor.
 
 Three second-order linear synapses (pyramidal y0, excitatory y1, inhibitory y2; mV), each driven by
 firing rates:
 
-    y0'' = A_e b_e ( S(y1 - y2)          + g_p u )            - 2 b_e y0' - b_e**2 y0
-    y1'' = A_e b_e ( a_2 C S(a_1 C y0)   + g_e u + p )        - 2 b_e y1' - b_e**2 y1
-    y2'' = A_i b_i ( a_4 C S(a_3 C y0)   + g_i u )            - 2 b_i y2' - b_i**2 y2
+    y0'' = A_e b_e ( S(y1 - y2)              + g_p u )      - 2 b_e y0' - b_e**2 y0
+    y1'' = A_e b_e ( a_2 C S(a_1 C y0) + G k + g_e u + p )  - 2 b_e y1' - b_e**2 y1
+    y2'' = A_i b_i ( a_4 C S(a_3 C y0)       + g_i u )      - 2 b_i y2' - b_i**2 y2
 
-with S(v) = v_max / (1 + exp(r (v_0 - v))), the stimulus u and the background p (1/s).
-The measured source is y1 - y2.
+with S(v) = v_max / (1 + exp(r (v_0 - v))), the stimulus u, the background p (1/s) and, in a network,
+k_i(t) = sum_j w_ij S(y1_j - y2_j)(t - tau_ij). The measured source is y1 - y2.
 
-A solver needs the right-hand side in two parts: what the state feeds back through the sigmoids
-(smooth: may be extrapolated), and the input (piecewise constant: must not be).
+The right-hand side comes in three parts: the linear synapses, what the state feeds back through the
+sigmoids (smooth: may be extrapolated), and the input (piecewise constant: must not be).
 
 Source: Jansen & Rit 1995; stimulus gains from Tilwani & O'Reilly, arXiv 2406.05002.
 """
@@ -19,65 +19,131 @@ Source: Jansen & Rit 1995; stimulus gains from Tilwani & O'Reilly, arXiv 2406.05
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from jrflow.model.lanes import ROW, lane_function
+from jrflow.model.lanes import Value, inlined, row_reader, row_writer
 from jrflow.model.sigmoid import logistic2
 
-# Rows that every solver shares: state, then the coefficients of the two functions below.
-Y0, Y1, Y2, V0, V1, V2 = (i * ROW for i in range(6))
-S_OFFSET, S_PYR, S_EXC, S_INH = (i * ROW for i in range(6, 10))
-D_PYR, D_EXC, D_INH = (i * ROW for i in range(10, 13))
-U_PYR, U_EXC, U_INH, P_EXC, P_MEAN = (i * ROW for i in range(13, 18))
-N_SHARED_ROWS = 18
+
+class State(NamedTuple):
+    """Potentials (mV) and their derivatives (mV/s) of one column; also any increment of one."""
+
+    y0: Value
+    y1: Value
+    y2: Value
+    v0: Value
+    v1: Value
+    v2: Value
 
 
-@lane_function
-def feedback(W, lane):  # type: ignore[no-untyped-def]
-    """Drive of the three synapses by the sigmoids of the present state, mV/s**2."""
-    y0 = W[Y0 + lane]
-    offset = W[S_OFFSET + lane]
-    pyramidal = W[D_PYR + lane] * logistic2(offset - W[S_PYR + lane] * (W[Y1 + lane] - W[Y2 + lane]))
-    excitatory = W[D_EXC + lane] * logistic2(offset - W[S_EXC + lane] * y0)
-    inhibitory = W[D_INH + lane] * logistic2(offset - W[S_INH + lane] * y0)
-    return pyramidal, excitatory, inhibitory
+class Drive(NamedTuple):
+    """What drives the three synapses, mV/s**2."""
+
+    pyramidal: Value
+    excitatory: Value
+    inhibitory: Value
 
 
-@lane_function
-def external(W, lane, u, fluctuation):  # type: ignore[no-untyped-def]
-    """Drive of the three synapses by stimulus u and background p = mean + fluctuation, mV/s**2."""
-    background = W[P_EXC + lane] * (W[P_MEAN + lane] + fluctuation)
-    return W[U_PYR + lane] * u, W[U_EXC + lane] * u + background, W[U_INH + lane] * u
+class Column(NamedTuple):
+    """Coefficients of one column, made by :func:`column`."""
+
+    offset: Value  # r v_0, and slopes: in powers of two
+    slope_pyr: Value
+    slope_exc: Value
+    slope_inh: Value
+    pyr: Value  # drive at the maximum firing rate, mV/s**2
+    exc: Value
+    inh: Value
+    coupled: Value  # drive per unit of rate, mV/s
+    u_pyr: Value
+    u_exc: Value
+    u_inh: Value
+    background: Value
+    fluctuation: Value
+    b_e: Value  # 1/s
+    b_i: Value
 
 
-def shared_rows(
-    p: Mapping[str, np.ndarray], gains: Sequence[float], background: float
-) -> dict[int, np.ndarray]:
-    """Coefficients of :func:`feedback` and :func:`external`.
+read_state, write_state = row_reader(State), row_writer(State)
+read_drive, write_drive = row_reader(Drive), row_writer(Drive)
+read_column = row_reader(Column)
+N_STATE, N_DRIVE, N_COLUMN = len(State._fields), len(Drive._fields), len(Column._fields)
+Y1_ROW, Y2_ROW = State._fields.index("y1"), State._fields.index("y2")
+
+
+@inlined
+def rate(s, c):  # type: ignore[no-untyped-def]
+    """S(y1 - y2) as a fraction of v_max: what the column feeds back to itself and sends to others."""
+    return logistic2(c.offset - c.slope_pyr * (s.y1 - s.y2))
+
+
+@inlined
+def feedback(s, c, own_rate, received):  # type: ignore[no-untyped-def]
+    """Drive by the sigmoids: the column's own and what it receives, sum_j w_ij of the others' rates."""
+    return Drive(
+        c.pyr * own_rate,
+        c.exc * logistic2(c.offset - c.slope_exc * s.y0) + c.coupled * received,
+        c.inh * logistic2(c.offset - c.slope_inh * s.y0),
+    )
+
+
+@inlined
+def external(c, u):  # type: ignore[no-untyped-def]
+    """Drive by the stimulus u and the mean background (1/s)."""
+    return Drive(c.u_pyr * u, c.u_exc * u + c.background, c.u_inh * u)
+
+
+@inlined
+def derivative(s, c, f, i):  # type: ignore[no-untyped-def]
+    """d/dt of the state under feedback f and input i."""
+    return State(
+        s.v0,
+        s.v1,
+        s.v2,
+        (f.pyramidal + i.pyramidal) - c.b_e * ((s.v0 + s.v0) + c.b_e * s.y0),
+        (f.excitatory + i.excitatory) - c.b_e * ((s.v1 + s.v1) + c.b_e * s.y1),
+        (f.inhibitory + i.inhibitory) - c.b_i * ((s.v2 + s.v2) + c.b_i * s.y2),
+    )
+
+
+def column(
+    p: Mapping[str, np.ndarray], gains: Sequence[float], stimulated: np.ndarray, background: float
+) -> Column:
+    """Coefficients of the columns.
 
     Parameters
     ----------
     p
-        Parameter name to values, shape (n_sims,), in the units of ``PARAMETERS``.
+        Parameter name to values, shape (n_sims, n_regions), in the units of ``PARAMETERS``.
     gains
         Stimulus gains (g_p, g_e, g_i).
+    stimulated
+        1 where a region receives the stimulus, else 0; shape (n_regions,).
     background
         Mean background input, 1/s.
+
+    Returns
+    -------
+    Arrays of shape (n_sims, n_regions).
     """
     slope = p["r"] / np.log(2.0)  # the sigmoid is evaluated in powers of two
     excitation, inhibition = p["A_e"] * p["b_e"], p["A_i"] * p["b_i"]
-    return {
-        S_OFFSET: slope * p["v_0"],
-        S_PYR: slope,
-        S_EXC: slope * p["a_1"] * p["C"],
-        S_INH: slope * p["a_3"] * p["C"],
-        D_PYR: excitation * p["v_max"],
-        D_EXC: excitation * p["v_max"] * p["a_2"] * p["C"],
-        D_INH: inhibition * p["v_max"] * p["a_4"] * p["C"],
-        U_PYR: excitation * gains[0],
-        U_EXC: excitation * gains[1],
-        U_INH: inhibition * gains[2],
-        P_EXC: excitation,
-        P_MEAN: np.full_like(excitation, background),
-    }
+    return Column(
+        offset=slope * p["v_0"],
+        slope_pyr=slope,
+        slope_exc=slope * p["a_1"] * p["C"],
+        slope_inh=slope * p["a_3"] * p["C"],
+        pyr=excitation * p["v_max"],
+        exc=excitation * p["v_max"] * p["a_2"] * p["C"],
+        inh=inhibition * p["v_max"] * p["a_4"] * p["C"],
+        coupled=excitation * p["v_max"] * p["G"],
+        u_pyr=excitation * gains[0] * stimulated,
+        u_exc=excitation * gains[1] * stimulated,
+        u_inh=inhibition * gains[2] * stimulated,
+        background=excitation * background,
+        fluctuation=excitation,
+        b_e=p["b_e"],
+        b_i=p["b_i"],
+    )

@@ -1,122 +1,209 @@
-"""Blocks of lanes through time on the CPU, several blocks at once in threads."""
+"""The time loop on the CPU: one block of lanes, all of its regions, from rest to the end of the recording."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
-from jrflow.model import noise
-from jrflow.model.equations import Y1, Y2, shared_rows
-from jrflow.model.lanes import LANES, ROW, SOURCE_DIGEST, compiled_entry, lane_function, pack
-from jrflow.model.protocol import EvokedProtocol, RestProtocol
-from jrflow.model.solvers import Solver, euler, exp_ab4
-from jrflow.model.timing import Timing
+from jrflow.model import coupling, noise, recording, solvers
+from jrflow.model.equations import (
+    N_COLUMN,
+    N_STATE,
+    external,
+    feedback,
+    rate,
+    read_column,
+    read_state,
+    write_state,
+)
+from jrflow.model.lanes import PAD, SOURCE_DIGEST, compiled_entry, inlined, vectorise_fully
+from jrflow.model.solvers import exp_ab
 
 
-@lane_function
-def _record(W, sums, peak, sample, period, n_epochs, n_times):  # type: ignore[no-untyped-def]
-    """Add the present source to every epoch that holds this sample; epochs may overlap."""
-    newest = min(sample // period, n_epochs - 1)
-    oldest = max(0, (sample - n_times + period) // period)
-    for epoch in range(oldest, newest + 1):
-        row = (sample - epoch * period) * LANES
-        for lane in range(LANES):
-            sums[row + lane] += W[Y1 + lane] - W[Y2 + lane]
-    for lane in range(LANES):
-        peak[lane] = max(peak[lane], abs(W[Y1 + lane] - W[Y2 + lane]))
+class Block(NamedTuple):
+    """Working memory of one block; lanes innermost, a row is lanes + PAD long.
 
-
-def _compile(digest: str) -> Callable[..., None]:
-    """Compile the time loop; numba's cache knows it by its own code and by ``digest``."""
-
-    @compiled_entry
-    def integrate_block(  # type: ignore[no-untyped-def]
-        code, W, H, stimulus, distribution, noise_scale, seed, sim_ids,
-        stride, first_sample, period, n_epochs, sums, peak,
-    ):  # fmt: skip
-        """Integrate one block; sums, shape (n_times * LANES), receives the sum over epochs of y1 - y2.
-
-        Sample k is the state at step k * stride, before that step is taken.
-        """
-        _ = digest
-        n_times = sums.shape[0] // LANES
-        fluctuations = np.zeros((noise.QUAD, LANES), W.dtype)
-        if code == exp_ab4.CODE:
-            exp_ab4.start(W, H)
-        for index in range(stimulus.shape[0]):
-            if index % stride == 0 and index >= first_sample * stride:
-                _record(W, sums, peak, index // stride - first_sample, period, n_epochs, n_times)
-            if distribution != noise.NONE and index % noise.QUAD == 0:
-                noise.draw_quad(fluctuations, distribution, noise_scale, seed, sim_ids, index)
-            if code == exp_ab4.CODE:
-                exp_ab4.step(W, H, fluctuations[index % noise.QUAD], stimulus[index], index)
-            else:
-                euler.step(W, fluctuations[index % noise.QUAD], stimulus[index])
-
-    return integrate_block
-
-
-_integrate_block = _compile(SOURCE_DIGEST)
-
-
-def integrate(
-    parameters: Mapping[str, np.ndarray],
-    sim_ids: np.ndarray,
-    protocol: EvokedProtocol | RestProtocol,
-    timing: Timing,
-    solver: Solver,
-    dtype: np.dtype,
-    seed: int,
-    n_threads: int | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Simulate a batch of uncoupled columns from rest (all states zero).
-
-    Parameters
+    Attributes
     ----------
-    parameters
-        Every model parameter's values, shape (n_sims,), in the units of ``PARAMETERS``.
-    sim_ids
-        Simulation ids, shape (n_sims,): they key the noise.
-    n_threads
-        Threads; by default one for each core that this process may use.
-
-    Returns
-    -------
-    source
-        Mean over epochs of y1 - y2, mV, shape (n_sims, n_times), of type ``dtype``.
-    peak
-        Largest |y1 - y2| among the recorded samples, mV, shape (n_sims,).
+    P
+        Coefficients, (n_regions, n_coefficients * row), or of one region where all are alike.
+    Y
+        State and the solver's memory, (n_regions, n_rows * row).
+    S
+        Rates S(y1 - y2) / v_max, (n_regions, lanes).
+    K
+        What each region receives during the next steps, (n_regions, width * lanes).
+    H
+        Histories of the rates, (n_regions * n_slots * lanes).
+    Z
+        Fluctuations of the background over four steps, 1/s, (n_regions, QUAD * lanes).
     """
-    gains = protocol.gains if isinstance(protocol, EvokedProtocol) else (0.0, 0.0, 0.0)
-    rows = shared_rows(parameters, gains, protocol.background) | solver.rows(parameters, timing.dt)
-    blocks = pack(rows, solver.n_rows, dtype)
-    stimulus = timing.stimulus(protocol).astype(dtype)
-    distribution, noise_scale = _noise(protocol, timing.dt)
-    n_sims = len(sim_ids)
-    lane_ids = sim_ids.astype(np.uint64)[np.minimum(np.arange(len(blocks) * LANES), n_sims - 1)]
-    source = np.empty((len(blocks), LANES, timing.n_times), dtype)
-    peak = np.zeros((len(blocks), LANES), dtype)
 
-    def run(k: int) -> None:
-        sums = np.zeros(timing.n_times * LANES, dtype)
-        _integrate_block(
-            solver.code, blocks[k], np.zeros(exp_ab4.N_HISTORY_ROWS * ROW, dtype), stimulus,
-            distribution, noise_scale, np.uint64(seed), lane_ids[k * LANES : (k + 1) * LANES],
-            timing.stride, timing.first_sample, timing.period, timing.n_epochs, sums, peak[k],
-        )  # fmt: skip
-        np.divide(sums.reshape(timing.n_times, LANES).T, timing.n_epochs, out=source[k])
-
-    with ThreadPoolExecutor(n_threads or len(os.sched_getaffinity(0))) as pool:
-        list(pool.map(run, range(len(blocks))))
-    return source.reshape(-1, timing.n_times)[:n_sims], peak.reshape(-1)[:n_sims]
+    P: np.ndarray
+    Y: np.ndarray
+    S: np.ndarray
+    K: np.ndarray
+    H: np.ndarray
+    Z: np.ndarray
 
 
-def _noise(protocol: EvokedProtocol | RestProtocol, dt: float) -> tuple[int, float]:
-    """Distribution of the background's fluctuation and its standard deviation over one step, 1/s."""
-    if not isinstance(protocol, RestProtocol) or protocol.noise_sd == 0:
-        return noise.NONE, 0.0
-    distribution = noise.NORMAL if protocol.noise_distribution == "normal" else noise.UNIFORM
-    return distribution, protocol.noise_sd * float(np.sqrt(1e-3 / dt))
+@inlined
+def _fluctuate(b, lanes, distribution, scale, seed, sims, step):  # type: ignore[no-untyped-def]
+    """Draw the fluctuations of four steps."""
+    vectorise_fully()
+    for region in range(b.Z.shape[0]):
+        Z = b.Z[region]
+        for lane in range(lanes):
+            z0, z1, z2, z3 = noise.quad(distribution, seed, sims[lane], region, step // noise.QUAD)
+            Z[lane] = scale * z0
+            Z[lanes + lane] = scale * z1
+            Z[2 * lanes + lane] = scale * z2
+            Z[3 * lanes + lane] = scale * z3
+
+
+@inlined
+def _rates(b, lanes):  # type: ignore[no-untyped-def]
+    """Every column's rate in its present state."""
+    vectorise_fully()
+    for region in range(b.Y.shape[0]):
+        Y, P, S = b.Y[region], b.P[min(region, b.P.shape[0] - 1)], b.S[region]
+        for lane in range(lanes):
+            S[lane] = rate(read_state(Y, lane, lanes + PAD), read_column(P, lane, lanes + PAD))
+
+
+@inlined
+def _start(code, b, lanes):  # type: ignore[no-untyped-def]
+    """Prepare the solver for its first step."""
+    vectorise_fully()
+    row = lanes + PAD
+    for region in range(b.Y.shape[0]):
+        Y, P, S, K = b.Y[region], b.P[min(region, b.P.shape[0] - 1)], b.S[region], b.K[region]
+        for lane in range(lanes):
+            s, c = read_state(Y, lane, row), read_column(P, lane, row)
+            f = feedback(s, c, S[lane], K[lane])
+            s = solvers.start(code, s, f, P, N_COLUMN * row + lane, row, Y, N_STATE * row + lane)
+            write_state(Y, lane, row, s)
+
+
+@inlined
+def _stage(code, number, noisy, coupled, b, lanes, arrival, quarter, u):  # type: ignore[no-untyped-def]
+    """One stage of the solver in all regions and lanes."""
+    vectorise_fully()
+    row = lanes + PAD
+    for region in range(b.Y.shape[0]):
+        Y, P, S = b.Y[region], b.P[min(region, b.P.shape[0] - 1)], b.S[region]
+        K = b.K[region, arrival * lanes : (arrival + 1) * lanes]
+        Z = b.Z[region, quarter * lanes : (quarter + 1) * lanes] if noisy else S
+        for lane in range(lanes):
+            s, c = read_state(Y, lane, row), read_column(P, lane, row)
+            f = feedback(s, c, S[lane], K[lane]) if coupled else feedback(s, c, rate(s, c), u - u)
+            s = solvers.stage(
+                code, number, noisy, s, c, f, external(c, u), Z[lane],
+                P, N_COLUMN * row + lane, row, Y, N_STATE * row + lane,
+            )  # fmt: skip
+            write_state(Y, lane, row, s)
+            if coupled:
+                S[lane] = rate(s, c)
+
+
+@inlined
+def _edge(b, lanes, u1, u2, u3):  # type: ignore[no-untyped-def]
+    """Add what a stimulus edge within the step just taken leaves beyond the stimulus' constant part."""
+    vectorise_fully()
+    row = lanes + PAD
+    for region in range(b.Y.shape[0]):
+        Y, P = b.Y[region], b.P[min(region, b.P.shape[0] - 1)]
+        for lane in range(lanes):
+            s, c = read_state(Y, lane, row), read_column(P, lane, row)
+            write_state(Y, lane, row, exp_ab.edge(s, c, u1, u2, u3, P, N_COLUMN * row + lane, row))
+
+
+@inlined
+def _begin(code, mode, b, links, lanes):  # type: ignore[no-untyped-def]
+    """Bring rates, histories, arrivals and the solver's memory in step with the initial state."""
+    _rates(b, lanes)
+    if mode == coupling.DELAYED:
+        for slot in range(links.n_kept):
+            coupling.remember(b.H, b.S, links, slot, lanes)
+        coupling.gather(b.K, b.H, links, links.width, links.n_kept - 1, lanes)
+    _receive(mode, b, links, lanes)
+    if code > solvers.EXP_AB or code == solvers.STRANG:
+        _start(code, b, lanes)
+
+
+@inlined
+def _receive(mode, b, links, lanes):  # type: ignore[no-untyped-def]
+    """What arrives without delay from the present state, or stage."""
+    if mode == coupling.DENSE or mode == coupling.SPARSE:
+        coupling.product(mode, b.K, b.S, links, lanes)
+
+
+@inlined
+def _look(steady, r, t, b, lanes, step, limits, tolerance):  # type: ignore[no-untyped-def]
+    """Record a sample; says whether every lane has settled, so that there is nothing left to do."""
+    sample = step // t.stride
+    at_onset = steady and sample >= t.onset and (sample - t.onset) % t.period == 0
+    if at_onset and recording.settle(r, t, lanes, sample, tolerance) == 0:
+        return True
+    recording.observe(r, t, b.Y, lanes, sample, steady, limits[int(sample >= t.first)])
+    return False
+
+
+@cache
+def block_runner(
+    solver: solvers.Solver, mode: int, noisy: bool, steady: bool, lanes: int
+) -> Callable[..., int]:
+    """Time loop for one scheme and kind of network; numba's cache knows it by these and the sources."""
+    return _compile(solver.code, solver.n_stages, mode, noisy, steady, lanes, SOURCE_DIGEST)
+
+
+def _compile(  # noqa: C901
+    code: int, n_stages: int, mode: int, noisy: bool, steady: bool, lanes: int, digest: str
+) -> Callable[..., int]:
+    coupled, delayed = mode != coupling.NONE, mode == coupling.DELAYED
+    multistep, late = code > solvers.EXP_AB, int(mode == coupling.DELAYED)
+
+    # What is constant here must be seen as such where the loops over lanes are compiled, so a step is
+    # written out: as a function of its own it would run at half the speed.
+    @compiled_entry
+    def run_block(b, r, t, links, stimulus, distribution, scale, seed, sims, limits, tolerance):  # type: ignore[no-untyped-def]  # noqa: C901
+        """Integrate one block; returns the number of steps taken.
+
+        Sample k is the state at step k * stride, before that step is taken. ``limits`` are the largest
+        |y1 - y2| before and within the recording.
+        """
+        vectorise_fully()
+        _ = digest
+        _begin(code, mode, b, links, lanes)
+        slot, arrival, ahead = links.n_kept - 1, 0, links.width - (n_stages - 1)
+        for step in range(stimulus.shape[0]):
+            if step % t.stride == 0 and _look(steady, r, t, b, lanes, step, limits, tolerance):
+                return step
+            if noisy and step % noise.QUAD == 0:
+                _fluctuate(b, lanes, distribution, scale, seed, sims, step)
+            u, quarter = stimulus[step, 0], step % noise.QUAD
+            if delayed:
+                arrival = step % ahead
+                if arrival == 0:
+                    coupling.gather(b.K, b.H, links, links.width, slot, lanes)
+            _receive(mode, b, links, lanes)
+            _stage(code, 0, noisy, coupled, b, lanes, arrival, quarter, u)
+            if n_stages >= 2:
+                _receive(mode, b, links, lanes)
+                _stage(code, 1, noisy, coupled, b, lanes, arrival + late, quarter, u)
+            if n_stages == 4:
+                _receive(mode, b, links, lanes)
+                _stage(code, 2, noisy, coupled, b, lanes, 0, quarter, u)
+                _receive(mode, b, links, lanes)
+                _stage(code, 3, noisy, coupled, b, lanes, 0, quarter, u)
+            if multistep and stimulus[step, 1] != 0:
+                _edge(b, lanes, stimulus[step, 1], stimulus[step, 2], stimulus[step, 3])
+                _rates(b, lanes)
+            if delayed:
+                slot = coupling.remember(b.H, b.S, links, slot + 1, lanes)
+        return stimulus.shape[0]
+
+    return run_block

@@ -1,29 +1,39 @@
 """How a batch of simulations is laid out in memory so that a compiler vectorises over it.
 
 Simulations stand side by side as *lanes*: every state variable and coefficient is a row with one entry
-per lane, and one time step is a loop over lanes without branches. Three things make LLVM turn that loop
+per lane, and one time step is a loop over lanes without branches. Four things make LLVM turn that loop
 into full-width vector instructions:
 
-- one flat array per block, whose rows start at compile-time constant offsets: the compiler then knows
-  that rows do not overlap;
+- rows at a compile-time constant distance, and arrays that are known not to overlap: no checks at run time;
 - a lane count known at compile time and divisible by every vector width: no remainder loop, so that a
   simulation's bits do not depend on the lane it happens to sit in;
-- a pad between rows, so that rows do not compete for the same cache sets.
+- rows that begin at cache lines, with a pad between them, so that they do not compete for the same cache
+  sets;
+- full-width registers: for many processors LLVM prefers half of them, out of consideration for code that
+  only now and then uses a vector (twice as slow here).
+
+All of a project's tricks for this are in this module; a solver is a formula over scalars.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeAlias, cast
 
+import llvmlite.ir as ir
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
 
-#: Simulations per block: two to four vector registers per row; more does not fit the first-level cache.
-LANES = 32
-#: Distance between the starts of two rows, in elements.
-ROW = LANES + 16
+#: Distance between rows beyond the lanes, in elements.
+PAD = 16
+
+_CACHE_LINE = 64
+
+#: Field of a record: a number in a compiled function, an array over simulations and regions outside.
+Value: TypeAlias = Any
 
 #: Relaxations that cannot hide a NaN: fused multiply-add, signed zeros, reciprocals.
 FASTMATH = {"contract", "nsz", "arcp"}
@@ -35,34 +45,78 @@ SOURCE_DIGEST = hashlib.sha256(
 ).hexdigest()
 
 
-def lane_function(function):  # type: ignore[no-untyped-def]
-    """Compile a function of lanes, always inlined: a call inside a loop would keep it from vectorising."""
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function of scalars, always inlined: a call inside a loop would keep it from vectorising.
+
+    A CUDA kernel that calls it compiles it for the device, from the same Python function.
+    """
     return njit(function, fastmath=FASTMATH, error_model="numpy", nogil=True, forceinline=True)
 
 
-def compiled_entry(function):  # type: ignore[no-untyped-def]
+def compiled_entry(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function that Python calls, and keep the machine code on disk for the next process."""
     return njit(function, fastmath=FASTMATH, error_model="numpy", nogil=True, cache=True)
 
 
-def pack(rows: Mapping[int, np.ndarray], n_rows: int, dtype: np.dtype) -> np.ndarray:
-    """Distribute per-simulation coefficients over blocks of lanes.
+@intrinsic
+def _vectorise_fully(typing_context: Any) -> Any:
+    """Within an entry: its array arguments do not overlap, and vectors are as wide as the processor's."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        # llvmlite's set of attributes knows those without a value only; a plain set takes any text.
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        for argument in builder.function.args:
+            if isinstance(argument.type, ir.PointerType):
+                argument.add_attribute("noalias")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+#: As a compiled function sees it, without the typing context.
+vectorise_fully: Callable[[], None] = cast(Any, _vectorise_fully)
+
+
+def row_reader(record: type) -> Callable[..., Any]:
+    """Function (array, at, row) -> record, a NamedTuple whose k-th field is array[at + k * row]."""
+    fields = ", ".join(f"array[at + {k} * row]" for k in range(len(record._fields)))  # type: ignore[attr-defined]
+    return _generated(f"def read(array, at, row):\n    return record({fields})\n", record)
+
+
+def row_writer(record: type) -> Callable[..., Any]:
+    """Function (array, at, row, values) that writes a record's k-th field to array[at + k * row]."""
+    lines = [f"    array[at + {k} * row] = values[{k}]" for k in range(len(record._fields))]  # type: ignore[attr-defined]
+    return _generated("\n".join(["def write(array, at, row, values):", *lines]) + "\n", record)
+
+
+def _generated(source: str, record: type) -> Callable[..., Any]:
+    """Compile a function written field by field: numba has no loop over the fields of a tuple."""
+    namespace: dict[str, Any] = {"record": record}
+    exec(source, namespace)
+    return inlined(next(f for name, f in namespace.items() if name in ("read", "write")))
+
+
+def room(*shape: int, dtype: np.dtype) -> np.ndarray:
+    """Zeros that begin at a cache line: a full-width load across two lines takes twice as long."""
+    n_bytes = int(np.prod(shape)) * dtype.itemsize
+    memory = np.zeros(n_bytes + _CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % _CACHE_LINE
+    return memory[start : start + n_bytes].view(dtype).reshape(shape)
+
+
+def pack(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Lay the rows of a block of simulations out as a kernel reads them.
 
     Parameters
     ----------
-    rows
-        Offset of a row (a multiple of ``ROW``) to its values, shape (n_sims,).
-    n_rows
-        Rows of a block; those not given start at zero.
+    values
+        Shape (n_rows, lanes, n_regions).
 
     Returns
     -------
-    Shape (n_blocks, n_rows * ROW). Lanes beyond the last simulation repeat it.
+    Shape (n_regions, n_rows, lanes + PAD).
     """
-    n_sims = len(next(iter(rows.values())))
-    n_blocks = -(-n_sims // LANES)
-    lane_of = np.minimum(np.arange(n_blocks * LANES), n_sims - 1)
-    blocks = np.zeros((n_blocks, n_rows * ROW), dtype)
-    for offset, values in rows.items():
-        blocks[:, offset : offset + LANES] = values[lane_of].reshape(n_blocks, LANES)
-    return blocks
+    n_rows, lanes, n_regions = values.shape
+    block = room(n_regions, n_rows, lanes + PAD, dtype=dtype)
+    block[..., :lanes] = values.transpose(2, 0, 1)
+    return block

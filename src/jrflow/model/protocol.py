@@ -35,7 +35,15 @@ class EvokedProtocol:
     tmin: Annotated[float, Field(le=0, description="start of an epoch relative to the onset, s")] = -0.2
     tmax: Annotated[float, Field(gt=0, description="end of an epoch relative to the onset, s")] = 1.0
     transient: Annotated[Seconds, Field(description="time before the first epoch, s")] = 0.8
-    background: Annotated[Rate, Field(description="constant background input p, 1/s")] = 0.0
+    background: Annotated[Rate, Field(description="mean background input p, 1/s")] = 0.0
+    noise_sd: Annotated[Rate, Field(description="standard deviation of p held for 1 ms, 1/s")] = 0.0
+    noise_distribution: Annotated[
+        Literal["normal", "uniform"], Field(description="distribution of p around its mean")
+    ] = "normal"
+    stim_regions: Annotated[
+        tuple[str, ...] | None,
+        Field(description="regions of a network that receive the stimulus; null for all"),
+    ] = None
     kind: Literal["evoked"] = "evoked"
 
     @model_validator(mode="after")

@@ -30,29 +30,22 @@ _COEFFICIENTS = {
 }  # fmt: skip
 #: Beyond these powers the sigmoid is 0 or 1 in the given precision, and 2**x still a normal number.
 _LIMIT = {types.float32: 120.0, types.float64: 1000.0}
+#: Added to a number, it leaves no bits for a fraction: the number is rounded to the nearest whole one.
+_SHIFT = {types.float32: 1.5 * 2**23, types.float64: 1.5 * 2**52}
 _MANTISSA_BITS = {types.float32: 23, types.float64: 52}
 
 
 @intrinsic
-def _round_to_nearest(typing_context: Any, x: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        rint = builder.module.declare_intrinsic("llvm.rint", [args[0].type])
-        return builder.call(rint, args)
-
-    return x(x), generate
-
-
-@intrinsic
-def _times_power_of_two(typing_context: Any, x: Any, n: Any) -> Any:
-    """x * 2**n for a whole number n held as a float, by adding n to the exponent field of x."""
+def _times_power_of_two(typing_context: Any, x: Any, shifted: Any) -> Any:
+    """x * 2**n for shifted = n + _SHIFT: n is in the low bits, and is added to the exponent field of x."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        mantissa, n_float = args
         integer = ir.IntType(x.bitwidth)
-        n_bits = builder.shl(builder.fptosi(n_float, integer), ir.Constant(integer, _MANTISSA_BITS[x]))
-        return builder.bitcast(builder.add(builder.bitcast(mantissa, integer), n_bits), mantissa.type)
+        bits = [builder.bitcast(arg, integer) for arg in args]
+        n = builder.shl(bits[1], ir.Constant(integer, _MANTISSA_BITS[x]))
+        return builder.bitcast(builder.add(bits[0], n), args[0].type)
 
-    return x(x, n), generate
+    return x(x, shifted), generate
 
 
 @intrinsic
@@ -81,11 +74,12 @@ def logistic2(x: float) -> float:
 @overload(logistic2, jit_options={"error_model": "numpy", "fastmath": FASTMATH, "forceinline": True})
 def _logistic2_compiled(x):  # type: ignore[no-untyped-def]
     dtype = np.float32 if x == types.float32 else np.float64
-    upper, lower, one = dtype(_LIMIT[x]), dtype(-_LIMIT[x]), dtype(1)
+    upper, lower, one, shift = dtype(_LIMIT[x]), dtype(-_LIMIT[x]), dtype(1), dtype(_SHIFT[x])
 
     def compiled(x):  # type: ignore[no-untyped-def]
         x = min(max(x, lower), upper)
-        n = _round_to_nearest(x)  # type: ignore[call-arg,var-annotated]
-        return one / (one + _times_power_of_two(_polynomial(x - n), n))
+        shifted = x + shift
+        fraction = x - (shifted - shift)
+        return one / (one + _times_power_of_two(_polynomial(fraction), shifted))  # type: ignore[call-arg,operator]
 
     return compiled

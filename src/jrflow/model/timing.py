@@ -79,15 +79,44 @@ class Timing:
         times = np.arange(start, start + n_times) / sfreq
         return cls(dt, sfreq, last * stride + 1, stride, first, period, n_epochs, n_times, n_baseline, times)
 
-    def stimulus(self, protocol: EvokedProtocol | RestProtocol) -> np.ndarray:
-        """Input rate u of the pulse train at every step, 1/s, shape (n_steps,); on for onset <= t < end."""
-        rate = np.zeros(self.n_steps)
+    def stimulus(self, protocol: EvokedProtocol | RestProtocol, n_moments: int = 1) -> np.ndarray:
+        """Input rate u of the pulse train over every step, 1/s, as a polynomial; on for onset <= t < end.
+
+        Parameters
+        ----------
+        n_moments
+            Where a pulse ends within a step, the polynomial has the pulse's first ``n_moments`` moments
+            over that step: one for its mean alone, up to four for a cubic.
+
+        Returns
+        -------
+        Coefficients of the powers of s/dt within the step, shape (n_steps, 4).
+        """
+        rate = np.zeros((self.n_steps, 4))
         if isinstance(protocol, EvokedProtocol):
-            length = _whole(protocol.stim_duration, self.dt, "stim_duration", "dt")
+            whole, part = _split(protocol.stim_duration / self.dt)
             first_onset = (self.first_sample + self.n_baseline - 1) * self.stride
             for onset in range(first_onset, self.n_steps, self.period * self.stride):
-                rate[onset : onset + length] = protocol.stim_rate
+                rate[onset : onset + whole, 0] = protocol.stim_rate
+                if part:
+                    last = onset + whole
+                    rate[last : last + 1, :n_moments] += protocol.stim_rate * _partly_on(part, n_moments)
         return rate
+
+
+def _split(steps: float) -> tuple[int, float]:
+    """Whole steps and the fraction beyond; what binary rounding of decimals leaves is no fraction."""
+    nearest = round(steps)
+    if abs(steps - nearest) <= _TOLERANCE:
+        return nearest, 0.0
+    return int(steps), steps - int(steps)
+
+
+def _partly_on(fraction: float, n_moments: int) -> np.ndarray:
+    """Polynomial on [0, 1] with the moments of a step function that is 1 up to ``fraction``, then 0."""
+    k = np.arange(n_moments)
+    hilbert = 1 / (1 + k[:, None] + k)
+    return np.linalg.solve(hilbert, fraction ** (k + 1) / (k + 1))
 
 
 def _whole(value: float, unit: float, name: str, unit_name: str) -> int:

@@ -1,0 +1,140 @@
+"""A batch of simulations as blocks of lanes, several blocks at once in threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from jrflow.model import coupling, noise
+from jrflow.model.coupling import Coupling
+from jrflow.model.kernel_cpu import Block, block_runner
+from jrflow.model.lanes import PAD, pack, room
+from jrflow.model.problem import Problem, Solution
+from jrflow.model.recording import Record, Schedule
+
+#: Simulations per block, by way of coupling and precision. Columns alone: several registers per row, so
+#: that the processor always has independent work. Networks: fewer, so that with all of its regions a block
+#: stays in the second-level cache; with delays its histories, too.
+_LANES = {
+    coupling.NONE: {"float32": 64, "float64": 64},
+    coupling.DENSE: {"float32": 32, "float64": 32},
+    coupling.SPARSE: {"float32": 32, "float64": 32},
+    coupling.DELAYED: {"float32": 16, "float64": 16},
+}
+
+
+#: Trials after which those simulations of a block that have settled are kept, and the others put together
+#: anew. A block goes on until its last lane has settled: few stragglers would make all lanes wait.
+_SIEVES = (3, 8)
+
+
+def integrate(problem: Problem, n_threads: int | None = None) -> Solution:
+    """Simulate from rest: all states zero, and all history before the start equal to that.
+
+    Parameters
+    ----------
+    n_threads
+        Threads; by default one for each core that this process may use. Changes no value.
+
+    Raises
+    ------
+    ValueError
+        If the solver cannot be used with the delays.
+    """
+    solution = Solution.empty(problem)
+    stimulus = problem.stimulus()
+    n_threads = n_threads or len(os.sched_getaffinity(0))
+    # One BLAS thread for each of ours: the matrix products run inside the threads.
+    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
+        for members, links in _groups(problem):
+            for n_steps in _passes(problem):
+
+                def run(blocks: np.ndarray, links: Coupling = links, n_steps: int = n_steps) -> None:
+                    _run(problem, links, blocks, stimulus[:n_steps], solution)
+
+                list(pool.map(run, _tasks(problem, members, links, n_threads)))
+                members = members[solution.n_trials[members] == 0]
+                if not len(members):
+                    break
+    return solution
+
+
+def _passes(problem: Problem) -> list[int]:
+    """Steps after which to look which simulations have settled; the last one is the end."""
+    t = Schedule.of(problem.timing)
+    sieves = [(t.onset + trial * t.period) * t.stride + 1 for trial in _SIEVES] if problem.steady else []
+    return [n for n in sieves if n < problem.timing.n_steps] + [problem.timing.n_steps]
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The loaded BLAS libraries; finding them takes milliseconds."""
+    return ThreadpoolController()
+
+
+def _groups(problem: Problem) -> Iterator[tuple[np.ndarray, Coupling]]:
+    """Simulations (indices) that share their delays, and how their network is computed."""
+    everyone = np.arange(len(problem.sim_ids))
+    network = problem.connectome
+    if network is None:
+        yield everyone, Coupling.none(problem.dtype)
+        return
+    for speed in np.unique(problem.speed):
+        delays = network.delays(float(speed), problem.timing.dt)
+        links = Coupling.of(network.weights, delays, problem.solver.n_stages, problem.dtype)
+        yield everyone[problem.speed == speed], links
+
+
+def _tasks(problem: Problem, members: np.ndarray, links: Coupling, n_threads: int) -> list[np.ndarray]:
+    """Divide simulations over blocks of lanes, and blocks over tasks, shape (n_blocks, lanes) each.
+
+    The last block is filled up with copies of its last simulation. Columns are so cheap that their
+    coefficients are worth computing for several blocks at once.
+    """
+    lanes = _LANES[links.mode][problem.dtype.name]
+    blocks = np.pad(members, (0, -len(members) % lanes), "edge").reshape(-1, lanes)
+    most = 16 if len(problem.stimulated) == 1 else 1
+    n_tasks = max(-(-len(blocks) // most), min(n_threads, len(blocks)))
+    return np.array_split(blocks, n_tasks)
+
+
+def _run(
+    problem: Problem, links: Coupling, blocks: np.ndarray, stimulus: np.ndarray, solution: Solution
+) -> None:
+    """Integrate blocks of simulations (indices, one a lane) and write what they recorded."""
+    lanes, n_regions, dtype = blocks.shape[1], len(problem.stimulated), problem.dtype
+    run = block_runner(problem.solver, links.mode, problem.protocol.noise_sd > 0, problem.steady, lanes)
+    schedule = Schedule.of(problem.timing)
+    coefficients = problem.coefficients(blocks.ravel())
+    for k, block in enumerate(blocks):
+        record = Record.empty(schedule, n_regions, lanes, dtype, problem.steady)
+        memory = _memory(problem, links, coefficients[:, k * lanes : (k + 1) * lanes])
+        run(
+            memory, record, schedule, links.links, stimulus, *problem.noise(), np.uint64(problem.seed),
+            problem.sim_ids[block].astype(np.uint64), problem.limits(),
+            dtype.type(problem.steady_tolerance or 0),
+        )  # fmt: skip
+        # Copies of one simulation write the same values to the same place.
+        solution.source[block] = record.sums.transpose(2, 1, 0) / dtype.type(schedule.n_epochs)
+        solution.failed_step[block] = record.failed_step
+        solution.n_trials[block] = record.n_trials
+
+
+def _memory(problem: Problem, links: Coupling, coefficients: np.ndarray) -> Block:
+    """Working memory with the coefficients of a block's simulations."""
+    lanes, n_regions, dtype = coefficients.shape[1], len(problem.stimulated), problem.dtype
+    P = pack(coefficients, dtype)
+    n_slots = links.links.n_slots if links.mode == coupling.DELAYED else 0
+    return Block(
+        P=P.reshape(len(P), -1),
+        Y=room(n_regions, problem.solver.n_rows * (lanes + PAD), dtype=dtype),
+        S=room(n_regions, lanes, dtype=dtype),
+        K=room(n_regions, links.links.width * lanes, dtype=dtype),
+        H=room(n_regions * n_slots * lanes, dtype=dtype),
+        Z=room(n_regions if problem.protocol.noise_sd > 0 else 0, noise.QUAD * lanes, dtype=dtype),
+    )

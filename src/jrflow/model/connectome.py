@@ -1,0 +1,250 @@
+"""A brain's wiring: which region drives which, how strongly and over what distance."""
+
+from __future__ import annotations
+
+import bz2
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from os import PathLike
+from typing import Any
+from zipfile import BadZipFile, ZipFile
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+#: What the files of TVB's zip are called, in whatever folder.
+_TVB_FILES = {"weights": "weights", "tract lengths": "tract_lengths|tracts", "centres": "centres|centers"}
+
+# The brain of `synthetic`: near what least squares gives for the links of tvb-data's human tractographies, 66
+# and 68 regions (tests/model/test_connectome.py fits them anew). Log weight falls by 0.035 and 0.049 per mm
+# between centres, with a standard deviation of 1.4 and 2.4; tracts are 1.44 and 1.41 times as long as that;
+# mirrored regions are linked 1.4 and 5.0 times as strongly (geometric mean). The brain's size is a choice.
+_SEMI_AXES = (65.0, 85.0, 60.0)  # mm: left-right, back-front, bottom-top
+_MIDLINE = 5.0  # mm from a hemisphere to the plane between them
+_DECAY, _LOG_SD, _TORTUOSITY, _HOMOLOGOUS = 0.04, 1.4, 1.4, 2.5
+
+
+@dataclass(frozen=True, eq=False, init=False, repr=False)
+class Connectome:
+    """Weights and tract lengths between regions; its arrays are copies, float64 and read-only.
+
+    ``weights[i, j]`` is the strength of the link **from** region ``j`` **to** region ``i``, as TVB has it:
+    region ``i`` receives ``G * sum_j weights[i, j] * S_j(t - delay[i, j])``. What stands on the diagonal is a
+    link of a region with itself, on top of the loops of its column.
+
+    Parameters
+    ----------
+    weights
+        Shape (n_regions, n_regions), in any unit, for ``G`` scales them; negative ones inhibit.
+    tract_lengths
+        mm, at least 0, shape and order of the weights. Without them nothing can be delayed.
+    names
+        One a region, no two alike; ``region-00``, ``region-01``, ... if there are none.
+    centres
+        Where the regions are, mm, shape (n_regions, 3).
+
+    Raises
+    ------
+    ValueError
+        If a shape is wrong, a number not finite, a length negative, or a name missing or used twice.
+    """
+
+    weights: np.ndarray
+    tract_lengths: np.ndarray | None
+    names: tuple[str, ...]
+    centres: np.ndarray | None
+
+    def __init__(
+        self, weights: ArrayLike, tract_lengths: ArrayLike | None = None,
+        names: Iterable[str] | None = None, centres: ArrayLike | None = None,
+    ) -> None:  # fmt: skip
+        checked = _array("weights", weights)
+        n = len(checked)
+        lengths = None if tract_lengths is None else _array("tract_lengths", tract_lengths, (n, n), least=0.0)
+        object.__setattr__(self, "weights", checked)
+        object.__setattr__(self, "tract_lengths", lengths)
+        object.__setattr__(self, "centres", None if centres is None else _array("centres", centres, (n, 3)))
+        object.__setattr__(self, "names", _names(names, n))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Made anew on the other side: a pickled array forgets that it is read-only.
+        return type(self), (self.weights, self.tract_lengths, self.names, self.centres)
+
+    def __repr__(self) -> str:
+        return f"Connectome({self.n_regions} regions, density {self.density:.2f}, sha256 {self.digest[:12]})"
+
+    @property
+    def n_regions(self) -> int:
+        """Number of regions."""
+        return len(self.names)
+
+    @property
+    def density(self) -> float:
+        """Fraction of the weights, those on the diagonal among them, that are not zero."""
+        return np.count_nonzero(self.weights) / self.weights.size
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hexadecimal) of weights, tract lengths and names: what a simulation depends on."""
+        content = hashlib.sha256(json.dumps([self.names, self.tract_lengths is not None]).encode())
+        for array in (self.weights, self.tract_lengths):
+            if array is not None:
+                content.update((array + 0.0).astype("<f8").tobytes())  # + 0.0: -0 is 0
+        return content.hexdigest()
+
+    def delays(self, speed: float, dt: float) -> np.ndarray:
+        """Delay of every link in whole steps: tract length / speed / dt, a half rounded to the even number.
+
+        It has the shape and order of the weights, is int64, and 0 where the weight is 0.
+
+        Parameters
+        ----------
+        speed, dt
+            Conduction speed, m/s, infinite for no delays; integration step, s.
+
+        Raises
+        ------
+        ValueError
+            If speed or step is not positive, if a finite speed meets no tract lengths, or if a delay takes
+            more than 2**31 steps: the speed has a wrong unit.
+        """
+        if not (speed > 0 and 0 < dt < np.inf):
+            raise ValueError(f"delays: expected speed (m/s) and dt (s) above 0, received {speed} and {dt}")
+        if np.isinf(speed):
+            return np.zeros(self.weights.shape, np.int64)
+        if self.tract_lengths is None:
+            raise ValueError(f"speed: expected inf, or a connectome with tract_lengths, received {speed} m/s")
+        linked = np.where(self.weights != 0, self.tract_lengths, 0.0)
+        step = dt * 1e3  # ms; mm / (m/s) = ms
+        if linked.max() > 2**31 * step * speed:
+            raise ValueError(f"speed: expected m/s, received {speed}: {linked.max():g} mm take > 2**31 steps")
+        return np.rint(linked / speed / step).astype(np.int64)
+
+    def normalised(self, how: str) -> Connectome:
+        """Rescale the weights.
+
+        ``max``: the largest becomes 1. ``in-strength``: each row, what a region receives, sums to 1; rows of
+        zeros stay. Where weights are negative, both go by absolute values. Another way is a ValueError.
+        """
+        size = np.abs(self.weights)
+        scales = {"max": size.max(keepdims=True), "in-strength": size.sum(axis=1, keepdims=True)}
+        if how not in scales:
+            raise ValueError(f"how: expected one of {', '.join(scales)}, received {how!r}")
+        return replace(self, weights=self.weights / np.where(scales[how] > 0, scales[how], 1.0))
+
+    @classmethod
+    def from_tvb_zip(cls, path: str | PathLike[str]) -> Connectome:
+        """Read a connectivity of The Virtual Brain, such as those that the package ``tvb-data`` carries.
+
+        The zip holds, in any folder, ``weights.txt``, ``tract_lengths.txt`` (mm) and ``centres.txt`` or
+        ``centers.txt`` (label, x, y, z in mm; a header line and further columns are ignored), each perhaps
+        as ``.txt.bz2``. Nothing is transposed: rows receive in TVB, too. Other files are not read.
+
+        Raises
+        ------
+        ValueError
+            If the file is no zip, a part is missing, there twice or unreadable, or the parts disagree.
+        """
+        try:
+            rows = _tvb_rows(path)
+            names, centres = [row[0] for row in rows["centres"]], [row[1:4] for row in rows["centres"]]
+            return cls(rows["weights"], rows["tract lengths"], names, centres)
+        except (ValueError, BadZipFile, zlib.error) as error:
+            raise ValueError(f"{path}: expected a connectivity in TVB's zip format; {error}") from error
+
+    @classmethod
+    def synthetic(cls, n_regions: int, seed: int = 0) -> Connectome:
+        """Make up a plausible human connectome, the same for the same seed.
+
+        Centres (x right, y front, z up; origin in the middle) are spread evenly over two mirrored
+        half-ellipsoids, the left one first; it has the odd region. Every pair is linked, both ways alike, and
+        none with itself: log-normally scattered weights, decaying exponentially with distance, stronger
+        between mirrored regions; the largest is 1. Tracts exceed the distance by a constant factor. It knows
+        no lobes, no bundles and no absent links: for results about the brain, take a measured connectome.
+
+        Source of the law: Ercsey-Ravasz et al. 2013, Neuron 80:184 (macaque); Rosen & Halgren 2021, eNeuro
+        8(1):0416-20 (human, with its strong homologous links); of its numbers: the top of this module.
+
+        Raises
+        ------
+        ValueError
+            If ``n_regions`` is not a whole number of at least 1.
+        """
+        if not isinstance(n_regions, int | np.integer) or n_regions < 1:
+            raise ValueError(f"n_regions: expected a whole number of at least 1, received {n_regions!r}")
+        n_left = (int(n_regions) + 1) // 2
+        left = _left_hemisphere(n_left)
+        centres = np.concatenate([left, left[: n_regions - n_left] * (-1, 1, 1)])
+        names = [f"{side}-{k:0{len(str(n_left - 1))}}" for side in ("lh", "rh") for k in range(n_left)]
+        distance = np.linalg.norm(centres[:, None] - centres, axis=-1)
+        scatter = np.triu(np.random.default_rng(seed).standard_normal(distance.shape), 1)
+        weights = np.exp(_LOG_SD * (scatter + scatter.T) - _DECAY * distance)
+        mirrored = np.eye(n_regions, k=n_left) + np.eye(n_regions, k=-n_left)
+        weights *= 1 + (_HOMOLOGOUS - 1) * mirrored
+        np.fill_diagonal(weights, 0.0)
+        return cls(weights, _TORTUOSITY * distance, names[:n_regions], centres).normalised("max")
+
+
+def _left_hemisphere(n: int) -> np.ndarray:
+    """Put a Fibonacci lattice on half an ellipsoid, the midline first; shape (n, 3), mm."""
+    lateral = (np.arange(n) + 0.5) / n  # equal steps along its axis cut a sphere into equal areas
+    angle, ring = np.pi * (3 - 5**0.5) * np.arange(n), np.sqrt(1 - lateral**2)
+    x = -(_MIDLINE + (_SEMI_AXES[0] - _MIDLINE) * lateral)
+    return np.column_stack([x, _SEMI_AXES[1] * ring * np.cos(angle), _SEMI_AXES[2] * ring * np.sin(angle)])
+
+
+def _array(what: str, values: ArrayLike, shape: tuple[int, ...] = (), least: float = -np.inf) -> np.ndarray:
+    """Copy into a read-only array; without a shape it must be square, and not empty."""
+    try:
+        array = np.array(values, dtype=np.float64, order="C")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what}: expected rows of numbers, all of one length; {error}") from error
+    n = max(1, len(array)) if array.ndim else 1
+    if array.shape != (shape or (n, n)):
+        expected = f"the shape {shape}" if shape else "one row and one column a region"
+        raise ValueError(f"{what}: expected {expected}, received the shape {array.shape}")
+    for i, j in np.argwhere(~(np.isfinite(array) & (array >= least))):
+        expected = "finite numbers" if np.isinf(least) else f"finite numbers of at least {least:g}"
+        raise ValueError(f"{what}: expected {expected}, received {array[i, j]} at [{i}, {j}]")
+    array.setflags(write=False)
+    return array
+
+
+def _names(names: Iterable[str] | None, n: int) -> tuple[str, ...]:
+    if names is None:
+        return tuple(f"region-{k:0{len(str(n - 1))}}" for k in range(n))
+    received = (names,) if isinstance(names, str) else tuple(names)
+    if len(received) != n:
+        raise ValueError(f"names: expected one for each of {n} regions, received {len(received)}")
+    for name in received:
+        if not isinstance(name, str) or not name.strip() or received.count(name) > 1:
+            raise ValueError(f"names: expected strings, none empty and no two alike, received {name!r}")
+    return tuple(str(name) for name in received)
+
+
+def _tvb_rows(path: str | PathLike[str]) -> dict[str, list[list[str]]]:
+    """Read every part, line by line and field by field; centres without their header."""
+    rows = {}
+    with ZipFile(path) as archive:
+        # a Mac adds a folder of its own, with a shadow of every file
+        entries = [name for name in archive.namelist() if not name.startswith("__MACOSX")]
+        for part, stems in _TVB_FILES.items():
+            found = [name for name in entries if re.fullmatch(rf"(.*/)?({stems})\.txt(\.bz2)?", name.lower())]
+            if len(found) != 1:
+                raise ValueError(f"{part}: expected one file, found {len(found)} among {', '.join(entries)}")
+            content = archive.read(found[0])
+            try:
+                text = (bz2.decompress(content) if found[0].endswith("bz2") else content).decode("utf-8-sig")
+            except (OSError, ValueError) as error:
+                raise ValueError(f"{found[0]}: {error}") from error
+            lines = (line.partition("#")[0].split() for line in text.splitlines())
+            rows[part] = [line for line in lines if line]
+    try:
+        np.array([row[1:4] for row in rows["centres"][:1]], dtype=np.float64)
+    except ValueError:
+        del rows["centres"][0]
+    return rows

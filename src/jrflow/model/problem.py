@@ -1,0 +1,113 @@
+"""What is integrated and what comes of it, as arrays: the same for every processor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from jrflow.model import noise
+from jrflow.model.connectome import Connectome
+from jrflow.model.equations import column
+from jrflow.model.protocol import EvokedProtocol, RestProtocol
+from jrflow.model.solvers import EXP_AB, Solver
+from jrflow.model.timing import Timing
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is integrated, as arrays.
+
+    Attributes
+    ----------
+    parameters
+        Every column parameter's values, in the units of ``PARAMETERS``, shape (n_sims, n_regions) or
+        (n_sims, 1).
+    sim_ids
+        Simulation ids, shape (n_sims,): they key the noise.
+    connectome
+        None for regions that do not know one another.
+    G, speed
+        Global coupling; conduction speed, m/s, infinite for no delays. Shape (n_sims,).
+    stimulated
+        1 where a region receives the stimulus, else 0; shape (n_regions,).
+    """
+
+    parameters: Mapping[str, np.ndarray]
+    sim_ids: np.ndarray
+    protocol: EvokedProtocol | RestProtocol
+    timing: Timing
+    solver: Solver
+    dtype: np.dtype
+    seed: int
+    connectome: Connectome | None
+    G: np.ndarray
+    speed: np.ndarray
+    stimulated: np.ndarray
+    max_source: float
+    steady_tolerance: float | None
+
+    @property
+    def steady(self) -> bool:
+        """Whether a periodic steady state is looked for: never where noise rules it out."""
+        evoked = isinstance(self.protocol, EvokedProtocol)
+        return evoked and self.protocol.noise_sd == 0 and self.steady_tolerance is not None
+
+    def coefficients(self, members: np.ndarray) -> np.ndarray:
+        """Rows of the columns' coefficients, then of the solver's, of some simulations (indices).
+
+        Returns
+        -------
+        Shape (n_rows, n_members, n_regions), or (n_rows, n_members, 1) where all regions are alike.
+        """
+        gains = self.protocol.gains if isinstance(self.protocol, EvokedProtocol) else (0.0, 0.0, 0.0)
+        values = {name: v[members] for name, v in self.parameters.items()} | {"G": self.G[members, None]}
+        shared = column(values, gains, self.stimulated, self.protocol.background)
+        rows = np.stack(np.broadcast_arrays(*shared, *self.solver.coefficients(values, self.timing.dt)))
+        return rows[..., :1] if (rows == rows[..., :1]).all() else rows
+
+    def stimulus(self) -> np.ndarray:
+        """Stimulus over each step as a cubic, shape (n_steps, 4); its mean alone for one-step schemes."""
+        n_moments = 4 if self.solver.code > EXP_AB else 1
+        return np.ascontiguousarray(self.timing.stimulus(self.protocol, n_moments), self.dtype)
+
+    def noise(self) -> tuple[int, np.generic]:
+        """Distribution of the background's fluctuation and its standard deviation over one step, 1/s."""
+        if self.protocol.noise_sd == 0:
+            return noise.NONE, self.dtype.type(0)
+        distribution = noise.NORMAL if self.protocol.noise_distribution == "normal" else noise.UNIFORM
+        return distribution, self.dtype.type(self.protocol.noise_sd * np.sqrt(1e-3 / self.timing.dt))
+
+    def limits(self) -> np.ndarray:
+        """Largest |y1 - y2| before and within the recording, mV."""
+        return np.array([np.finfo(self.dtype).max, self.max_source], self.dtype)
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What came of it.
+
+    Attributes
+    ----------
+    source
+        Mean over epochs of y1 - y2, mV, shape (n_sims, n_regions, n_times).
+    failed_step
+        First step at which a source was not finite or out of range, -1 if none; shape (n_sims,).
+    n_trials
+        Trials simulated before the steady state was reached; 0 where all were. Shape (n_sims,).
+    """
+
+    source: np.ndarray
+    failed_step: np.ndarray
+    n_trials: np.ndarray
+
+    @classmethod
+    def empty(cls, problem: Problem) -> Solution:
+        """Room for the solution of a problem."""
+        n_sims, n_regions = len(problem.sim_ids), len(problem.stimulated)
+        return cls(
+            np.empty((n_sims, n_regions, problem.timing.n_times), problem.dtype),
+            np.empty(n_sims, np.int32),
+            np.empty(n_sims, np.int32),
+        )
