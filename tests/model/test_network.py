@@ -99,6 +99,7 @@ def test_each_speed_is_a_network_of_its_own() -> None:
 @pytest.mark.parametrize("speed", [np.inf, 8.0])
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_batch_order_and_threads_change_no_bit(speed: float, precision: str) -> None:
+    """Seventy with one speed share histories; three would not fill a block, and have their own."""
     n = 70
     p = draw(n, 11) | {"G": np.linspace(0, 8, n)}
     noisy = RestProtocol(duration=0.1, transient=0.0, background=150.0, noise_sd=20.0)

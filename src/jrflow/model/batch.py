@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -25,7 +24,10 @@ _LANES = {
     coupling.DENSE: {"float32": 32, "float64": 32},
     coupling.SPARSE: {"float32": 32, "float64": 32},
     coupling.DELAYED: {"float32": 16, "float64": 16},
+    coupling.APART: {"float32": 16, "float64": 16},
 }
+#: Fewer simulations of one speed than this share a block with those of other speeds.
+_WORTH_A_BLOCK = 6
 
 
 #: Trials after which those simulations of a block that have settled are kept, and the others put together
@@ -51,16 +53,13 @@ def integrate(problem: Problem, n_threads: int | None = None) -> Solution:
     n_threads = n_threads or len(os.sched_getaffinity(0))
     # One BLAS thread for each of ours: the matrix products run inside the threads.
     with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
-        for members, links in _groups(problem):
-            for n_steps in _passes(problem):
-
-                def run(blocks: np.ndarray, links: Coupling = links, n_steps: int = n_steps) -> None:
-                    _run(problem, links, blocks, stimulus[:n_steps], solution)
-
-                list(pool.map(run, _tasks(problem, members, links, n_threads)))
-                members = members[solution.n_trials[members] == 0]
-                if not len(members):
-                    break
+        groups = _groups(problem)
+        for n_steps in _passes(problem):
+            work = [
+                (mode, blocks) for mode, group in groups for blocks in _tasks(problem, mode, group, n_threads)
+            ]
+            list(pool.map(lambda task, n=n_steps: _run(problem, *task, stimulus[:n], solution), work))
+            groups = [(mode, group[solution.n_trials[group] == 0]) for mode, group in groups]
     return solution
 
 
@@ -77,41 +76,61 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _groups(problem: Problem) -> Iterator[tuple[np.ndarray, Coupling]]:
-    """Simulations (indices) that share their delays, and how their network is computed."""
+def _groups(problem: Problem) -> list[tuple[int, np.ndarray]]:
+    """Simulations (indices) that may share a block, and how their network is computed.
+
+    How depends on a simulation's own speed alone, except for where its delays are kept, which changes no bit.
+    """
     everyone = np.arange(len(problem.sim_ids))
     network = problem.connectome
-    if network is None:
-        yield everyone, Coupling.none(problem.dtype)
-        return
+    if network is None or not network.weights.any():
+        return [(coupling.NONE, everyone)]
+    groups, few = [], []
     for speed in np.unique(problem.speed):
-        delays = network.delays(float(speed), problem.timing.dt)
-        links = Coupling.of(network.weights, delays, problem.solver.n_stages, problem.dtype)
-        yield everyone[problem.speed == speed], links
+        group = everyone[problem.speed == speed]
+        mode = coupling.mode_of(network.weights, network.delays(float(speed), problem.timing.dt))
+        if mode == coupling.DELAYED and len(group) < _WORTH_A_BLOCK:
+            few.append(group)
+        else:
+            groups.append((mode, group))
+    return groups + ([(coupling.APART, np.concatenate(few))] if few else [])
 
 
-def _tasks(problem: Problem, members: np.ndarray, links: Coupling, n_threads: int) -> list[np.ndarray]:
+def _tasks(problem: Problem, mode: int, group: np.ndarray, n_threads: int) -> list[np.ndarray]:
     """Divide simulations over blocks of lanes, and blocks over tasks, shape (n_blocks, lanes) each.
 
     The last block is filled up with copies of its last simulation. Columns are so cheap that their
     coefficients are worth computing for several blocks at once.
     """
-    lanes = _LANES[links.mode][problem.dtype.name]
-    blocks = np.pad(members, (0, -len(members) % lanes), "edge").reshape(-1, lanes)
+    if not len(group):
+        return []
+    lanes = _LANES[mode][problem.dtype.name]
+    blocks = np.pad(group, (0, -len(group) % lanes), "edge").reshape(-1, lanes)
     most = 16 if len(problem.stimulated) == 1 else 1
     n_tasks = max(-(-len(blocks) // most), min(n_threads, len(blocks)))
     return np.array_split(blocks, n_tasks)
 
 
-def _run(
-    problem: Problem, links: Coupling, blocks: np.ndarray, stimulus: np.ndarray, solution: Solution
-) -> None:
+def _coupling(problem: Problem, mode: int, block: np.ndarray) -> Coupling:
+    """Connections of a block."""
+    network, n_stages = problem.connectome, problem.solver.n_stages
+    if mode == coupling.NONE or network is None:
+        return Coupling.none(problem.dtype)
+    speeds = problem.speed[block] if mode == coupling.APART else problem.speed[block[:1]]
+    delays = np.stack([network.delays(float(speed), problem.timing.dt) for speed in speeds])
+    if mode == coupling.APART:
+        return Coupling.apart(network.weights, delays, n_stages, problem.dtype)
+    return Coupling.of(network.weights, delays[0], n_stages, problem.dtype)
+
+
+def _run(problem: Problem, mode: int, blocks: np.ndarray, stimulus: np.ndarray, solution: Solution) -> None:
     """Integrate blocks of simulations (indices, one a lane) and write what they recorded."""
     lanes, n_regions, dtype = blocks.shape[1], len(problem.stimulated), problem.dtype
-    run = block_runner(problem.solver, links.mode, problem.protocol.noise_sd > 0, problem.steady, lanes)
+    run = block_runner(problem.solver, mode, problem.protocol.noise_sd > 0, problem.steady, lanes)
     schedule = Schedule.of(problem.timing)
     coefficients = problem.coefficients(blocks.ravel())
     for k, block in enumerate(blocks):
+        links = _coupling(problem, mode, block)
         record = Record.empty(schedule, n_regions, lanes, dtype, problem.steady)
         memory = _memory(problem, links, coefficients[:, k * lanes : (k + 1) * lanes])
         run(
@@ -129,12 +148,13 @@ def _memory(problem: Problem, links: Coupling, coefficients: np.ndarray) -> Bloc
     """Working memory with the coefficients of a block's simulations."""
     lanes, n_regions, dtype = coefficients.shape[1], len(problem.stimulated), problem.dtype
     P = pack(coefficients, dtype)
-    n_slots = links.links.n_slots if links.mode == coupling.DELAYED else 0
+    n_slots = links.links.n_slots if links.mode in (coupling.DELAYED, coupling.APART) else 0
     return Block(
         P=P.reshape(len(P), -1),
         Y=room(n_regions, problem.solver.n_rows * (lanes + PAD), dtype=dtype),
         S=room(n_regions, lanes, dtype=dtype),
         K=room(n_regions, links.links.width * lanes, dtype=dtype),
+        R=room(links.links.width * lanes, dtype=dtype),
         H=room(n_regions * n_slots * lanes, dtype=dtype),
         Z=room(n_regions if problem.protocol.noise_sd > 0 else 0, noise.QUAD * lanes, dtype=dtype),
     )

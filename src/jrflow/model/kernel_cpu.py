@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jrflow.model import coupling, noise, recording, solvers
+from jrflow.model import arrivals, coupling, noise, recording, solvers
 from jrflow.model.equations import (
     N_COLUMN,
     N_STATE,
@@ -36,8 +36,11 @@ class Block(NamedTuple):
         Rates S(y1 - y2) / v_max, (n_regions, lanes).
     K
         What each region receives during the next steps, (n_regions, width * lanes).
+    R
+        Room for what one region receives, (width * lanes).
     H
-        Histories of the rates, (n_regions * n_slots * lanes).
+        Histories of the rates, flat: (n_regions, n_slots, lanes), or (n_regions, lanes, n_slots) where lanes
+        have delays of their own.
     Z
         Fluctuations of the background over four steps, 1/s, (n_regions, QUAD * lanes).
     """
@@ -46,6 +49,7 @@ class Block(NamedTuple):
     Y: np.ndarray
     S: np.ndarray
     K: np.ndarray
+    R: np.ndarray
     H: np.ndarray
     Z: np.ndarray
 
@@ -125,20 +129,37 @@ def _edge(b, lanes, u1, u2, u3):  # type: ignore[no-untyped-def]
 def _begin(code, mode, b, links, lanes):  # type: ignore[no-untyped-def]
     """Bring rates, histories, arrivals and the solver's memory in step with the initial state."""
     _rates(b, lanes)
-    if mode == coupling.DELAYED:
+    if mode == coupling.DELAYED or mode == coupling.APART:
         for slot in range(links.n_kept):
-            coupling.remember(b.H, b.S, links, slot, lanes)
-        coupling.gather(b.K, b.H, links, links.width, links.n_kept - 1, lanes)
+            _remember(mode, b, links, slot, lanes)
+        _gather(mode, b, links, links.n_kept - 1, lanes)
     _receive(mode, b, links, lanes)
     if code > solvers.EXP_AB or code == solvers.STRANG:
         _start(code, b, lanes)
 
 
 @inlined
+def _gather(mode, b, links, slot, lanes):  # type: ignore[no-untyped-def]
+    """What arrives with delay during the next steps."""
+    if mode == coupling.APART:
+        arrivals.gather_apart(b.K, b.R, b.H, links, links.width, slot, lanes)
+    else:
+        arrivals.gather(b.K, b.H, links, links.width, slot, lanes)
+
+
+@inlined
+def _remember(mode, b, links, slot, lanes):  # type: ignore[no-untyped-def]
+    """Write the present rates into the histories; returns their slot."""
+    if mode == coupling.APART:
+        return arrivals.remember_apart(b.H, b.S, links, slot, lanes)
+    return arrivals.remember(b.H, b.S, links, slot, lanes)
+
+
+@inlined
 def _receive(mode, b, links, lanes):  # type: ignore[no-untyped-def]
     """What arrives without delay from the present state, or stage."""
     if mode == coupling.DENSE or mode == coupling.SPARSE:
-        coupling.product(mode, b.K, b.S, links, lanes)
+        arrivals.product(mode, b.K, b.S, links, lanes)
 
 
 @inlined
@@ -163,8 +184,8 @@ def block_runner(
 def _compile(  # noqa: C901
     code: int, n_stages: int, mode: int, noisy: bool, steady: bool, lanes: int, digest: str
 ) -> Callable[..., int]:
-    coupled, delayed = mode != coupling.NONE, mode == coupling.DELAYED
-    multistep, late = code > solvers.EXP_AB, int(mode == coupling.DELAYED)
+    coupled, delayed = mode != coupling.NONE, mode in (coupling.DELAYED, coupling.APART)
+    multistep, late = code > solvers.EXP_AB, int(delayed)
 
     # What is constant here must be seen as such where the loops over lanes are compiled, so a step is
     # written out: as a function of its own it would run at half the speed.
@@ -188,7 +209,7 @@ def _compile(  # noqa: C901
             if delayed:
                 arrival = step % ahead
                 if arrival == 0:
-                    coupling.gather(b.K, b.H, links, links.width, slot, lanes)
+                    _gather(mode, b, links, slot, lanes)
             _receive(mode, b, links, lanes)
             _stage(code, 0, noisy, coupled, b, lanes, arrival, quarter, u)
             if n_stages >= 2:
@@ -203,7 +224,7 @@ def _compile(  # noqa: C901
                 _edge(b, lanes, stimulus[step, 1], stimulus[step, 2], stimulus[step, 3])
                 _rates(b, lanes)
             if delayed:
-                slot = coupling.remember(b.H, b.S, links, slot + 1, lanes)
+                slot = _remember(mode, b, links, slot + 1, lanes)
         return stimulus.shape[0]
 
     return run_block

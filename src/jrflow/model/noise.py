@@ -42,7 +42,7 @@ _SQRT_HALF_BITS = np.int32(0x3F3504F3)
 @inlined
 def _unit(word):  # type: ignore[no-untyped-def]
     """A 32-bit word as a number in (0, 1]."""
-    return _F(word) * _TWO_NEG32 + _TWO_NEG33
+    return _F(np.uint32(word)) * _TWO_NEG32 + _TWO_NEG33
 
 
 @inlined
