@@ -15,7 +15,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("config",),
     ("progress", "provenance"),
     ("design",),
-    ("archive",),
+    ("archive", "specification", "values"),
     ("simulation",),
     ("campaign",),
     ("eeg",),

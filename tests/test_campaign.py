@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ import xarray as xr
 
 from jrflow.archive import ArchiveError, ArchiveMismatchError, ShardError, open_archive
 from jrflow.archive.writer import pending_shards
-from jrflow.campaign import ShardTask, run_campaign, simulate_shard, specify
+from jrflow.campaign import ShardTask, run_campaign, simulate_shard
 from jrflow.config import Config
 from jrflow.config.simulation import SimulationConfig
 from jrflow.provenance import campaign_seed
 from jrflow.simulation import simulate
+from jrflow.specification import specify
 
 MakeConfig = Callable[..., Config]
 
@@ -62,13 +64,14 @@ def finished(
 def test_the_archive_is_what_simulate_returns(finished: tuple[Path, dict[str, Any]]) -> None:
     folder, manifest = finished
     archive = open_archive(folder / "train.zarr").load()
-    design = archive.drop_vars(["source", "status", "region", "time"])
+    outcomes = ["source", "status", "failed_step", "n_trials"]
+    design = archive.drop_vars([*outcomes, "region", "time"])
     settings = manifest["specification"]
     protocol = SimulationConfig.model_validate(settings["simulation"]).protocol
     expected = simulate(
         design, preset="unit-consistent", protocol=protocol, seed=settings["seed"], n_threads=1
     )
-    xr.testing.assert_equal(archive[["source", "status"]], expected[["source", "status"]])
+    xr.testing.assert_equal(archive[outcomes], expected[outcomes])
     for name, variable in expected.variables.items():
         assert archive[name].dims == variable.dims
         if name != "sim":
@@ -226,9 +229,35 @@ def test_an_error_says_in_which_simulations_it_happened(
 
 def test_diverging_simulations_are_kept_and_marked(tiny_config: MakeConfig, tmp_path: Path) -> None:
     config = tiny_config(simulation={"protocol": tiny_config().simulation.protocol, "max_source": 1e-6})
-    manifest = run_campaign(config, "train", tmp_path, progress=None)
+    report = io.StringIO()
+    manifest = run_campaign(config, "train", tmp_path, progress=report)
     assert manifest["counts"]["out_of_declared_range"] == 100
-    assert np.isfinite(open_archive(tmp_path / "train.zarr")["source"]).all()
+    archive = open_archive(tmp_path / "train.zarr")
+    assert np.isfinite(archive["source"]).all()
+    first, last = int(archive["failed_step"].min()), int(archive["failed_step"].max())
+    assert 0 < first <= last
+    failures = manifest["failures"]["out_of_declared_range"]
+    assert (failures["simulations"], failures["first_step"], failures["last_step"]) == (100, first, last)
+    told = f"failed (out_of_declared_range): 100 simulations, at steps {first} to {last}\n"
+    assert report.getvalue().endswith(f"train: {told}")
+
+
+@pytest.mark.parametrize("tolerance", [1e-6, None])
+def test_how_many_settled_is_counted_and_told(
+    tiny_config: MakeConfig, tmp_path: Path, tolerance: float | None
+) -> None:
+    protocol = asdict(tiny_config().simulation.protocol) | {"n_trials": 4}
+    report = io.StringIO()
+    config = tiny_config(simulation={"protocol": protocol, "steady_state_tolerance": tolerance})
+    manifest = run_campaign(config, "train", tmp_path, progress=report)
+    n_trials = open_archive(tmp_path / "train.zarr")["n_trials"].values
+    settled = int((n_trials < 4).sum())
+    assert (0 < settled < 100) if tolerance else settled == 0
+    median = float(np.median(n_trials))
+    expected = {"settled": settled, "fraction": settled / 100, "median_trials": median}
+    assert manifest["steady_state"] == expected
+    told = f"train: settled before the last trial: {settled} simulations ({settled}.0%); median of trials: "
+    assert f"{told}{median:g} of 4\n" in report.getvalue()
 
 
 def test_the_plan_is_told_before_anything_is_simulated(tiny_config: MakeConfig, tmp_path: Path) -> None:
@@ -236,9 +265,9 @@ def test_the_plan_is_told_before_anything_is_simulated(tiny_config: MakeConfig, 
 
     def look(function: Callable[[ShardTask], int], tasks: list[ShardTask]) -> Iterator[int]:
         assert report.getvalue().startswith(
-            "train: simulations: 100, shards: 4, files: 8; shards to simulate: 4"
+            "train: simulations: 100, shards: 4, files: up to 16; shards to simulate: 4"
         )
-        assert "up to 80.5 kB (free:" in report.getvalue()
+        assert "up to 81.3 kB (free:" in report.getvalue()
         return map(function, tasks)
 
     run_campaign(tiny_config(), "train", tmp_path, look, progress=report)

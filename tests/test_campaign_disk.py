@@ -56,7 +56,7 @@ def test_a_full_disk_stops_cleanly_and_a_rerun_finishes(tiny_config: MakeConfig,
             yield from map(function, tasks[1:])
 
         message = (
-            r"campaign 'train', shard 1 \(simulations 32\.\.63\): no space left.* 54\.7 kB .* 0 B are free"
+            r"campaign 'train', shard 1 \(simulations 32\.\.63\): no space left.* 55\.3 kB .* 0 B are free"
         )
         with pytest.raises(DiskFullError, match=message):
             run_campaign(tiny_config(), "train", disk, fill_after_one, progress=None)

@@ -24,12 +24,20 @@ def test_check_says_what_would_be_run(tmp_path: Path, capsys: pytest.CaptureFixt
     assert rows["total"][1] == "99,080"
 
 
+def test_check_counts_the_regions_of_a_network(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "check", str(ROOT / "examples" / "whole-brain.yaml")]) == 0
+    printed = capsys.readouterr().out
+    # 1024 simulations of 68 regions of 1201 samples of 4 bytes, 128 simulations a shard
+    assert printed.splitlines()[5].split()[4:] == ["1,024", "335", "MB", "8"]
+    assert "network: Connectome(68 regions" in printed
+
+
 def test_check_reports_faults_without_a_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bad.yaml").write_text("run: {nam: x}\n", encoding="utf-8")
     assert main(["config", "check", str(tmp_path / "bad.yaml")]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.startswith(f"jrflow: {tmp_path / 'bad.yaml'}: 4 faults\n")
+    assert printed.err.startswith(f"jrflow: {tmp_path / 'bad.yaml'}: 3 faults\n")
     assert "Traceback" not in printed.err
 
 

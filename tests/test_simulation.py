@@ -10,6 +10,7 @@ from jrflow.model.parameters import INFERRED, PARAMETERS, PRESETS
 from jrflow.model.protocol import EvokedProtocol, RestProtocol
 from jrflow.simulation import simulate
 
+BRAIN = jrflow.Connectome.synthetic(3, seed=1)
 SHORT = EvokedProtocol(n_trials=3, isi=0.5, tmin=-0.1, tmax=0.4, transient=0.1)
 
 
@@ -28,10 +29,36 @@ def test_layout_and_units() -> None:
     assert ds.status.values.tolist() == [0, 0]
     assert ds.time.values[0] == -0.1
     assert ds.sel(time=0.0).source.shape == (2, 1)
+    assert ds.region.values.tolist() == ["column"]
+    for name in ("failed_step", "n_trials"):
+        assert ds[name].dims == ("sim",)
+        assert ds[name].dtype == np.int32
+        assert ds[name].attrs["long_name"]
+    assert ds.failed_step.values.tolist() == [-1, -1]
+    assert not {"G", "speed"} & set(ds.variables)
     for name, parameter in PARAMETERS.items():
         assert ds[name].attrs["units"] == parameter.unit
     np.testing.assert_array_equal(ds.A_e, [3.0, 4.0])
     np.testing.assert_array_equal(ds.A_i, [22.0, 22.0])
+
+
+def test_layout_of_a_network() -> None:
+    gains = np.array([[3.0, 3.5, 4.0], [3.2, 3.3, 3.4]])
+    given = {"A_e": gains, "C": [130.0, 140.0], "G": [1.0, 20.0]}
+    ds = simulate(given, connectome=BRAIN, protocol=SHORT)
+    assert ds.source.sizes == {"sim": 2, "region": 3, "time": 501}
+    assert ds.region.values.tolist() == list(BRAIN.names)
+    assert ds.A_e.dims == ("sim", "region")
+    np.testing.assert_array_equal(ds.A_e, gains)
+    for name, values, unit in (("C", [130, 140], "1"), ("G", [1, 20], "1"), ("speed", [np.inf] * 2, "m/s")):
+        assert ds[name].dims == ("sim",)
+        assert name in ds.coords
+        assert ds[name].attrs["units"] == unit
+        np.testing.assert_array_equal(ds[name], values)
+    assert ds.query(sim="G > 2 and status == 0").sim.values.tolist() == [1]
+    xr.testing.assert_identical(simulate(ds.reset_coords(), connectome=BRAIN, protocol=SHORT), ds)
+    swapped = ds[["A_e", "C", "G"]].transpose("region", "sim")
+    np.testing.assert_array_equal(simulate(swapped, connectome=BRAIN, protocol=SHORT).source, ds.source)
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
@@ -70,6 +97,38 @@ def test_diverging_simulations_carry_a_status() -> None:
     assert np.isfinite(beyond.source.values).all()
 
 
+def test_the_step_of_a_failure_is_that_of_the_trace() -> None:
+    """At rest, without a transient and one sample a step, the failure can be seen in the recording."""
+    protocol = RestProtocol(duration=0.4, transient=0.0, background=200.0)
+    whole = simulate({"A_i": [22.0, 30.0]}, protocol=protocol)
+    limit = float(np.abs(whole.source).max()) / 2
+    bounded = simulate({"A_i": [22.0, 30.0]}, protocol=protocol, max_source=limit)
+    beyond = np.abs(whole.source.values[:, 0]) > limit
+    assert beyond.any()
+    expected = np.where(beyond.any(axis=1), beyond.argmax(axis=1), -1)
+    np.testing.assert_array_equal(bounded.failed_step, expected)
+    np.testing.assert_array_equal(bounded.status, np.where(expected >= 0, 3, 0))
+    np.testing.assert_array_equal(bounded.source, whole.source)
+    diverged = simulate({"b_e": [100.0, 2500.0]}, solver="euler", protocol=SHORT)
+    assert diverged.failed_step.values[0] == -1
+    assert 0 < diverged.failed_step.values[1] < 1100
+
+
+def test_trials_are_counted() -> None:
+    protocol = EvokedProtocol(n_trials=9, isi=0.5, tmin=-0.1, tmax=0.4, transient=0.1)
+    settled = simulate(prior(16), protocol=protocol).n_trials
+    assert ((settled >= 2) & (settled < 9)).all()
+    assert (simulate(prior(16), protocol=protocol, steady_state_tolerance=None).n_trials == 9).all()
+    assert (simulate(protocol=RestProtocol(duration=0.1)).n_trials == 0).all()
+
+
+@pytest.mark.parametrize("noise_sd", [0.0, 20.0])
+def test_the_solver_is_the_preset_s(noise_sd: float) -> None:
+    protocol = RestProtocol(duration=0.1, noise_sd=noise_sd)
+    assert simulate(protocol=protocol).attrs["solver"] == "exp-ab4"
+    assert simulate(preset="as-published", protocol=protocol).attrs["solver"] == "euler"
+
+
 def test_longer_runs_begin_alike() -> None:
     short = simulate(protocol=RestProtocol(duration=0.5, noise_sd=20.0), seed=5).source.values
     long = simulate(protocol=RestProtocol(duration=1.0, noise_sd=20.0), seed=5).source.values
@@ -100,6 +159,13 @@ def test_impossible_parameters_are_named(given: dict, message: str) -> None:
         ({"backend": "tpu"}, "unknown backend 'tpu'"),
         ({"precision": "float16"}, "unknown precision"),
         ({"seed": -1}, "seed must be 0 or greater"),
+        ({"solver": "rk45"}, "unknown solver 'rk45': expected one of euler, heun, rk4"),
+        (
+            {"steady_state_tolerance": 1.0},
+            r"steady_state_tolerance must be in \[0, 1\), or None, received 1.0",
+        ),
+        ({"protocol": EvokedProtocol(stim_regions=("lh-0",))}, "no region 'lh-0'; there are 1: column"),
+        ({"protocol": EvokedProtocol(stim_regions=("V1",)), "connectome": BRAIN}, "there are 3: lh-0, lh-1"),
     ],
 )
 def test_impossible_settings_are_named(changes: dict, message: str) -> None:

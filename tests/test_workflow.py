@@ -144,3 +144,16 @@ def test_faults_of_a_configuration_are_named_before_anything_runs(tmp_path: Path
     assert "n_trails" in output
     assert "did you mean 'n_trials'" in output
     assert not (tmp_path / "results").exists()
+
+
+def test_a_network_gets_as_far_as_its_archive(tmp_path: Path) -> None:
+    """No lead field is made for it; the report says so."""
+    text = (ROOT / "examples/whole-brain.yaml").read_text(encoding="utf-8")
+    (tmp_path / "config.yaml").write_text(text.replace("n: 1024", "n: 16"), encoding="utf-8")
+    snakemake(tmp_path)
+    run = tmp_path / "results/whole-brain"
+    assert json.loads((run / "archives/train.json").read_text())["counts"]["ok"] == 16
+    assert not (run / "eeg").exists()
+    report = (run / "report.html").read_text(encoding="utf-8")
+    assert "Network: 68 regions" in report
+    assert "a network of regions is not projected to the scalp yet" in report

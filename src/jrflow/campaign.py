@@ -18,13 +18,11 @@ from jrflow.archive.space import check_space, explain_full_disk, free_bytes, rea
 from jrflow.archive.writer import pending_shards, read_design, shard_bytes, write_shard
 from jrflow.config.config import Config
 from jrflow.config.simulation import SimulationConfig
-from jrflow.config.suggest import did_you_mean
-from jrflow.design import Prior, make_design
-from jrflow.model.parameters import preset
-from jrflow.model.timing import Timing
+from jrflow.design import make_design
 from jrflow.progress import Progress
-from jrflow.provenance import campaign_seed, content_hash, git_commit, versions
+from jrflow.provenance import content_hash, git_commit, versions
 from jrflow.simulation import COLUMN, simulate
+from jrflow.specification import connectome_of, prior_of, specify
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,9 @@ class ShardTask:
     store: str
     shard: int
 
+
+#: Settings of the simulation that stand among a store's attributes; all of them are in its specification.
+_SHOWN = ("protocol", "solver", "dt", "sfreq", "precision", "backend", "max_source")
 
 #: Applies a function to every task, in any order, and yields the results as they come.
 MapShards = Callable[[Callable[[ShardTask], int], list[ShardTask]], Iterable[int]]
@@ -100,33 +101,9 @@ def run_campaign(
         "last_run": {"simulations": n_simulated, "seconds": seconds},
     }
     with explain_full_disk(store, f"sealing campaign {name!r}", lambda: 0):
-        return seal(store, provenance)
-
-
-def specify(config: Config, name: str) -> dict[str, Any]:
-    """Everything that the simulations of a campaign depend on, resolved, as JSON.
-
-    Raises
-    ------
-    ValueError
-        If there is no such campaign.
-    """
-    if name not in config.campaigns:
-        raise ValueError(f"unknown campaign {name!r}{did_you_mean(name, config.campaigns)}")
-    campaign = config.campaigns[name]
-    simulation = config.simulation.model_dump(mode="json")
-    if simulation["solver"] == "preset":
-        simulation["solver"] = preset(campaign.preset).solver
-    seed = campaign_seed(config.run.seed, name) if campaign.seed is None else campaign.seed
-    return {
-        "campaign": name,
-        "design": campaign.design,
-        "n": campaign.n,
-        "preset": campaign.preset,
-        "seed": seed,
-        "prior": Prior.of(config.priors[campaign.prior], campaign.preset).describe(),
-        "simulation": simulation,
-    }
+        manifest = seal(store, provenance)
+    _conclude(name, manifest, progress)
+    return manifest
 
 
 def simulate_shard(task: ShardTask) -> int:
@@ -163,12 +140,15 @@ def _simulate_and_write(store: Path, shard: int) -> None:
         read_design(store, shard),
         preset=specification["preset"],
         protocol=settings.protocol,
+        connectome=connectome_of(specification),
         solver=settings.solver,
         dt=settings.dt,
         sfreq=settings.sfreq,
         seed=specification["seed"],
         precision=settings.precision,
+        backend=settings.backend,
         max_source=settings.max_source,
+        steady_state_tolerance=settings.steady_state_tolerance,
         n_threads=1,
     )
     write_shard(store, shard, simulated)
@@ -176,20 +156,19 @@ def _simulate_and_write(store: Path, shard: int) -> None:
 
 def _create(config: Config, specification: dict[str, Any], store: Path) -> None:
     """Draw the design and create the store with it, if it can fit."""
-    campaign = config.campaigns[specification["campaign"]]
-    prior = Prior.of(config.priors[campaign.prior], campaign.preset)
-    design = make_design(campaign, prior, specification["seed"])
-    simulation = specification["simulation"]
-    timing = Timing.of(config.simulation.protocol, simulation["dt"], simulation["sfreq"])
-    execution = config.execution
-    layout = ShardLayout(design.sizes["sim"], 1, timing.n_times, execution.shard_size, execution.chunk_size)
+    name = specification["campaign"]
+    design = make_design(config.campaigns[name], prior_of(config, name), specification["seed"])
+    connectome, timing = connectome_of(specification), config.simulation.timing
+    regions = [COLUMN] if connectome is None else list(connectome.names)
+    sizes = config.execution.shard_size, config.execution.chunk_size
+    layout = ShardLayout(design.sizes["sim"], len(regions), timing.n_times, *sizes)
     n_bytes = sum(layout.nbytes(shard) for shard in range(layout.n_shards))
     check_space(store, n_bytes)
     store.parent.mkdir(parents=True, exist_ok=True)
     manifest_path(store).unlink(missing_ok=True)  # of a store that was deleted
     with explain_full_disk(store, f"creating campaign {store.stem!r}", lambda: n_bytes):
         attrs = design.attrs | _attributes(specification) | {"n_epochs": timing.n_epochs}
-        create_store(store, design, [COLUMN], timing.times, layout, attrs)
+        create_store(store, design, regions, timing.times, layout, attrs)
 
 
 def _attributes(specification: dict[str, Any]) -> dict[str, Any]:
@@ -197,7 +176,7 @@ def _attributes(specification: dict[str, Any]) -> dict[str, Any]:
     simulation = specification["simulation"]
     return {
         "campaign": specification["campaign"],
-        **{key: simulation[key] for key in ("protocol", "solver", "dt", "sfreq", "precision", "max_source")},
+        **{key: simulation[key] for key in _SHOWN},
         "specification": specification,
         "config_hash": content_hash(specification),
         "git_commit": git_commit(),
@@ -217,11 +196,31 @@ def _announce(name: str, store: Path, pending: list[int], resumed: bool, progres
         for change in changed_versions(store, versions()):
             print(f"{name}: note: {change} since it was begun; last digits may differ", file=progress)
     print(
-        f"{name}: simulations: {layout.n_simulations}, shards: {layout.n_shards}, files: {layout.n_files}; "
-        f"shards to simulate: {len(pending)}, up to {n_bytes} (free: {free}), in {store}",
+        f"{name}: simulations: {layout.n_simulations}, shards: {layout.n_shards}, files: up to "
+        f"{layout.n_files}; shards to simulate: {len(pending)}, up to {n_bytes} (free: {free}), in {store}",
         file=progress,
         flush=True,
     )
+
+
+def _conclude(name: str, manifest: Manifest, progress: TextIO | None) -> None:
+    """Say how many simulations settled before the last trial, and when others failed."""
+    if progress is None:
+        return
+    steady = manifest["steady_state"]
+    if steady is not None and steady["fraction"] is not None:
+        n_trials = manifest["specification"]["simulation"]["protocol"]["n_trials"]
+        print(
+            f"{name}: settled before the last trial: {steady['settled']} simulations "
+            f"({steady['fraction']:.1%}); median of trials: {steady['median_trials']:g} of {n_trials}",
+            file=progress,
+        )
+    for meaning, failed in manifest["failures"].items():
+        print(
+            f"{name}: failed ({meaning}): {failed['simulations']} simulations, at steps "
+            f"{failed['first_step']} to {failed['last_step']}",
+            file=progress,
+        )
 
 
 def _simulate(

@@ -7,8 +7,14 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 
-from jrflow.archive.layout import FAILED_STEP_ATTRS, N_TRIALS_ATTRS, REGION_ATTRS, SOURCE_ATTRS, TIME_ATTRS
 from jrflow.archive.status import NON_FINITE, OK, OUT_OF_RANGE, STATUS_ATTRS
+from jrflow.archive.variables import (
+    FAILED_STEP_ATTRS,
+    N_TRIALS_ATTRS,
+    REGION_ATTRS,
+    SOURCE_ATTRS,
+    TIME_ATTRS,
+)
 from jrflow.model.batch import integrate
 from jrflow.model.connectome import Connectome
 from jrflow.model.parameters import preset as preset_named
@@ -55,8 +61,7 @@ def simulate(
     connectome
         Couples the regions of a network; None for a column alone.
     solver
-        A name of ``jrflow.model.solvers.SOLVERS``; by default the preset's, which depends on whether the
-        background fluctuates.
+        A name of ``jrflow.model.solvers.SOLVERS``; by default the preset's.
     dt, sfreq
         Integration step (s) and sampling frequency of the recording (Hz).
     seed
@@ -89,7 +94,7 @@ def simulate(
     _check(backend, precision, seed, steady_state_tolerance)
     chosen = preset_named(preset)
     protocol = EvokedProtocol() if protocol is None else protocol
-    scheme = solver_named(solver or chosen.solver_for(protocol))
+    scheme = solver_named(solver or chosen.solver)
     timing = Timing.of(protocol, dt, sfreq)
     regions = [COLUMN] if connectome is None else list(connectome.names)
     values = Values.complete(parameters, chosen, None if connectome is None else len(regions))

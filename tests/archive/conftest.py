@@ -17,7 +17,12 @@ from jrflow.design import Prior, make_design
 
 N_SIMULATIONS, SHARD_SIZE, CHUNK_SIZE = 100, 32, 8
 TIMES = np.arange(-3, 9) / 1000
-SPECIFICATION = {"campaign": "train", "seed": 5, "simulation": {"dt": 0.001, "solver": "euler"}}
+N_TRIALS = 10
+SPECIFICATION = {
+    "campaign": "train",
+    "seed": 5,
+    "simulation": {"dt": 0.001, "solver": "euler", "protocol": {"kind": "evoked", "n_trials": N_TRIALS}},
+}
 ATTRS = {
     "campaign": "train",
     "specification": SPECIFICATION,
@@ -44,15 +49,24 @@ def store(tmp_path: Path, design: xr.Dataset) -> Path:
 
 @pytest.fixture(scope="session")
 def made_up() -> Callable[[Path, int], xr.Dataset]:
-    """Something like a simulation of a shard: its value tells its id, its status is 2 for every third."""
+    """Something like a simulation of a shard: its value tells its id.
+
+    Every third failed (status 2), at ten times its id; of the others, the even ones settled after 4 trials.
+    """
 
     def simulated(path: Path, shard: int) -> xr.Dataset:
         parameters = read_design(path, shard)
         ids = parameters["sim"].values
         n_times = ShardLayout.of_store(path).n_times
         source = np.broadcast_to(ids[:, None, None], (len(ids), 1, n_times)).astype(np.float32)
-        status = np.where(ids % 3 == 0, 2, 0).astype(np.int8)
-        return parameters.assign(source=(("sim", "region", "time"), source), status=("sim", status))
+        failed = ids % 3 == 0
+        outcomes = {
+            "status": np.where(failed, 2, 0).astype(np.int8),
+            "failed_step": np.where(failed, 10 * ids, -1).astype(np.int32),
+            "n_trials": np.where(~failed & (ids % 2 == 0), 4, N_TRIALS).astype(np.int32),
+        }
+        simulated = parameters.assign({name: ("sim", values) for name, values in outcomes.items()})
+        return simulated.assign(source=(("sim", "region", "time"), source))
 
     return simulated
 

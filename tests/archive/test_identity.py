@@ -10,7 +10,12 @@ import zarr
 from jrflow.archive import ArchiveError, ArchiveMismatchError
 from jrflow.archive.identity import changed_versions, check_belongs, read_specification, store_attributes
 
-SPECIFICATION = {"campaign": "train", "seed": 5, "simulation": {"dt": 0.001, "solver": "euler"}}
+PROTOCOL = {"kind": "evoked", "n_trials": 10}
+SPECIFICATION = {
+    "campaign": "train",
+    "seed": 5,
+    "simulation": {"dt": 0.001, "solver": "euler", "protocol": PROTOCOL},
+}
 
 
 def test_the_same_specification_belongs(store: Path) -> None:
@@ -19,7 +24,8 @@ def test_the_same_specification_belongs(store: Path) -> None:
 
 
 def test_every_difference_is_listed_with_a_way_out(store: Path) -> None:
-    wanted = {"campaign": "train", "seed": 0, "simulation": {"dt": 0.0005, "solver": "euler"}, "n": 7}
+    simulation = {"dt": 0.0005, "solver": "euler", "protocol": PROTOCOL}
+    wanted = {"campaign": "train", "seed": 0, "simulation": simulation, "n": 7}
     with pytest.raises(ArchiveMismatchError) as error:
         check_belongs(store, wanted)
     assert str(error.value).splitlines() == [

@@ -29,6 +29,11 @@ def test_a_new_store_has_all_labels_and_nothing_simulated(store: Path, design: x
     assert (ds["status"] == NOT_SIMULATED).all()
     assert ds["status"].dtype == np.int8
     assert {key: ds["status"].attrs[key] for key in STATUS_ATTRS} == STATUS_ATTRS
+    for name, fill in (("failed_step", -1), ("n_trials", 0)):
+        assert ds[name].dims == ("sim",)
+        assert ds[name].dtype == np.int32
+        assert ds[name].attrs["units"] == "1"
+        assert (ds[name] == fill).all()
     for name, parameter in PARAMETERS.items():
         assert name in ds.coords
         np.testing.assert_array_equal(ds[name], design[name])
@@ -51,12 +56,24 @@ def test_layout_is_read_back_from_the_store(store: Path) -> None:
     layout = ShardLayout.of_store(store)
     assert layout == ShardLayout(100, 1, 12, 32, 8)
     assert layout.n_shards == 4
-    assert layout.n_files == 8
+    assert layout.n_files == 16
     assert [layout.simulations(k) for k in range(4)] == [
         slice(0, 32), slice(32, 64), slice(64, 96), slice(96, 100),
     ]  # fmt: skip
-    assert layout.nbytes(0) == 32 * (12 * 4 + 1)
-    assert layout.nbytes(3) == 4 * (12 * 4 + 1)
+    assert layout.nbytes(0) == 32 * (12 * 4 + 9)
+    assert layout.nbytes(3) == 4 * (12 * 4 + 9)
+
+
+def test_regions_have_their_names(tmp_path: Path, design: xr.Dataset) -> None:
+    layout, times = ShardLayout(100, 3, 12, 32, 8), np.arange(12) / 1000
+    names = ["lh-0", "lh-1", "rh-0 (Gyrus précentral)"]
+    create_store(tmp_path / "brain.zarr", design, names, times, layout, {})
+    ds = xr.open_zarr(tmp_path / "brain.zarr", consolidated=False)
+    assert ds["source"].shape == (100, 3, 12)
+    assert ds["region"].values.tolist() == names
+    assert ds["source"].sel(region="lh-1").dims == ("sim", "time")
+    assert ShardLayout.of_store(tmp_path / "brain.zarr") == layout
+    assert layout.nbytes(0) == 32 * (3 * 12 * 4 + 9)
 
 
 def test_an_interrupted_creation_leaves_no_store(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import xarray as xr
+import zarr
 
 from jrflow.archive import ArchiveError, damaged_files, read_manifest
+from jrflow.archive.identity import read_specification
 from jrflow.archive.manifest import manifest_path, seal
+from jrflow.archive.writer import write_shard
 
 
 def test_manifest_counts_and_describes_what_is_there(full_store: Path) -> None:
@@ -24,9 +28,42 @@ def test_manifest_counts_and_describes_what_is_there(full_store: Path) -> None:
     }
     assert (manifest["n_simulations"], manifest["n_shards"], manifest["shard_size"]) == (100, 4, 32)
     assert manifest["sealed"] == {"time": "now"}
+    assert manifest["n_regions"] == 1
+    # every third failed at ten times its id: 0, 30, ..., 990
+    expected = {"simulations": 34, "first_step": 0, "median_step": 495.0, "last_step": 990}
+    assert manifest["failures"] == {"non_finite": expected}
+    # of the other 66, every other one settled after 4 of 10 trials
+    assert manifest["steady_state"] == {"settled": 33, "fraction": 0.5, "median_trials": 7.0}
     shards = [name for name in manifest["files"] if name.startswith("source/c/")]
     assert shards == [f"source/c/{k}/0/0" for k in range(4)]
     assert damaged_files(full_store) == []
+
+
+def test_without_failures_and_at_rest_there_is_nothing_to_say(
+    store: Path, made_up: Callable[[Path, int], xr.Dataset]
+) -> None:
+    specification = read_specification(store)
+    specification["simulation"]["protocol"] = {"kind": "rest"}
+    zarr.open_group(store).attrs["specification"] = json.dumps(specification)
+    for shard in range(4):
+        sound = made_up(store, shard)
+        sound["failed_step"][:], sound["status"][:] = -1, 0
+        write_shard(store, shard, sound)
+    manifest = seal(store, {})
+    assert manifest["failures"] == {}
+    assert manifest["steady_state"] is None
+
+
+def test_where_all_failed_no_fraction_settled(
+    store: Path, made_up: Callable[[Path, int], xr.Dataset]
+) -> None:
+    for shard in range(4):
+        failed = made_up(store, shard)
+        failed["failed_step"][:], failed["status"][:] = 7, 3
+        write_shard(store, shard, failed)
+    manifest = seal(store, {})
+    assert manifest["steady_state"] == {"settled": 0, "fraction": None, "median_trials": None}
+    assert manifest["failures"]["out_of_declared_range"]["first_step"] == 7
 
 
 def test_an_unfinished_store_cannot_be_sealed(store: Path) -> None:

@@ -55,6 +55,15 @@ def test_open_archive_queries_at_once_and_stays_lazy(sealed: Path, design: xr.Da
     xr.testing.assert_identical(ds.load(), xr.open_zarr(sealed).load()[list(ds.data_vars)])
 
 
+def test_failures_and_settled_simulations_are_queried_like_parameters(sealed: Path) -> None:
+    ids = np.arange(100)
+    for ds in (open_archive(sealed), xr.open_zarr(sealed)):
+        failed = ds.query(sim="failed_step >= 600 and status == 2")["sim"]
+        np.testing.assert_array_equal(failed, ids[(ids % 3 == 0) & (ids >= 60)])
+        settled = ds.query(sim="n_trials < 10 and failed_step == -1")["sim"]
+        np.testing.assert_array_equal(settled, ids[(ids % 3 != 0) & (ids % 2 == 0)])
+
+
 def test_selecting_a_region_by_name(sealed: Path) -> None:
     assert open_archive(sealed)["source"].sel(region="column").dims == ("sim", "time")
 

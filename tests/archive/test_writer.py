@@ -21,14 +21,24 @@ Simulated = Callable[[Path, int], xr.Dataset]
 
 def test_everything_is_pending_at_first(store: Path) -> None:
     assert pending_shards(store) == [0, 1, 2, 3]
-    assert shard_bytes(store, [0, 3]) == 36 * (12 * 4 + 1)
+    assert shard_bytes(store, [0, 3]) == 36 * (12 * 4 + 9)
 
 
 def test_the_design_of_a_shard_is_its_part_of_the_coordinates(store: Path, design: xr.Dataset) -> None:
     part = read_design(store, 3)
     np.testing.assert_array_equal(part["sim"], np.arange(96, 100))
+    assert set(part.variables) == {"sim", *design.data_vars}
     for name in design.data_vars:
         np.testing.assert_array_equal(part[name], design[name][96:])
+
+
+def test_the_design_of_a_network_has_its_parameters(tmp_path: Path, design: xr.Dataset) -> None:
+    network = design.assign(G=("sim", np.linspace(0, 1, 100)), speed=("sim", np.full(100, np.inf)))
+    path = tmp_path / "brain.zarr"
+    create_store(path, network, ["a", "b"], np.arange(3.0), ShardLayout(100, 2, 3, 32, 8), {})
+    part = read_design(path, 3)
+    np.testing.assert_array_equal(part["G"], network["G"][96:])
+    np.testing.assert_array_equal(part["speed"], np.full(4, np.inf))
 
 
 def test_writing_a_shard_touches_no_other(store: Path, made_up: Simulated) -> None:
@@ -38,6 +48,52 @@ def test_writing_a_shard_touches_no_other(store: Path, made_up: Simulated) -> No
     np.testing.assert_array_equal(ds["source"][32:64, 0, 0], np.arange(32, 64))
     assert np.isnan(ds["source"][np.r_[:32, 64:100]]).all()
     assert (ds["status"][np.r_[:32, 64:100]] == NOT_SIMULATED).all()
+    assert (ds["failed_step"][np.r_[:32, 64:100]] == -1).all()
+    assert (ds["n_trials"][np.r_[:32, 64:100]] == 0).all()
+    ids = np.arange(32, 64)
+    np.testing.assert_array_equal(ds["failed_step"][32:64], np.where(ids % 3 == 0, 10 * ids, -1))
+    np.testing.assert_array_equal(ds["n_trials"][32:64], np.where((ids % 3 != 0) & (ids % 2 == 0), 4, 10))
+
+
+def _data_files(store: Path, shard: int) -> list[str]:
+    found = (path for path in store.rglob("*") if path.is_file() and path.parts[-1] != "zarr.json")
+    names = {path.relative_to(store).as_posix() for path in found}
+    return sorted(name for name in names if name.split("/c/")[1].split("/")[0] == str(shard))
+
+
+def test_steps_of_failures_take_a_file_only_where_there_were_some(store: Path, made_up: Simulated) -> None:
+    sound = made_up(store, 2)
+    sound["failed_step"][:] = -1
+    sound["status"][:] = 0
+    write_shard(store, 2, sound)
+    assert _data_files(store, 2) == ["n_trials/c/2", "source/c/2/0/0", "status/c/2"]
+    at_rest = sound.assign(n_trials=0 * sound["n_trials"])
+    write_shard(store, 2, at_rest)
+    assert _data_files(store, 2) == ["source/c/2/0/0", "status/c/2"]
+    write_shard(store, 2, made_up(store, 2))
+    assert _data_files(store, 2) == ["failed_step/c/2", "n_trials/c/2", "source/c/2/0/0", "status/c/2"]
+    assert len(_data_files(store, 2)) * 4 == ShardLayout.of_store(store).n_files
+
+
+@pytest.mark.parametrize("lost", ["failed_step", "n_trials"])
+def test_a_shard_is_declared_done_only_after_all_else(
+    store: Path, made_up: Simulated, lost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer is killed when the source is there already and the status is not."""
+    open_array = zarr.open_array
+
+    def killed(path: Path, **options: str) -> zarr.Array:
+        if path.name == lost:
+            raise KeyboardInterrupt
+        return open_array(path, **options)
+
+    simulated = made_up(store, 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(zarr, "open_array", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_shard(store, 1, simulated)
+    assert (store / "source" / "c" / "1" / "0" / "0").exists()
+    assert pending_shards(store) == [0, 1, 2, 3]
 
 
 @settings(deadline=None, max_examples=8)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import math
+
 import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from jrflow.config.priors import IndependentPrior, PublishedRangePrior, RelativeUniformPrior
+from jrflow.config.priors import (
+    Distribution,
+    IndependentPrior,
+    PublishedRangePrior,
+    RelativeUniformPrior,
+)
 from jrflow.design import Prior
 from jrflow.model.parameters import INFERRED, PARAMETERS, PRESETS
 
@@ -98,6 +106,20 @@ def test_relative_prior_surrounds_the_presets_own_defaults() -> None:
     defaults = PRESETS["as-published"].defaults
     np.testing.assert_allclose(prior.low, [0.8 * defaults["v_max"], 0.8 * defaults["r"]])
     np.testing.assert_allclose(prior.high, [1.2 * defaults["v_max"], 1.2 * defaults["r"]])
+
+
+def test_a_network_has_two_parameters_more() -> None:
+    config = IndependentPrior(kind="independent", parameters={"G": Distribution(low=0, high=2)})
+    prior = Prior.of(config, "unit-consistent", {"G": 1.0, "speed": math.inf})
+    assert prior.names == ("G",)
+    assert list(prior.defaults) == [*PARAMETERS, "G", "speed"]
+    assert prior.defaults["speed"] == math.inf
+    description = prior.describe()
+    assert description["fixed"]["speed"] is None
+    assert "G" not in description["fixed"]
+    json.dumps(description, allow_nan=False)
+    slow = Prior.of(config, "unit-consistent", {"G": 1.0, "speed": 7.0})
+    assert slow.describe()["fixed"]["speed"] == 7.0
 
 
 def test_description_names_every_parameter_once() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 from SALib.sample import sobol
 
 from jrflow.config.campaigns import CampaignConfig, DesignKind
-from jrflow.config.priors import PublishedRangePrior, RelativeUniformPrior
+from jrflow.config.priors import IndependentPrior, PublishedRangePrior, RelativeUniformPrior
 from jrflow.design import Prior, make_design
 from jrflow.model.parameters import INFERRED, PARAMETERS, PRESETS
 
@@ -42,6 +42,7 @@ def test_every_design_is_labelled_complete_and_within_the_prior(kind: str, prior
         assert design[name].attrs == {"units": parameter.unit, "long_name": parameter.long_name}
         if name not in prior.names:
             np.testing.assert_array_equal(design[name], PRESETS[prior.preset].defaults[name])
+    assert "G" not in design
     if kind != "one-at-a-time":
         values = _values(design, prior.names)
         assert (values >= prior.low).all()
@@ -97,3 +98,17 @@ def test_one_at_a_time_steps_one_parameter_and_leaves_the_others() -> None:
         np.testing.assert_allclose(values[varied == j, j], np.linspace(UNIFORM.low[j], UNIFORM.high[j], 5))
         others = np.arange(9) != j
         np.testing.assert_array_equal(values[varied == j][:, others], np.tile(defaults[others], (5, 1)))
+
+
+@pytest.mark.parametrize("kind", get_args(DesignKind))
+def test_a_network_s_parameters_are_laid_out_too(kind: str) -> None:
+    """G varies; the speed stays where the connectome has it, also at infinity."""
+    config = IndependentPrior.model_validate(
+        {"kind": "independent", "parameters": {"G": {"low": 0, "high": 2}}}
+    )
+    design = _design(kind, 16, Prior.of(config, "unit-consistent", {"G": 1.0, "speed": np.inf}))
+    assert design["G"].attrs["long_name"] == "global coupling"
+    assert design["speed"].attrs["units"] == "m/s"
+    assert np.isinf(design["speed"]).all()
+    assert len(np.unique(design["G"])) >= 16
+    assert 0 <= float(design["G"].min()) < float(design["G"].max()) <= 2

@@ -132,6 +132,22 @@ def test_failed_draws_are_left_out_and_counted(monkeypatch: pytest.MonkeyPatch) 
     assert found.attrs["n_dropped"] + found.attrs["n_draws"] == 100
 
 
+@pytest.mark.parametrize(("tolerance", "expected"), [(1e-5, 1e-10), (1e-12, 1e-12), (0.0, 0.0), (None, None)])
+def test_differences_are_not_spoilt_by_trials_that_are_not_simulated(
+    tolerance: float | None, expected: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received = []
+
+    def noted(parameters: dict[str, np.ndarray], **settings: Any) -> xr.Dataset:
+        received.append(settings["steady_state_tolerance"])
+        return linear_model({"A_e": TIMES})(parameters)
+
+    monkeypatch.setattr(jacobian, "simulate", noted)
+    simulation = SIMULATION.model_copy(update={"steady_state_tolerance": tolerance})
+    jacobian.evoked_jacobian(prior(parameters=("A_e",)), np.full((2, 1), 3.0), simulation, relative_step=1e-5)
+    assert received == [expected, expected]
+
+
 def test_no_draw_left_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     failing = linear_model({"A_e": TIMES}, lambda p: np.full(len(p["A_e"]), NON_FINITE))
     monkeypatch.setattr(jacobian, "simulate", failing)

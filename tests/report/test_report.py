@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from jrflow.archive import read_manifest
+from jrflow.campaign import run_campaign
+from jrflow.config import Config
+from jrflow.config.commented import commented_yaml
+from jrflow.report.content import Missing, Table, Text
+from jrflow.report.inputs import RunResults
 from jrflow.report.report import build_report
+from jrflow.report.section_model import evoked_section
+from jrflow.report.section_run import run_section
 
 N_FIGURES = 16
 VOID = {"meta", "link", "img", "br"}
@@ -132,6 +140,61 @@ def test_numbers_are_those_of_the_results(page: Page) -> None:
     assert "Bi-LSTMthis run, as-published128quiet–0.92––0.00– – – 0.00" in row(
         page, "Bi-LSTMthis run, as-published"
     )
+
+
+def test_what_settled_is_told(page: Page, full_run: Path) -> None:
+    steady = read_manifest(full_run / "archives" / "train.zarr")["steady_state"]  # type: ignore[index]
+    assert steady["settled"] == 0, "two trials are the fewest there are to compare"
+    assert row(page, "train").startswith("trainunit-consistentprior128128000\N{NO-BREAK SPACE}%2 of 2")
+    assert not [text for text in page.texts["caption"] if "failed, and the integration step" in text]
+
+
+@pytest.fixture
+def run_with_failures(full_run: Path) -> RunResults:
+    run = RunResults.open(full_run)
+    manifest = dict(run.manifests["test"])
+    found = {"simulations": 1200, "first_step": 25, "median_step": 1040.5, "last_step": 61_000}
+    manifest["failures"] = {"non_finite": found, "out_of_declared_range": found | {"simulations": 7}}
+    manifest["steady_state"] = {"settled": 1, "fraction": 0.123, "median_trials": 1.5}
+    old = {k: v for k, v in manifest.items() if k not in ("failures", "steady_state")}
+    run.__dict__["manifests"] = {"test": manifest, "train": old}
+    return run
+
+
+def test_failures_are_told_with_their_steps(run_with_failures: RunResults) -> None:
+    tables = [block for block in run_section(run_with_failures).blocks if isinstance(block, Table)]
+    campaigns, failures = tables[:2]
+    assert failures.rows == [
+        ["test", "not finite", "1,200", "25 (0.025)", "1,040 (1.04)", "61,000 (61)"],
+        ["test", "out of range", "7", "25 (0.025)", "1,040 (1.04)", "61,000 (61)"],
+    ]
+    settled = [row[-3:-1] for row in campaigns.rows]
+    assert settled == [["12\N{NO-BREAK SPACE}%", "1.5 of 2"], ["–", "–"]], "an old manifest does not say"
+
+
+def test_a_network_is_named_and_not_projected(tmp_path: Path) -> None:
+    simulation = {
+        "connectome": {"kind": "synthetic", "n_regions": 4},
+        "protocol": {"kind": "evoked", "n_trials": 2},
+    }
+    config = Config.model_validate(
+        {
+            "run": {"name": "brain", "results": str(tmp_path)},
+            "simulation": simulation,
+            "priors": {"p": {"kind": "independent", "parameters": {"G": {"low": 0, "high": 1}}}},
+            "campaigns": {"train": {"design": "prior", "n": 4, "prior": "p"}},
+        }
+    )
+    run = RunResults(tmp_path, config)
+    run_campaign(config, "train", tmp_path / "archives", progress=None)
+    (tmp_path / "config.yaml").write_text(commented_yaml(config), encoding="utf-8")
+    assert RunResults.open(tmp_path).config == config
+    told = [block.html for block in run_section(run).blocks if isinstance(block, Text)]
+    digest = run.manifests["train"]["specification"]["connectome_digest"]
+    assert f"Network: 4 regions, connectome of kind synthetic (sha256 <code>{digest[:12]}" in told[1]
+    (block,) = evoked_section(run).blocks
+    assert isinstance(block, Missing)
+    assert "a network of regions is not projected to the scalp yet" in block.html
 
 
 def test_presets_side_by_side(page: Page) -> None:

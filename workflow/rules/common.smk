@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from jrflow.campaign import specify
+from jrflow.specification import specify
 from jrflow.config.commented import commented_yaml
 from jrflow.config.document import Document
 from jrflow.config.eeg import CovarianceNoise, MontageHead

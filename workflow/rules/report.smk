@@ -5,7 +5,8 @@ rule report:
     input:
         script=script("report"),
         archives=expand(f"{RUN}/archives/{{campaign}}.json", campaign=CONFIG.campaigns),
-        lead_field=rules.lead_field.output,
+        # A network has no lead field yet.
+        lead_field=[] if CONFIG.simulation.connectome else rules.lead_field.output,
         sensitivity=expand(
             f"{RUN}/sensitivity/{{campaign}}.nc",
             campaign=[*CONFIG.sensitivity.sobol, *CONFIG.sensitivity.one_at_a_time],

@@ -18,7 +18,7 @@ from zarr.errors import ZarrUserWarning
 from jrflow.archive.errors import ArchiveError
 from jrflow.archive.identity import read_specification, store_attributes
 from jrflow.archive.layout import ShardLayout
-from jrflow.archive.status import STATUS_MEANINGS
+from jrflow.archive.status import NOT_SIMULATED, OK, STATUS_MEANINGS
 from jrflow.archive.writer import pending_shards
 
 Manifest = dict[str, Any]
@@ -121,20 +121,59 @@ def check_intact(store: Path) -> None:
 
 def _describe(store: Path) -> Manifest:
     layout = ShardLayout.of_store(store)
-    attrs = store_attributes(store)
-    counts = np.bincount(np.asarray(zarr.open_array(store / "status", mode="r")[:]), minlength=4)
+    attrs, specification = store_attributes(store), read_specification(store)
+    status, failed_step, n_trials = (_read(store, name) for name in ("status", "failed_step", "n_trials"))
+    counts = np.bincount(status, minlength=4)
     return {
         "format": attrs["format"],
         "campaign": attrs["campaign"],
         "store": store.name,
         "config_hash": attrs["config_hash"],
-        "specification": read_specification(store),
+        "specification": specification,
         "n_simulations": layout.n_simulations,
+        "n_regions": layout.n_regions,
         "n_shards": layout.n_shards,
         "shard_size": layout.shard_size,
         "counts": {meaning: int(n) for meaning, n in zip(STATUS_MEANINGS, counts, strict=True)},
+        "failures": _failures(status, failed_step),
+        "steady_state": _steady_state(specification["simulation"]["protocol"], n_trials[status == OK]),
         "created": {"git_commit": attrs["git_commit"], "versions": json.loads(attrs["versions"])},
     }
+
+
+def _failures(status: np.ndarray, failed_step: np.ndarray) -> dict[str, dict[str, float]]:
+    """Steps at which simulations failed, by the status they have; empty where none did."""
+    steps = {
+        STATUS_MEANINGS[value]: failed_step[status == value]
+        for value in np.unique(status).tolist()
+        if value not in (OK, NOT_SIMULATED)
+    }
+    return {
+        meaning: {
+            "simulations": len(found),
+            "first_step": int(found.min()),
+            "median_step": float(np.median(found)),
+            "last_step": int(found.max()),
+        }
+        for meaning, found in steps.items()
+    }
+
+
+def _steady_state(protocol: Mapping[str, Any], n_trials: np.ndarray) -> dict[str, float | None] | None:
+    """How many of the simulations that did not fail settled before the last trial; None at rest."""
+    if protocol["kind"] != "evoked":
+        return None
+    settled = int((n_trials < protocol["n_trials"]).sum())
+    some = len(n_trials) > 0
+    return {
+        "settled": settled,
+        "fraction": settled / len(n_trials) if some else None,
+        "median_trials": float(np.median(n_trials)) if some else None,
+    }
+
+
+def _read(store: Path, name: str) -> np.ndarray:
+    return np.asarray(zarr.open_array(store / name, mode="r")[:])
 
 
 def _remove_leftovers(store: Path) -> None:

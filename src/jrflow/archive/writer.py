@@ -10,7 +10,7 @@ import zarr
 
 from jrflow.archive.layout import ShardLayout
 from jrflow.archive.status import NOT_SIMULATED
-from jrflow.model.parameters import PARAMETERS
+from jrflow.model.parameters import ALL_PARAMETERS
 
 
 def pending_shards(path: Path) -> list[int]:
@@ -38,12 +38,14 @@ def shard_bytes(path: Path, shards: list[int]) -> int:
 def read_design(path: Path, shard: int) -> xr.Dataset:
     """Parameters of the simulations in a shard, over ``sim``, read from the store's coordinates."""
     ids = ShardLayout.of_store(path).simulations(shard)
-    columns = {name: ("sim", zarr.open_array(path / name, mode="r")[ids]) for name in ("sim", *PARAMETERS)}
+    # G and speed are there in a network only.
+    names = [name for name in ("sim", *ALL_PARAMETERS) if (path / name).exists()]
+    columns = {name: ("sim", zarr.open_array(path / name, mode="r")[ids]) for name in names}
     return xr.Dataset(columns).set_coords("sim")
 
 
 def write_shard(path: Path, shard: int, simulated: xr.Dataset) -> None:
-    """Write all simulations of one shard: first the source, then the status that declares it done.
+    """Write all simulations of one shard: first the source, last the status that declares it done.
 
     Parameters
     ----------
@@ -52,7 +54,8 @@ def write_shard(path: Path, shard: int, simulated: xr.Dataset) -> None:
     shard
         Number of the shard.
     simulated
-        ``source`` (sim, region, time) and ``status`` (sim) of exactly the shard's simulations.
+        ``source`` (sim, region, time), ``n_trials``, ``failed_step`` and ``status`` (sim) of exactly the
+        shard's simulations.
 
     Raises
     ------
@@ -66,7 +69,9 @@ def write_shard(path: Path, shard: int, simulated: xr.Dataset) -> None:
     with zarr.config.set({"array.write_empty_chunks": True}):
         source = zarr.open_array(path / "source", mode="r+")
     source[ids] = simulated["source"].values.astype(np.float32, copy=False)
-    zarr.open_array(path / "status", mode="r+")[ids] = simulated["status"].values
+    # What is nothing but the fill value, such as the steps of failures where there were none, takes no file.
+    for name in ("n_trials", "failed_step", "status"):
+        zarr.open_array(path / name, mode="r+")[ids] = simulated[name].values
 
 
 def _check_aligned(simulated: xr.Dataset, ids: slice, layout: ShardLayout) -> None:

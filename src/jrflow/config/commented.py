@@ -102,10 +102,11 @@ class _Writer:
                 yield from self._in_comments(section)
 
     def _unused(self, node: Node) -> Iterator[str]:
-        """Explain, in comments, a section that is left out."""
+        """Explain, in comments, a section that is left out, or every kind of it."""
         if self._tree.fields(node):
             yield from _comment(_first_paragraph(self._tree.resolve(node)))
             yield from self._in_comments(self._tree.resolve(node))
+        yield from self._other_kinds(node)
 
     def _in_comments(self, section: Node, indent: str = "#   ") -> Iterator[str]:
         self._explained.append(section)

@@ -29,7 +29,7 @@ class Config(Section):
     """Named priors (kind: relative-uniform, published-range or independent)."""
     campaigns: dict[Name, CampaignConfig] = Field(min_length=1)
     """Named sets of simulations."""
-    eeg: EEGConfig
+    eeg: EEGConfig = EEGConfig()
     """From source to scalp."""
     inference: InferenceConfig = InferenceConfig()
     """What is trained on what."""

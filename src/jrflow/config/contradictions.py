@@ -6,11 +6,17 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from jrflow.config.connectome import SyntheticConnectome, build_connectome
 from jrflow.config.fault import Fault
+from jrflow.config.network import network_faults, wiring_faults
+from jrflow.config.priors import IndependentPrior
+from jrflow.config.shards import shard_faults
+from jrflow.model.protocol import EvokedProtocol
 
 if TYPE_CHECKING:
     from jrflow.config.config import Config
     from jrflow.config.inference import ModelConfig
+    from jrflow.model.connectome import Connectome
 
 #: Fewest simulations from which 90 % intervals are calibrated.
 MIN_VALIDATION = 20
@@ -31,6 +37,20 @@ def contradictions(config: Config) -> Iterator[Fault]:
     yield from _learning_curve(config)
     yield from _sampling(config)
     yield from _rest(config)
+    yield from _noise(config)
+    yield from _priors(config)
+    yield from network_faults(config)
+    connectome = config.simulation.connectome
+    if connectome is None:
+        yield from shard_faults(config, 1)
+    elif isinstance(connectome, SyntheticConnectome):  # another one is in a file: check_files reads it
+        yield from connectome_faults(config, build_connectome(connectome))
+
+
+def connectome_faults(config: Config, connectome: Connectome) -> Iterator[Fault]:
+    """Find settings that do not go with a connectome, once it is made or read."""
+    yield from wiring_faults(config, connectome)
+    yield from shard_faults(config, connectome.n_regions)
 
 
 def _model(config: Config, name: str, model: ModelConfig) -> Iterator[Fault]:
@@ -126,3 +146,26 @@ def _rest(config: Config) -> Iterator[Fault]:
         if config.simulation.protocol.kind == "rest" and entries:
             wanted = "leave this empty or set simulation.protocol to kind: evoked"
             yield Fault(key, f"there is no evoked response at rest; {wanted}")
+
+
+def _noise(config: Config) -> Iterator[Fault]:
+    protocol, models = config.simulation.protocol, config.inference.models
+    if models and not config.eeg.noise:
+        yield Fault(("eeg", "noise"), "models are trained and scored at noise levels; give at least one")
+    if models and isinstance(protocol, EvokedProtocol) and protocol.noise_sd > 0:
+        yield Fault(
+            ("inference", "models"),
+            "the limit that models are scored against holds for responses without process noise, but "
+            f"simulation.protocol.noise_sd is {protocol.noise_sd:g}; set it to 0 or leave this empty",
+        )
+
+
+def _priors(config: Config) -> Iterator[Fault]:
+    for name, prior in config.priors.items():
+        if isinstance(prior, IndependentPrior):
+            for parameter, distribution in prior.parameters.items():
+                if distribution.low == 0 and parameter != "G":
+                    yield Fault(
+                        ("priors", name, "parameters", parameter, "low"),
+                        f"expected a number greater than 0, for {parameter} is positive, received 0",
+                    )

@@ -85,5 +85,5 @@ class EEGConfig(Section):
     """Head model (kind: montage, recording or forward)."""
     source: SourceConfig = SourceConfig()
     """Where the column sits."""
-    noise: dict[Name, NoiseConfig] = Field(min_length=1)
-    """Named noise levels (kind: ad-hoc, covariance or snr); scores are given for each."""
+    noise: dict[Name, NoiseConfig] = Field({})
+    """Named noise levels (kind: ad-hoc, covariance or snr); scores are given for each. Models need one."""

@@ -1,10 +1,13 @@
 """How the work is carried out: settings that must not change results."""
 
+import re
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from jrflow.config.section import Section
+
+_PREFIXES = ("", "k", "M", "G", "T")
 
 
 class ExecutionConfig(Section):
@@ -32,3 +35,9 @@ class ExecutionConfig(Section):
                 f"for instance {nearest}"
             )
         return self
+
+    @property
+    def memory_bytes(self) -> float:
+        """Memory per worker, bytes."""
+        number, prefix, binary = re.findall(r"([\d.]+)\s?([kMGT]?)(i?)B", self.memory_per_worker)[0]
+        return float(number) * (1024 if binary else 1000) ** _PREFIXES.index(prefix)

@@ -6,17 +6,23 @@ from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, mod
 
 from jrflow.config.section import Section
 from jrflow.config.suggest import did_you_mean
-from jrflow.model.parameters import INFERRED, PARAMETERS
+from jrflow.model.parameters import ALL_PARAMETERS, INFERRED, NETWORK_PARAMETERS, PARAMETERS
 
 
 def _known(name: str) -> str:
-    if name not in PARAMETERS:
-        raise ValueError(f"unknown parameter {name!r}{did_you_mean(name, PARAMETERS)}")
+    if name not in ALL_PARAMETERS:
+        raise ValueError(f"unknown parameter {name!r}{did_you_mean(name, ALL_PARAMETERS)}")
+    return name
+
+
+def _column(name: str) -> str:
+    if _known(name) in NETWORK_PARAMETERS:
+        raise ValueError(f"parameter {name!r} is the network's and has no usual range; use kind: independent")
     return name
 
 
 def _published(name: str) -> str:
-    if PARAMETERS[_known(name)].low is None:
+    if PARAMETERS[_column(name)].low is None:
         raise ValueError(f"parameter {name!r} has no published range; use kind: independent for it")
     return name
 
@@ -28,7 +34,9 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 _Names = WithJsonSchema({"type": "string", "enum": list(PARAMETERS)})
-ParameterName = Annotated[str, AfterValidator(_known), _Names]
+_AllNames = WithJsonSchema({"type": "string", "enum": list(ALL_PARAMETERS)})
+ParameterName = Annotated[str, AfterValidator(_known), _AllNames]
+ColumnName = Annotated[str, AfterValidator(_column), _Names]
 PublishedName = Annotated[str, AfterValidator(_published), _Names]
 
 
@@ -38,7 +46,7 @@ class RelativeUniformPrior(Section):
     kind: Literal["relative-uniform"]
     half_width: float = Field(0.5, gt=0, lt=1)
     """Half width as a fraction of the default; 0.5 means plus and minus 50 %."""
-    parameters: tuple[ParameterName, ...] = Field(INFERRED, min_length=1)
+    parameters: tuple[ColumnName, ...] = Field(INFERRED, min_length=1)
     """Parameters that vary; the others stay at the preset's defaults."""
 
     _once = field_validator("parameters")(_distinct)
@@ -70,7 +78,7 @@ class Distribution(Section):
 
     @model_validator(mode="after")
     def _possible(self) -> "Distribution":
-        if self.low <= 0:
+        if self.low < 0:
             raise ValueError(f"low is {self.low:g}: Jansen-Rit parameters are positive; give a low above 0")
         if not self.low < self.high:
             raise ValueError(f"low ({self.low:g}) must be below high ({self.high:g})")
@@ -86,7 +94,8 @@ class IndependentPrior(Section):
 
     kind: Literal["independent"]
     parameters: dict[ParameterName, Distribution] = Field(min_length=1)
-    """Parameter name to distribution; the others stay at the preset's defaults."""
+    """Parameter name to distribution; with a connectome also G and speed. The others stay at the preset's
+    and the connectome's values."""
 
 
 PriorConfig = Annotated[

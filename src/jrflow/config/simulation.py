@@ -4,17 +4,20 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from jrflow.config.connectome import ConnectomeConfig
 from jrflow.config.section import Section
 from jrflow.model.protocol import EvokedProtocol, Protocol
 from jrflow.model.timing import Timing
 
 
 class SimulationConfig(Section):
-    """Protocol, solver and precision shared by the campaigns of a run."""
+    """Network, protocol, solver and precision shared by the campaigns of a run."""
 
     protocol: Protocol = EvokedProtocol()
-    """What is done to the column and what is recorded (kind: evoked or rest)."""
-    solver: Literal["preset", "euler", "exp-ab4"] = "preset"
+    """What is done to the column or network and what is recorded (kind: evoked or rest)."""
+    connectome: ConnectomeConfig | None = None
+    """Couples the regions of a network (kind: synthetic or tvb-zip); null: one column alone."""
+    solver: Literal["preset", "euler", "heun", "rk4", "exp-ab2", "exp-ab3", "exp-ab4", "strang"] = "preset"
     """Integration scheme; 'preset' takes the one that belongs to each campaign's preset."""
     dt: float = Field(1e-3, gt=0)
     """Integration step, s."""
@@ -22,15 +25,26 @@ class SimulationConfig(Section):
     """Sampling frequency of the recorded source, Hz; a whole number of steps per sample."""
     precision: Literal["float32", "float64"] = "float32"
     """Floating-point precision of the integration; the archive stores float32."""
+    backend: Literal["cpu", "cuda"] = "cpu"
+    """Where it is computed: cpu, or cuda for an NVIDIA GPU; last digits differ between the two."""
+    steady_state_tolerance: float | None = Field(1e-5, ge=0, lt=1)
+    """An evoked response has settled when its trace over one trial differs from the one before by no more
+    than this fraction of its range; the trials that would follow are known and not simulated. null: every
+    trial is simulated."""
     max_source: float = Field(10_000.0, gt=0)
     """Largest believable |source|, mV; beyond it a simulation gets status 3 (out of range)."""
 
     @model_validator(mode="after")
     def _on_the_grid(self) -> "SimulationConfig":
-        self.timing.stimulus(self.protocol)
+        _ = self.timing
         return self
 
     @property
     def timing(self) -> Timing:
         """The protocol on this grid of steps and samples."""
         return Timing.of(self.protocol, self.dt, self.sfreq)
+
+    @property
+    def network_parameters(self) -> dict[str, float]:
+        """G and speed where no prior varies them; empty for one column alone."""
+        return {} if self.connectome is None else self.connectome.parameters

@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 
 from jrflow.config.config import Config
+from jrflow.config.load import load_connectome
+from jrflow.config.shards import readable
 
 _BYTES_PER_SAMPLE = 4  # the archive stores float32
 
 
 def summary(config: Config) -> str:
     """Describe the run: its campaigns with their sizes, and what is made of them."""
-    rows = [_row(config, name) for name in config.campaigns]
+    connectome = load_connectome(config)
+    n_regions = 1 if connectome is None else connectome.n_regions
+    rows = [_row(config, name, n_regions) for name in config.campaigns]
     total = sum(row[4] for row in rows), sum(row[5] for row in rows), sum(row[6] for row in rows)
     heading = ("campaign", "design", "preset", "prior", "simulations", "size", "shards")
     table = [heading, *(_cells(row) for row in rows), _cells(("total", "", "", "", *total))]
@@ -22,7 +26,8 @@ def summary(config: Config) -> str:
             "",
             *_aligned(table),
             "",
-            "Sizes are those of the recorded sources before compression; a shard is one file.",
+            "Sizes are those of the recorded sources before compression; a shard is up to four files.",
+            f"network: {'one column' if connectome is None else connectome}",
             f"models: {', '.join(models) or 'none'}",
             f"noise levels: {', '.join(config.eeg.noise)}",
             f"Sobol indices: {', '.join(config.sensitivity.sobol) or 'none'}",
@@ -31,23 +36,15 @@ def summary(config: Config) -> str:
     )
 
 
-def _row(config: Config, name: str) -> tuple[str, str, str, str, int, int, int]:
+def _row(config: Config, name: str, n_regions: int) -> tuple[str, str, str, str, int, int, int]:
     campaign, n = config.campaigns[name], config.n_simulations(name)
-    size = n * config.simulation.timing.n_times * _BYTES_PER_SAMPLE
+    size = n * n_regions * config.simulation.timing.n_times * _BYTES_PER_SAMPLE
     shards = math.ceil(n / config.execution.shard_size)
     return name, campaign.design, campaign.preset, campaign.prior, n, size, shards
 
 
 def _cells(row: tuple[str, str, str, str, int, int, int]) -> tuple[str, ...]:
-    return *row[:4], f"{row[4]:,}", _readable(row[5]), f"{row[6]:,}"
-
-
-def _readable(n_bytes: float) -> str:
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if n_bytes < 1000 or unit == "TB":
-            break
-        n_bytes /= 1000
-    return f"{n_bytes:.3g} {unit}"
+    return *row[:4], f"{row[4]:,}", readable(row[5]), f"{row[6]:,}"
 
 
 def _aligned(table: list[tuple[str, ...]]) -> list[str]:

@@ -33,9 +33,19 @@ class Prior:
     distributions: Mapping[str, Distribution]
 
     @classmethod
-    def of(cls, config: PriorConfig, preset_name: str) -> Prior:
-        """Resolve a configured prior against a preset's defaults and the published ranges."""
-        defaults = preset(preset_name).defaults
+    def of(cls, config: PriorConfig, preset_name: str, network: Mapping[str, float] | None = None) -> Prior:
+        """Resolve a configured prior against a preset's defaults and the published ranges.
+
+        Parameters
+        ----------
+        config
+            The prior.
+        preset_name
+            Preset that gives the defaults.
+        network
+            Values of G and speed in a network, where the prior does not vary them.
+        """
+        defaults = {**preset(preset_name).defaults, **(network or {})}
         if isinstance(config, IndependentPrior):
             return cls(preset_name, defaults, config.parameters)
         if isinstance(config, RelativeUniformPrior):
@@ -124,7 +134,12 @@ class Prior:
     def describe(self) -> dict[str, Any]:
         """Everything that the values depend on, as JSON: distributions and the defaults of the rest."""
         varied = {name: d.model_dump(mode="json") for name, d in self.distributions.items()}
-        fixed = {name: value for name, value in self.defaults.items() if name not in varied}
+        # JSON knows no infinity: an infinite speed is null.
+        fixed = {
+            name: value if np.isfinite(value) else None
+            for name, value in self.defaults.items()
+            if name not in varied
+        }
         # The order decides which parameter a column of random numbers goes to.
         return {"order": list(self.names), "varied": varied, "fixed": fixed}
 

@@ -11,7 +11,7 @@ from scipy.stats import qmc
 
 from jrflow.config.campaigns import CampaignConfig
 from jrflow.design.priors import Prior
-from jrflow.model.parameters import PARAMETERS
+from jrflow.model.parameters import ALL_PARAMETERS
 
 
 def make_design(campaign: CampaignConfig, prior: Prior, seed: int) -> xr.Dataset:
@@ -75,8 +75,8 @@ def _dataset(
     """Label the columns and add the parameters that stay at their defaults."""
     sim = ("sim", np.arange(n_rows, dtype=np.int64), {"long_name": "simulation"})
     design = xr.Dataset(coords={"sim": sim})
-    for name, parameter in PARAMETERS.items():
-        values = columns.get(name, np.full(n_rows, prior.defaults[name]))
+    for name, default in prior.defaults.items():
+        parameter, values = ALL_PARAMETERS[name], columns.get(name, np.full(n_rows, default))
         design[name] = ("sim", values, {"units": parameter.unit, "long_name": parameter.long_name})
     design.attrs = {
         "design": campaign.design,

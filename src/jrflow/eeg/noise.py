@@ -9,6 +9,7 @@ averaged response is one draw.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import mne
@@ -18,7 +19,8 @@ from scipy.linalg import toeplitz
 
 from jrflow.config.eeg import AdHocNoise, CovarianceNoise, NoiseConfig, SnrNoise
 from jrflow.eeg.channels import read_fif, require_channels
-from jrflow.eeg.projection import baseline_correct
+from jrflow.eeg.projection import baseline_correct, baseline_of
+from jrflow.eeg.sensors import N_STATE, Colouring, noise_states
 from jrflow.model.timing import Timing
 
 #: Standard deviation of an EEG channel in mne.make_ad_hoc_cov, uV.
@@ -83,14 +85,30 @@ class EvokedNoise:
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw ``n`` averages, uV, shape (n, n_channels, n_times)."""
-        shape, n_times = (n, len(self.covariance)), len(self.times)
-        mixing = np.linalg.cholesky(self._epoch_correlation())
-        white = np.zeros((*shape, len(mixing) * self.period))
-        white[..., :n_times] = rng.standard_normal((*shape, n_times))
-        overlapping = mixing @ white.reshape(*shape, len(mixing), self.period)
-        corrected = baseline_correct(overlapping.reshape(*shape, -1)[..., :n_times], self.times)
-        values, vectors = np.linalg.eigh(self.covariance)
-        return (vectors * np.sqrt(values.clip(min=0))) @ corrected
+        states = rng.integers(0, 2**32, (n, N_STATE), np.uint32)
+        return self._colouring.observe(np.zeros((n, len(self.times))), np.zeros(len(self.covariance)), states)
+
+    def observe(
+        self, source: np.ndarray, gain: np.ndarray, sims: np.ndarray, seed: int, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Evoked responses in this noise, uV, shape (n, n_channels, n_times): one draw per simulation.
+
+        Memory is what bounds it: give the same ``out`` (C-contiguous) for a few simulations at a time.
+
+        Parameters
+        ----------
+        source, gain
+            mV, shape (n, n_times), in the precision of the result; uV/mV, shape (n_channels,).
+        sims, seed
+            Simulation ids, shape (n,): the noise of one follows from its id and the seed alone.
+        """
+        states = noise_states(np.uint64(seed), np.asarray(sims, np.uint64))
+        return self._colouring.observe(source, gain, states, out)
+
+    @cached_property
+    def _colouring(self) -> Colouring:
+        baseline = baseline_of(self.times)
+        return Colouring.of(self.covariance, self._epoch_correlation(), self.period, baseline)
 
     def _epoch_correlation(self) -> np.ndarray:
         """Correlation of the average with itself, whole periods later; one row per period begun."""

@@ -8,8 +8,25 @@ import xarray as xr
 from jrflow.eeg.channels import listed
 
 
+def baseline_of(times: np.ndarray) -> np.ndarray:
+    """Which samples are the baseline: times <= 0 (s), both ends included, as MNE does for (None, 0).
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    baseline: np.ndarray = np.asarray(times) <= 0
+    if not baseline.any():
+        raise ValueError(
+            f"expected a baseline (samples at time <= 0), the times start at {np.min(times):g} s; "
+            "give an evoked response whose tmin is 0 or less"
+        )
+    return baseline
+
+
 def baseline_correct(data: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Subtract each row's mean over times <= 0, both ends included, as MNE does for (None, 0).
+    """Subtract each row's mean over the baseline.
 
     Parameters
     ----------
@@ -23,13 +40,7 @@ def baseline_correct(data: np.ndarray, times: np.ndarray) -> np.ndarray:
     ValueError
         If no time is <= 0.
     """
-    baseline = np.asarray(times) <= 0
-    if not baseline.any():
-        raise ValueError(
-            f"expected a baseline (samples at time <= 0), the times start at {np.min(times):g} s; "
-            "give an evoked response whose tmin is 0 or less"
-        )
-    return data - data[..., baseline].mean(axis=-1, keepdims=True)
+    return data - data[..., baseline_of(times)].mean(axis=-1, keepdims=True)
 
 
 def to_eeg(source: xr.DataArray, lead_field: xr.DataArray, *, baseline: bool = True) -> xr.DataArray:
@@ -56,9 +67,10 @@ def to_eeg(source: xr.DataArray, lead_field: xr.DataArray, *, baseline: bool = T
     """
     gain = _gain(lead_field, source).astype(source.dtype)
     ordered = source.transpose(..., "region", "time")
-    data = np.matmul(gain, ordered.values)
-    if baseline:
-        data = baseline_correct(data, source["time"].values)
+    # Both steps are linear: there are seldom more sources than channels to correct.
+    clean = baseline_correct(ordered.values, source["time"].values) if baseline else ordered.values
+    # One source is an outer product, which matmul does by the slow general way.
+    data = gain * clean if gain.shape[1] == 1 else np.matmul(gain, clean)
     electrodes = lead_field.drop_vars("region").coords
     kept = {name: c for name, c in source.coords.items() if "region" not in c.dims and name != "region"}
     return xr.DataArray(

@@ -187,6 +187,7 @@ def _simulate(
         preset=model.description.preset, protocol=settings.protocol,
         solver=None if settings.solver == "preset" else settings.solver, dt=settings.dt, sfreq=settings.sfreq,
         precision=settings.precision, max_source=settings.max_source,
+        steady_state_tolerance=settings.steady_state_tolerance,
     )  # fmt: skip
     ok = ds["status"].values == 0
     if not ok[0]:

@@ -17,6 +17,11 @@ _N_CHECKED = 8
 #: the response is so sensitive that no step does better than 1 to 2 %; elsewhere it is below 1e-6.
 _STEP_TOLERANCE = 0.05
 
+#: Largest steady-state tolerance. A response whose later trials are not simulated is off by up to about the
+#: tolerance, and where the two sides of a difference settle at different trials, by different amounts; the
+#: difference is itself of the relative step's order, 1e-5 of the response, as is the simulations' tolerance.
+_STEADY_STATE_TOLERANCE = 1e-10
+
 #: A column below this fraction of the largest carries no information worth a precise derivative.
 _NEGLIGIBLE = 1e-6
 
@@ -71,10 +76,14 @@ def _differences(
     shifts = np.einsum("ni,ij->nij", step, np.eye(d))
     values = (draws[:, None, None] + np.stack([shifts, -shifts], axis=2)).reshape(-1, d)
     solver = None if simulation.solver == "preset" else simulation.solver
+    tolerance = simulation.steady_state_tolerance
+    if tolerance is not None:
+        tolerance = min(tolerance, _STEADY_STATE_TOLERANCE)
     ds = simulate(
         dict(zip(prior.names, values.T, strict=True)),
         preset=prior.preset, protocol=simulation.protocol, solver=solver, dt=simulation.dt,
         sfreq=simulation.sfreq, precision="float64", max_source=simulation.max_source,
+        steady_state_tolerance=tolerance,
     )  # fmt: skip
     kept = (ds["status"].values == OK).reshape(n, -1).all(axis=1)
     source = baseline_correct(ds["source"].values[:, 0], ds["time"].values).reshape(n, d, 2, -1)[kept]

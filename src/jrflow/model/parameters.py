@@ -10,8 +10,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jrflow.model.protocol import EvokedProtocol, RestProtocol
-
 #: Published range of every quantity that the paper varies by half around its default.
 _HALF = 0.5
 
@@ -87,17 +85,12 @@ PRODUCTS: tuple[str, ...] = ("C_1", "C_2", "C_3", "C_4")
 
 @dataclass(frozen=True)
 class Preset:
-    """Defaults of one published way to write the model, and the solvers that go with it."""
+    """Defaults of one published way to write the model, and the solver that goes with it."""
 
     name: str
     defaults: Mapping[str, float]
     solver: str
-    stochastic_solver: str
     description: str
-
-    def solver_for(self, protocol: EvokedProtocol | RestProtocol) -> str:
-        """The solver that goes with the preset: another one where the background fluctuates."""
-        return self.stochastic_solver if protocol.noise_sd > 0 else self.solver
 
 
 def _defaults(**changed: float) -> dict[str, float]:
@@ -107,19 +100,16 @@ def _defaults(**changed: float) -> dict[str, float]:
 PRESETS: Mapping[str, Preset] = {
     p.name: p
     for p in (
-        Preset("unit-consistent", _defaults(), "exp-ab4", "strang", "millivolts throughout"),
+        Preset("unit-consistent", _defaults(), "exp-ab4", "millivolts throughout"),
         Preset(
             "as-published",
             # The public code keeps potentials in volts with r = 0.56 per millivolt, and v_max = 0.05;
             # expressed in this table's units the slope is a thousand times flatter.
             _defaults(r=0.56e-3, v_max=0.05),
             "euler",
-            "euler",
             "what the paper's public code computes: volts against a slope per millivolt",
         ),
-        Preset(
-            "jansen-rit-1995", _defaults(), "exp-ab4", "strang", "the 1995 model, driven by background input"
-        ),
+        Preset("jansen-rit-1995", _defaults(), "exp-ab4", "the 1995 model, driven by background input"),
     )
 }
 

@@ -32,6 +32,8 @@ def _evoked_block(run: RunResults) -> Block:
     protocol = run.config.simulation.protocol
     if not isinstance(protocol, EvokedProtocol):
         return missing("Left out: the run records activity at rest, which has no evoked response.")
+    if run.config.simulation.connectome is not None:
+        return missing("Left out: a network of regions is not projected to the scalp yet.")
     if run.lead_field is None:
         return missing("Left out: there is no lead field (eeg/lead_field.nc).")
     views = {preset: view for preset in run.presets if (view := _view(run, preset)) is not None}

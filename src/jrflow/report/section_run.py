@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from jrflow.report.content import Block, Folded, Section, Table, missing, text
+from jrflow.report.content import Block, Folded, Section, Table, missing, percent, text
 from jrflow.report.inputs import RunResults
 
 #: Statuses that a sealed campaign can have, as headings.
@@ -46,13 +46,17 @@ def _provenance(run: RunResults) -> list[Block]:
 def _campaigns(run: RunResults) -> list[Block]:
     if not run.manifests:
         return []
-    header = ["campaign", "preset", "design", "simulations", *_COUNTED.values(), "seed"]
+    header = [
+        "campaign", "preset", "design", "simulations", *_COUNTED.values(), "settled early", "trials", "seed",
+    ]  # fmt: skip
     rows = [_campaign_row(name, manifest) for name, manifest in run.manifests.items()]
     caption = Markup(
         "Simulations of each campaign by status. A simulation that failed stays in the archive with its "
-        "status; it is never replaced, and never trained on."
+        "status; it is never replaced, and never trained on. Settled early: simulations whose response had "
+        "become periodic before the last trial, so that the other trials were known and not simulated; "
+        "trials: median of those simulated, and of how many."
     )
-    blocks: list[Block] = [Table(caption, header, rows, left=(0, 1, 2))]
+    blocks: list[Block] = [*_network(run), Table(caption, header, rows, left=(0, 1, 2)), *_failures(run)]
     unsealed = [name for name in run.config.campaigns if name not in run.manifests]
     if unsealed:
         blocks.append(missing("Not (yet) simulated: {names}.", names=", ".join(unsealed)))
@@ -63,7 +67,57 @@ def _campaign_row(name: str, manifest: dict[str, Any]) -> list[Any]:
     specification = manifest["specification"]
     counts = [f"{manifest['counts'][meaning]:,}" for meaning in _COUNTED]
     total = f"{manifest['n_simulations']:,}"
-    return [name, specification["preset"], specification["design"], total, *counts, specification["seed"]]
+    return [
+        name, specification["preset"], specification["design"], total, *counts, *_steady(manifest),
+        specification["seed"],
+    ]  # fmt: skip
+
+
+def _steady(manifest: dict[str, Any]) -> list[str]:
+    """Fraction that settled early, and the trials that were simulated."""
+    steady = manifest.get("steady_state")
+    if steady is None or steady["fraction"] is None:
+        return ["–", "–"]
+    n_trials = manifest["specification"]["simulation"]["protocol"]["n_trials"]
+    return [percent(steady["fraction"]), f"{steady['median_trials']:g} of {n_trials}"]
+
+
+def _network(run: RunResults) -> list[Block]:
+    connectome = run.config.simulation.connectome
+    if connectome is None:
+        return []
+    n_regions, digest = next(
+        (m["n_regions"], m["specification"]["connectome_digest"]) for m in run.manifests.values()
+    )
+    return [
+        text(
+            "Network: {n} regions, connectome of kind {kind} (sha256 <code>{digest}</code>).",
+            n=f"{n_regions:,}", kind=connectome.kind, digest=digest[:12],
+        )
+    ]  # fmt: skip
+
+
+def _failures(run: RunResults) -> list[Block]:
+    """When simulations failed, where any did."""
+    rows = [
+        [name, _COUNTED[meaning], f"{failed['simulations']:,}", *_when(failed, manifest)]
+        for name, manifest in run.manifests.items()
+        for meaning, failed in manifest.get("failures", {}).items()
+    ]
+    if not rows:
+        return []
+    caption = Markup(
+        "Simulations that failed, and the integration step (and time, s, from the start of the simulation) "
+        "at which a source was for the first time not finite or out of range."
+    )
+    header = ["campaign", "status", "simulations", "earliest step", "median step", "latest step"]
+    return [Table(caption, header, rows, left=(0, 1))]
+
+
+def _when(failed: dict[str, float], manifest: dict[str, Any]) -> list[str]:
+    dt = manifest["specification"]["simulation"]["dt"]
+    steps = (failed[f"{which}_step"] for which in ("first", "median", "last"))
+    return [f"{step:,.0f} ({step * dt:.3g})" for step in steps]
 
 
 def _models(run: RunResults) -> list[Block]:

@@ -1,0 +1,64 @@
+"""The wiring of a network of regions."""
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from jrflow.config.section import Section
+from jrflow.model.connectome import Connectome
+
+
+class _Wiring(Section):
+    """What every network has."""
+
+    normalise: Literal["none", "max", "in-strength"] = "none"
+    """How weights are rescaled: none; max, the largest becomes 1; in-strength, what each region receives
+    sums to 1."""
+    G: float = Field(1.0, ge=0)
+    """Global coupling where no prior varies it: multiplies the weights (dimensionless)."""
+    speed: float | None = Field(None, gt=0)
+    """Conduction speed where no prior varies it, m/s; null: no delays."""
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """The network's parameters where no prior varies them: G, and speed in m/s."""
+        return {"G": self.G, "speed": math.inf if self.speed is None else self.speed}
+
+
+class SyntheticConnectome(_Wiring):
+    """A plausible connectome, made up: for trying things out, not for results about the brain."""
+
+    kind: Literal["synthetic"]
+    n_regions: int = Field(ge=1)
+    """Number of regions."""
+    seed: int = Field(0, ge=0)
+    """Seed of the weights' scatter."""
+
+
+class TvbConnectome(_Wiring):
+    """A connectivity in The Virtual Brain's zip format."""
+
+    kind: Literal["tvb-zip"]
+    path: str
+    """Zip file with weights, tract lengths and centres; relative to where jrflow is run."""
+
+
+ConnectomeConfig = Annotated[SyntheticConnectome | TvbConnectome, Field(discriminator="kind")]
+
+
+def build_connectome(config: SyntheticConnectome | TvbConnectome) -> Connectome:
+    """Make or read the connectome that is configured.
+
+    Raises
+    ------
+    OSError
+        If its file cannot be read.
+    ValueError
+        If the file holds something else.
+    """
+    if isinstance(config, SyntheticConnectome):
+        connectome = Connectome.synthetic(config.n_regions, config.seed)
+    else:
+        connectome = Connectome.from_tvb_zip(config.path)
+    return connectome if config.normalise == "none" else connectome.normalised(config.normalise)

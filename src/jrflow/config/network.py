@@ -1,0 +1,128 @@
+"""What a connectome rules out, and what needs one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jrflow.config.fault import Fault, Key
+from jrflow.config.priors import IndependentPrior
+from jrflow.config.suggest import did_you_mean
+from jrflow.model.connectome import Connectome
+from jrflow.model.parameters import NETWORK_PARAMETERS, preset
+from jrflow.model.protocol import EvokedProtocol
+
+if TYPE_CHECKING:
+    from jrflow.config.config import Config
+
+_CONNECTOME: Key = ("simulation", "connectome")
+_STIM_REGIONS: Key = ("simulation", "protocol", "stim_regions")
+
+
+def network_faults(config: Config) -> Iterator[Fault]:
+    """Find what goes with a network only, or with one column only; the connectome itself is not needed."""
+    alone = config.simulation.connectome is None
+    for name, prior in config.priors.items():
+        if alone and isinstance(prior, IndependentPrior):
+            for parameter in [p for p in NETWORK_PARAMETERS if p in prior.parameters]:
+                yield Fault(
+                    ("priors", name, "parameters", parameter),
+                    f"{parameter} belongs to a network, and there is one column; give simulation.connectome, "
+                    "or leave this out",
+                )
+    protocol = config.simulation.protocol
+    regions = protocol.stim_regions if isinstance(protocol, EvokedProtocol) else None
+    if regions is not None and alone:
+        yield Fault(_STIM_REGIONS, "there is one column; give simulation.connectome, or leave this out")
+    elif regions is not None and not regions:
+        yield Fault(_STIM_REGIONS, "expected at least one region, or null for all, received none")
+    if not alone:
+        yield from _one_column_only(config)
+
+
+def _one_column_only(config: Config) -> Iterator[Fault]:
+    users = {
+        ("inference", "models"): config.inference.models,
+        ("sensitivity", "sobol"): config.sensitivity.sobol,
+        ("sensitivity", "one_at_a_time"): config.sensitivity.one_at_a_time,
+    }
+    for key, entries in users.items():
+        if entries:
+            yield Fault(
+                key,
+                "lead field, noise and all that is made of them know one column so far, but "
+                "simulation.connectome has many regions; leave this empty (the campaigns can still be "
+                "simulated), or set simulation.connectome to null",
+            )
+
+
+def wiring_faults(config: Config, connectome: Connectome) -> Iterator[Fault]:
+    """Find what does not fit the connectome once it is known.
+
+    Parameters
+    ----------
+    config
+        With a connectome.
+    connectome
+        The one that is configured, made or read.
+    """
+    protocol = config.simulation.protocol
+    if isinstance(protocol, EvokedProtocol):
+        for position, region in enumerate(protocol.stim_regions or ()):
+            if region not in connectome.names:
+                hint = did_you_mean(region, connectome.names)
+                hint = hint if "did you mean" in hint else f"; the first are {_first(connectome)}"
+                yield Fault(
+                    (*_STIM_REGIONS, position),
+                    f"no region {region!r} among the connectome's {connectome.n_regions}{hint}",
+                )
+    for solver, key, slowest, fastest in sorted(set(_delayed(config)), key=str):
+        yield from _delay_faults(connectome, config.simulation.dt, solver, key, slowest, fastest)
+
+
+def _first(connectome: Connectome) -> str:
+    return ", ".join(connectome.names[:5]) + (", ..." if connectome.n_regions > 5 else "")
+
+
+def _delayed(config: Config) -> Iterator[tuple[str, Key, float, float]]:
+    """Solver, key of the speed, and range of the speed of every campaign with delays."""
+    simulation = config.simulation
+    for campaign in config.campaigns.values():
+        prior = config.priors[campaign.prior]
+        key: Key = (*_CONNECTOME, "speed")
+        slowest = fastest = simulation.network_parameters["speed"]
+        if isinstance(prior, IndependentPrior) and "speed" in prior.parameters:
+            key = ("priors", campaign.prior, "parameters", "speed")
+            slowest, fastest = prior.parameters["speed"].low, prior.parameters["speed"].high
+        if np.isfinite(slowest):
+            solver: str = simulation.solver
+            if solver == "preset":
+                solver = preset(campaign.preset).solver
+            yield solver, key, slowest, fastest
+
+
+def _delay_faults(
+    connectome: Connectome, dt: float, solver: str, key: Key, slowest: float, fastest: float
+) -> Iterator[Fault]:
+    """Let the model say whether it can take the delays: the longest, and the shortest beside them."""
+    # Solvers are compiled code, and slow to load: only who has delays waits for them.
+    from jrflow.model.coupling import Coupling
+    from jrflow.model.solvers import SOLVERS
+
+    try:
+        longest, shortest = connectome.delays(slowest, dt), connectome.delays(fastest, dt)
+    except ValueError as error:
+        yield Fault(key, str(error))
+        return
+    there = connectome.weights != 0
+    if there.any():
+        nearest = np.unravel_index(np.where(there, shortest, np.inf).argmin(), there.shape)
+        mixed = longest.copy()
+        mixed[nearest] = shortest[nearest]
+        try:
+            for delays in (longest, mixed):
+                Coupling.of(connectome.weights, delays, SOLVERS[solver].n_stages, np.dtype(np.float32))
+        except ValueError as error:
+            yield Fault(("simulation", "solver"), f"{solver}: {error}")

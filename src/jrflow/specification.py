@@ -1,0 +1,76 @@
+"""What the simulations of a campaign depend on: resolved, as JSON, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from jrflow.config.config import Config
+from jrflow.config.connectome import build_connectome
+from jrflow.config.load import load_connectome
+from jrflow.config.simulation import SimulationConfig
+from jrflow.config.suggest import did_you_mean
+from jrflow.design import Prior
+from jrflow.model.connectome import Connectome
+from jrflow.model.parameters import preset
+from jrflow.provenance import campaign_seed
+
+
+def specify(config: Config, name: str) -> dict[str, Any]:
+    """Everything that the simulations of a campaign depend on.
+
+    A connectome is there with its settings and, under ``connectome_digest``, the hash of what they led to:
+    so that a file which has changed is noticed.
+
+    Raises
+    ------
+    ValueError
+        If there is no such campaign, or its connectome cannot be read or does not fit.
+    """
+    if name not in config.campaigns:
+        raise ValueError(f"unknown campaign {name!r}{did_you_mean(name, config.campaigns)}")
+    campaign = config.campaigns[name]
+    simulation = config.simulation.model_dump(mode="json")
+    if simulation["solver"] == "preset":
+        simulation["solver"] = preset(campaign.preset).solver
+    connectome = load_connectome(config)
+    seed = campaign_seed(config.run.seed, name) if campaign.seed is None else campaign.seed
+    return {
+        "campaign": name,
+        "design": campaign.design,
+        "n": campaign.n,
+        "preset": campaign.preset,
+        "seed": seed,
+        "prior": prior_of(config, name).describe(),
+        "simulation": simulation,
+        "connectome_digest": None if connectome is None else connectome.digest,
+    }
+
+
+def prior_of(config: Config, name: str) -> Prior:
+    """Distribution of the parameters of a campaign, those of its network among them."""
+    campaign = config.campaigns[name]
+    return Prior.of(config.priors[campaign.prior], campaign.preset, config.simulation.network_parameters)
+
+
+def connectome_of(specification: Mapping[str, Any]) -> Connectome | None:
+    """Make or read the connectome of a campaign anew; None for one column alone.
+
+    Raises
+    ------
+    OSError
+        If its file cannot be read.
+    ValueError
+        If it is not the one that the campaign was begun with.
+    """
+    section = SimulationConfig.model_validate(specification["simulation"]).connectome
+    if section is None:
+        return None
+    connectome, expected = build_connectome(section), specification["connectome_digest"]
+    if connectome.digest != expected:
+        raise ValueError(
+            f"the connectome has changed since the campaign was begun: expected sha256 {expected[:12]}, "
+            f"found {connectome.digest[:12]} with {section.model_dump()}; restore it, or begin another "
+            "campaign"
+        )
+    return connectome
