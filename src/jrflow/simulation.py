@@ -145,10 +145,12 @@ def _stimulated(protocol: EvokedProtocol | RestProtocol, regions: list[str]) -> 
 
 
 def _status(solution: Solution) -> np.ndarray:
-    """Status of each simulation, int8."""
-    finite = np.isfinite(solution.source).all(axis=(1, 2))
-    failed = np.where(finite, OUT_OF_RANGE, NON_FINITE)
-    return np.where(solution.failed_step < 0, OK, failed).astype(np.int8)
+    """Status of each simulation, int8; a source that is no number has been noticed as a failure."""
+    status = np.full(len(solution.source), OK, np.int8)
+    failed = np.flatnonzero(solution.failed_step >= 0)
+    finite = np.isfinite(solution.source[failed]).all(axis=(1, 2))
+    status[failed] = np.where(finite, OUT_OF_RANGE, NON_FINITE)
+    return status
 
 
 def _labelled(

@@ -14,7 +14,7 @@ from jrflow.model.coupling import Coupling
 from jrflow.model.kernel_cpu import Block, block_runner
 from jrflow.model.lanes import PAD, pack, room
 from jrflow.model.problem import Problem, Solution
-from jrflow.model.recording import Record, Schedule
+from jrflow.model.recording import Record, Schedule, deliver
 
 #: Simulations per block, by way of coupling and precision. Columns alone: several registers per row, so
 #: that the processor always has independent work. Networks: fewer, so that with all of its regions a block
@@ -138,8 +138,7 @@ def _run(problem: Problem, mode: int, blocks: np.ndarray, stimulus: np.ndarray, 
             problem.sim_ids[block].astype(np.uint64), problem.limits(),
             dtype.type(problem.steady_tolerance or 0),
         )  # fmt: skip
-        # Copies of one simulation write the same values to the same place.
-        solution.source[block] = record.sums.transpose(2, 1, 0) / dtype.type(schedule.n_epochs)
+        deliver(record.sums, dtype.type(schedule.n_epochs), solution.source, block)
         solution.failed_step[block] = record.failed_step
         solution.n_trials[block] = record.n_trials
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jrflow.model.equations import Y1_ROW, Y2_ROW
-from jrflow.model.lanes import PAD, inlined, room, vectorise_fully
+from jrflow.model.lanes import PAD, compiled_entry, inlined, room, vectorise_fully
 from jrflow.model.timing import Timing
 
 
@@ -161,3 +161,24 @@ def _add_remaining(r, t, lanes, sample):  # type: ignore[no-untyped-def]
                     total[lane] += n_left * trace[lane]
     for lane in range(lanes):
         r.n_trials[lane] = abs(r.n_trials[lane])
+
+
+#: Times that are turned over at once: with all lanes they fit the first-level cache.
+_TILE = 64
+
+
+@compiled_entry
+def deliver(sums, n_epochs, source, block):  # type: ignore[no-untyped-def]
+    """Write the means over epochs of a block's lanes to the places of its simulations.
+
+    From (n_times, n_regions, lanes) to (n_sims, n_regions, n_times): tile by tile, or every number would be
+    fetched from memory anew. Copies of one simulation write the same values to the same place.
+    """
+    n_times, n_regions, lanes = sums.shape
+    for region in range(n_regions):
+        for tile in range((n_times + _TILE - 1) // _TILE):
+            start, end = tile * _TILE, min((tile + 1) * _TILE, n_times)
+            for lane in range(lanes):
+                row = source[block[lane], region]
+                for time in range(start, end):
+                    row[time] = sums[time, region, lane] / n_epochs
