@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from jrflow.archive import open_archive
     from jrflow.config import load_config
     from jrflow.eeg import lead_field, to_evoked
+    from jrflow.model.backend import BackendError
     from jrflow.model.connectome import Connectome
     from jrflow.model.protocol import EvokedProtocol, RestProtocol
     from jrflow.simulation import simulate
@@ -18,6 +19,7 @@ __version__ = version("jrflow")
 
 #: Public names and the modules they come from; loaded at first use, so that `import jrflow` is quick.
 _PUBLIC = {
+    "BackendError": "jrflow.model.backend",
     "Connectome": "jrflow.model.connectome",
     "EvokedProtocol": "jrflow.model.protocol",
     "RestProtocol": "jrflow.model.protocol",
@@ -28,6 +30,7 @@ _PUBLIC = {
     "to_evoked": "jrflow.eeg",
 }
 __all__ = [
+    "BackendError",
     "Connectome",
     "EvokedProtocol",
     "RestProtocol",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -58,7 +58,8 @@ def integrate(problem: Problem, n_threads: int | None = None) -> Solution:
             work = [
                 (mode, blocks) for mode, group in groups for blocks in _tasks(problem, mode, group, n_threads)
             ]
-            list(pool.map(lambda task, n=n_steps: _run(problem, *task, stimulus[:n], solution), work))
+            run = partial(_run, problem, stimulus[:n_steps], solution)
+            list(pool.map(run, *zip(*work, strict=True)))
             groups = [(mode, group[solution.n_trials[group] == 0]) for mode, group in groups]
     return solution
 
@@ -123,7 +124,7 @@ def _coupling(problem: Problem, mode: int, block: np.ndarray) -> Coupling:
     return Coupling.of(network.weights, delays[0], n_stages, problem.dtype)
 
 
-def _run(problem: Problem, mode: int, blocks: np.ndarray, stimulus: np.ndarray, solution: Solution) -> None:
+def _run(problem: Problem, stimulus: np.ndarray, solution: Solution, mode: int, blocks: np.ndarray) -> None:
     """Integrate blocks of simulations (indices, one a lane) and write what they recorded."""
     lanes, n_regions, dtype = blocks.shape[1], len(problem.stimulated), problem.dtype
     run = block_runner(problem.solver, mode, problem.protocol.noise_sd > 0, problem.steady, lanes)
