@@ -113,7 +113,7 @@ def _follow(r, y1, y2, trace, lanes):  # type: ignore[no-untyped-def]
     for lane in range(lanes):
         x = y1[lane] - y2[lane]
         difference, change = abs(x - trace[lane]), r.change[lane]
-        r.change[lane] = change if difference <= change else difference  # a NaN stays
+        r.change[lane] = change if (difference <= change) | (change != change) else difference  # a NaN stays
         r.low[lane] = min(r.low[lane], x)
         r.high[lane] = max(r.high[lane], x)
         trace[lane] = x

@@ -1,0 +1,1 @@
+"""The cases of ``benchmarks/kernel.py``: each module has ``run(quick)``, which prints a table."""
