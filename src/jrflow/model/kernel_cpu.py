@@ -162,17 +162,6 @@ def _receive(mode, b, links, lanes):  # type: ignore[no-untyped-def]
         arrivals.product(mode, b.K, b.S, links, lanes)
 
 
-@inlined
-def _look(steady, r, t, b, lanes, step, limits, tolerance):  # type: ignore[no-untyped-def]
-    """Record a sample; says whether every lane has settled, so that there is nothing left to do."""
-    sample = step // t.stride
-    at_onset = steady and sample >= t.onset and (sample - t.onset) % t.period == 0
-    if at_onset and recording.settle(r, t, lanes, sample, tolerance) == 0:
-        return True
-    recording.observe(r, t, b.Y, lanes, sample, steady, limits[int(sample >= t.first)])
-    return False
-
-
 @cache
 def block_runner(
     solver: solvers.Solver, mode: int, noisy: bool, steady: bool, lanes: int
@@ -201,8 +190,12 @@ def _compile(  # noqa: C901
         _begin(code, mode, b, links, lanes)
         slot, arrival, ahead = links.n_kept - 1, 0, links.width - (n_stages - 1)
         for step in range(stimulus.shape[0]):
-            if step % t.stride == 0 and _look(steady, r, t, b, lanes, step, limits, tolerance):
-                return step
+            if step % t.stride == 0:
+                sample = step // t.stride
+                at_onset = steady and sample >= t.onset and (sample - t.onset) % t.period == 0
+                if at_onset and recording.settle(r, t, lanes, sample, tolerance) == 0:
+                    return step
+                recording.observe(r, t, b.Y, lanes, sample, steady, limits[int(sample >= t.first)])
             if noisy and step % noise.QUAD == 0:
                 _fluctuate(b, lanes, distribution, scale, seed, sims, step)
             u, quarter = stimulus[step, 0], step % noise.QUAD
