@@ -11,6 +11,7 @@ SOURCE = ROOT / "src" / "jrflow"
 
 #: A part imports only what stands in a row above its own; parts of one row do not know one another.
 ORDER: tuple[tuple[str, ...], ...] = (
+    ("lazy",),
     ("model",),
     ("config",),
     ("progress", "provenance"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jrflow.lazy import load_at_first_use
 
 if TYPE_CHECKING:
     from jrflow.archive import open_archive
@@ -42,9 +43,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'jrflow' has no attribute {name!r}")
-    # Bound here, so that the next look-up does not come this way.
-    globals()[name] = getattr(import_module(_PUBLIC[name]), name)
-    return globals()[name]
+__getattr__ = load_at_first_use(__name__, _PUBLIC)

@@ -14,10 +14,11 @@ from jrflow.archive.errors import ArchiveError, ShardError
 from jrflow.archive.identity import changed_versions, check_belongs, read_specification
 from jrflow.archive.layout import ShardLayout, create_store
 from jrflow.archive.manifest import Manifest, check_intact, manifest_path, read_manifest, seal
-from jrflow.archive.space import check_space, explain_full_disk, free_bytes, readable
+from jrflow.archive.space import check_space, explain_full_disk, free_bytes
 from jrflow.archive.writer import pending_shards, read_design, shard_bytes, write_shard
 from jrflow.config.config import Config
 from jrflow.config.simulation import SimulationConfig
+from jrflow.config.sizes import readable
 from jrflow.design import make_design
 from jrflow.progress import Progress
 from jrflow.provenance import content_hash, git_commit, versions

@@ -12,7 +12,6 @@ from jrflow.config.simulation import SimulationConfig
 from jrflow.config.suggest import did_you_mean
 from jrflow.design import Prior
 from jrflow.model.connectome import Connectome
-from jrflow.model.parameters import preset
 from jrflow.provenance import campaign_seed
 
 
@@ -31,8 +30,7 @@ def specify(config: Config, name: str) -> dict[str, Any]:
         raise ValueError(f"unknown campaign {name!r}{did_you_mean(name, config.campaigns)}")
     campaign = config.campaigns[name]
     simulation = config.simulation.model_dump(mode="json")
-    if simulation["solver"] == "preset":
-        simulation["solver"] = preset(campaign.preset).solver
+    simulation["solver"] = config.simulation.solver_for(campaign.preset)
     connectome = load_connectome(config)
     seed = campaign_seed(config.run.seed, name) if campaign.seed is None else campaign.seed
     return {

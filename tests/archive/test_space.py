@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from jrflow.archive import DiskFullError
-from jrflow.archive.space import BEST_COMPRESSION, check_space, explain_full_disk, free_bytes, readable
+from jrflow.archive.space import BEST_COMPRESSION, check_space, explain_full_disk, free_bytes
+from jrflow.config.sizes import readable
 
 
 def test_what_cannot_fit_is_refused_before_it_begins(tmp_path: Path) -> None:

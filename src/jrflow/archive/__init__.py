@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from jrflow.lazy import load_at_first_use
 
 if TYPE_CHECKING:
     from jrflow.archive.errors import ArchiveError, ArchiveMismatchError, DiskFullError, ShardError
@@ -13,13 +14,13 @@ if TYPE_CHECKING:
 #: Public names and the modules they come from; loaded at first use: who simulates in memory need not wait for
 #: Zarr and Dask.
 _PUBLIC = {
-    "ArchiveError": "errors",
-    "ArchiveMismatchError": "errors",
-    "DiskFullError": "errors",
-    "ShardError": "errors",
-    "damaged_files": "manifest",
-    "open_archive": "query",
-    "read_manifest": "manifest",
+    "ArchiveError": "jrflow.archive.errors",
+    "ArchiveMismatchError": "jrflow.archive.errors",
+    "DiskFullError": "jrflow.archive.errors",
+    "ShardError": "jrflow.archive.errors",
+    "damaged_files": "jrflow.archive.manifest",
+    "open_archive": "jrflow.archive.query",
+    "read_manifest": "jrflow.archive.manifest",
 }
 __all__ = [
     "ArchiveError",
@@ -31,8 +32,4 @@ __all__ = [
     "read_manifest",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+__getattr__ = load_at_first_use(__name__, _PUBLIC)

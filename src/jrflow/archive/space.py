@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jrflow.archive.errors import DiskFullError
+from jrflow.config.sizes import readable
 
 #: Evoked responses shrink 3 to 4 times; with less room than that a campaign is bound to fail.
 BEST_COMPRESSION = 4
@@ -21,15 +22,6 @@ def free_bytes(path: Path) -> int:
     while not path.exists():
         path = path.parent
     return shutil.disk_usage(path).free
-
-
-def readable(n_bytes: float) -> str:
-    """Bytes with a decimal prefix: 98.7 MB."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if n_bytes < 1000:
-            return f"{n_bytes:.3g} {unit}"
-        n_bytes /= 1000
-    return f"{n_bytes:.3g} TB"
 
 
 def check_space(path: Path, n_bytes: int) -> None:

@@ -1,5 +1,6 @@
 """The whole configuration, and the checks that concern more than one section."""
 
+from collections.abc import Sized
 from pathlib import Path
 
 from pydantic import Field, model_validator
@@ -9,7 +10,7 @@ from jrflow.config.campaigns import CampaignConfig
 from jrflow.config.contradictions import contradictions
 from jrflow.config.eeg import EEGConfig
 from jrflow.config.execution import ExecutionConfig
-from jrflow.config.fault import ConfigError
+from jrflow.config.fault import ConfigError, Key
 from jrflow.config.inference import InferenceConfig
 from jrflow.config.priors import PriorConfig
 from jrflow.config.references import reference_faults
@@ -51,6 +52,15 @@ class Config(Section):
     def folder(self) -> Path:
         """Where the results of this run go."""
         return Path(self.run.results) / self.run.name
+
+    @property
+    def analyses(self) -> dict[Key, Sized]:
+        """What is made of one column's evoked responses: key of the setting, and its entries."""
+        return {
+            ("inference", "models"): self.inference.models,
+            ("sensitivity", "sobol"): self.sensitivity.sobol,
+            ("sensitivity", "one_at_a_time"): self.sensitivity.one_at_a_time,
+        }
 
     def n_simulations(self, name: str) -> int:
         """Count the simulations of a campaign."""

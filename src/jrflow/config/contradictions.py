@@ -137,12 +137,7 @@ def _sampling(config: Config) -> Iterator[Fault]:
 
 
 def _rest(config: Config) -> Iterator[Fault]:
-    users = {
-        ("inference", "models"): config.inference.models,
-        ("sensitivity", "sobol"): config.sensitivity.sobol,
-        ("sensitivity", "one_at_a_time"): config.sensitivity.one_at_a_time,
-    }
-    for key, entries in users.items():
+    for key, entries in config.analyses.items():
         if config.simulation.protocol.kind == "rest" and entries:
             wanted = "leave this empty or set simulation.protocol to kind: evoked"
             yield Fault(key, f"there is no evoked response at rest; {wanted}")

@@ -11,7 +11,7 @@ from jrflow.config.fault import Fault, Key
 from jrflow.config.priors import IndependentPrior
 from jrflow.config.suggest import did_you_mean
 from jrflow.model.connectome import Connectome
-from jrflow.model.parameters import NETWORK_PARAMETERS, preset
+from jrflow.model.parameters import NETWORK_PARAMETERS
 from jrflow.model.protocol import EvokedProtocol
 
 if TYPE_CHECKING:
@@ -43,12 +43,7 @@ def network_faults(config: Config) -> Iterator[Fault]:
 
 
 def _one_column_only(config: Config) -> Iterator[Fault]:
-    users = {
-        ("inference", "models"): config.inference.models,
-        ("sensitivity", "sobol"): config.sensitivity.sobol,
-        ("sensitivity", "one_at_a_time"): config.sensitivity.one_at_a_time,
-    }
-    for key, entries in users.items():
+    for key, entries in config.analyses.items():
         if entries:
             yield Fault(
                 key,
@@ -97,10 +92,7 @@ def _delayed(config: Config) -> Iterator[tuple[str, Key, float, float]]:
             key = ("priors", campaign.prior, "parameters", "speed")
             slowest, fastest = prior.parameters["speed"].low, prior.parameters["speed"].high
         if np.isfinite(slowest):
-            solver: str = simulation.solver
-            if solver == "preset":
-                solver = preset(campaign.preset).solver
-            yield solver, key, slowest, fastest
+            yield simulation.solver_for(campaign.preset), key, slowest, fastest
 
 
 def _delay_faults(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from jrflow.config.fault import Fault
+from jrflow.config.sizes import readable
 
 if TYPE_CHECKING:
     from jrflow.config.config import Config
@@ -57,12 +58,3 @@ def shard_faults(config: Config, n_regions: int) -> Iterator[Fault]:
 def _power_of_two(limit: float) -> int:
     """Largest power of two up to a limit, at least 1."""
     return 1 << (max(1, int(limit)).bit_length() - 1)
-
-
-def readable(n_bytes: float) -> str:
-    """Bytes with a decimal prefix: 98.7 MB."""
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if n_bytes < 1000 or unit == "TB":
-            break
-        n_bytes /= 1000
-    return f"{n_bytes:.3g} {unit}"

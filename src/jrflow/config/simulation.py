@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from jrflow.config.connectome import ConnectomeConfig
 from jrflow.config.section import Section
+from jrflow.model.parameters import preset as preset_named
 from jrflow.model.protocol import EvokedProtocol, Protocol
 from jrflow.model.timing import Timing
 
@@ -43,6 +44,10 @@ class SimulationConfig(Section):
     def timing(self) -> Timing:
         """The protocol on this grid of steps and samples."""
         return Timing.of(self.protocol, self.dt, self.sfreq)
+
+    def solver_for(self, preset: str) -> str:
+        """Name of the integration scheme for a campaign of this preset."""
+        return preset_named(preset).solver if self.solver == "preset" else self.solver
 
     @property
     def network_parameters(self) -> dict[str, float]:

@@ -6,7 +6,7 @@ import math
 
 from jrflow.config.config import Config
 from jrflow.config.load import load_connectome
-from jrflow.config.shards import readable
+from jrflow.config.sizes import readable
 
 _BYTES_PER_SAMPLE = 4  # the archive stores float32
 

@@ -185,7 +185,7 @@ def _simulate(
     ds = simulate(
         dict(zip(names, np.vstack([value[:n], draws]).T, strict=True)),
         preset=model.description.preset, protocol=settings.protocol,
-        solver=None if settings.solver == "preset" else settings.solver, dt=settings.dt, sfreq=settings.sfreq,
+        solver=settings.solver_for(model.description.preset), dt=settings.dt, sfreq=settings.sfreq,
         precision=settings.precision, max_source=settings.max_source,
         steady_state_tolerance=settings.steady_state_tolerance,
     )  # fmt: skip

@@ -75,13 +75,13 @@ def _differences(
     step = relative_step * draws
     shifts = np.einsum("ni,ij->nij", step, np.eye(d))
     values = (draws[:, None, None] + np.stack([shifts, -shifts], axis=2)).reshape(-1, d)
-    solver = None if simulation.solver == "preset" else simulation.solver
     tolerance = simulation.steady_state_tolerance
     if tolerance is not None:
         tolerance = min(tolerance, _STEADY_STATE_TOLERANCE)
     ds = simulate(
         dict(zip(prior.names, values.T, strict=True)),
-        preset=prior.preset, protocol=simulation.protocol, solver=solver, dt=simulation.dt,
+        preset=prior.preset, protocol=simulation.protocol,
+        solver=simulation.solver_for(prior.preset), dt=simulation.dt,
         sfreq=simulation.sfreq, precision="float64", max_source=simulation.max_source,
         steady_state_tolerance=tolerance,
     )  # fmt: skip

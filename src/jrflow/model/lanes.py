@@ -80,20 +80,20 @@ vectorise_fully: Callable[[], None] = cast(Any, _vectorise_fully)
 def row_reader(record: type) -> Callable[..., Any]:
     """Function (array, at, row) -> record, a NamedTuple whose k-th field is array[at + k * row]."""
     fields = ", ".join(f"array[at + {k} * row]" for k in range(len(record._fields)))  # type: ignore[attr-defined]
-    return _generated(f"def read(array, at, row):\n    return record({fields})\n", record)
+    return _generated(f"def generated(array, at, row):\n    return record({fields})\n", record)
 
 
 def row_writer(record: type) -> Callable[..., Any]:
     """Function (array, at, row, values) that writes a record's k-th field to array[at + k * row]."""
     lines = [f"    array[at + {k} * row] = values[{k}]" for k in range(len(record._fields))]  # type: ignore[attr-defined]
-    return _generated("\n".join(["def write(array, at, row, values):", *lines]) + "\n", record)
+    return _generated("\n".join(["def generated(array, at, row, values):", *lines]) + "\n", record)
 
 
 def _generated(source: str, record: type) -> Callable[..., Any]:
     """Compile a function written field by field: numba has no loop over the fields of a tuple."""
     namespace: dict[str, Any] = {"record": record}
     exec(source, namespace)
-    return inlined(next(f for name, f in namespace.items() if name in ("read", "write")))
+    return inlined(namespace["generated"])
 
 
 def room(*shape: int, dtype: np.dtype) -> np.ndarray:
