@@ -202,7 +202,7 @@ def test_execution_settings_make_no_other_campaign(tiny_config: MakeConfig, tmp_
 def test_a_damaged_archive_is_not_passed_on(tiny_config: MakeConfig, tmp_path: Path) -> None:
     run_campaign(tiny_config(), "train", tmp_path, progress=None)
     (tmp_path / "train.zarr" / "A_e" / "c" / "0").unlink()
-    with pytest.raises(ArchiveError, match=r"sealed but damaged:\nA_e/c/0: missing\nRestore these files"):
+    with pytest.raises(ArchiveError, match=r"sealed but damaged:\nA_e/c/0: missing\nMend it"):
         run_campaign(tiny_config(), "train", tmp_path, progress=None)
 
 
@@ -217,7 +217,7 @@ def test_an_error_says_in_which_simulations_it_happened(
         return simulate(*args, **kwargs)
 
     with monkeypatch.context() as patched:
-        patched.setattr("jrflow.campaign.simulate", faulty)
+        patched.setattr("jrflow.campaign.shard.simulate", faulty)
         message = r"campaign 'train', shard 1 \(simulations 32\.\.63\): ZeroDivisionError: by nothing"
         with pytest.raises(ShardError, match=message):
             run_campaign(tiny_config(), "train", tmp_path, progress=None)

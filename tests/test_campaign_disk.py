@@ -40,7 +40,7 @@ def _fill(path: Path) -> None:
 
 def test_a_disk_too_small_is_refused_before_anything_runs(tiny_config: MakeConfig, tmp_path: Path) -> None:
     with _small_disk(tmp_path / "disk", "256k") as disk:
-        message = "are needed for what is still to be simulated, 262 kB are free"
+        message = "are needed for what is still to be simulated, 258 kB are free"
         with pytest.raises(DiskFullError, match=message):
             run_campaign(tiny_config({"n": 2000}), "train", disk, progress=None)
         assert not list(disk.iterdir())

@@ -12,6 +12,7 @@ from jrflow.archive.variables import (
     FAILED_STEP_ATTRS,
     N_TRIALS_ATTRS,
     REGION_ATTRS,
+    SIM_ATTRS,
     SOURCE_ATTRS,
     TIME_ATTRS,
 )
@@ -171,7 +172,7 @@ def _labelled(
             "n_trials": ("sim", _n_trials(problem, solution), N_TRIALS_ATTRS),
         },
         coords={
-            "sim": ("sim", values.sim_ids, {"long_name": "simulation id"}),
+            "sim": ("sim", values.sim_ids, SIM_ATTRS),
             "region": ("region", regions, REGION_ATTRS),
             "time": ("time", problem.timing.times, TIME_ATTRS),
         }

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import xarray as xr
+
+from jrflow.config.campaigns import CampaignConfig
 from jrflow.config.config import Config
 from jrflow.config.connectome import build_connectome
 from jrflow.config.load import load_connectome
 from jrflow.config.simulation import SimulationConfig
 from jrflow.config.suggest import did_you_mean
-from jrflow.design import Prior
+from jrflow.design import Prior, make_design
 from jrflow.model.connectome import Connectome
 from jrflow.provenance import campaign_seed
 
@@ -49,6 +52,20 @@ def prior_of(config: Config, name: str) -> Prior:
     """Distribution of the parameters of a campaign, those of its network among them."""
     campaign = config.campaigns[name]
     return Prior.of(config.priors[campaign.prior], campaign.preset, config.simulation.network_parameters)
+
+
+def prior_from(specification: Mapping[str, Any]) -> Prior:
+    """Distribution of the parameters of a campaign, from its specification."""
+    settings = SimulationConfig.model_validate(specification["simulation"])
+    return Prior.described(specification["preset"], specification["prior"], settings.network_parameters)
+
+
+def design_from(specification: Mapping[str, Any]) -> xr.Dataset:
+    """Draw the design of a campaign, as ``jrflow.design.make_design``, from its specification."""
+    campaign = CampaignConfig(
+        design=specification["design"], n=specification["n"], preset=specification["preset"], prior="prior"
+    )
+    return make_design(campaign, prior_from(specification), specification["seed"])
 
 
 def connectome_of(specification: Mapping[str, Any]) -> Connectome | None:

@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from upath import UPath
 
+from jrflow.archive.attributes import FORMAT
 from jrflow.archive.layout import ShardLayout, create_store
+from jrflow.archive.place import place
 from jrflow.archive.writer import read_design, write_shard
 from jrflow.config.campaigns import CampaignConfig
 from jrflow.config.priors import RelativeUniformPrior
@@ -24,6 +27,7 @@ SPECIFICATION = {
     "simulation": {"dt": 0.001, "solver": "euler", "protocol": {"kind": "evoked", "n_trials": N_TRIALS}},
 }
 ATTRS = {
+    "format": FORMAT,
     "campaign": "train",
     "specification": SPECIFICATION,
     "config_hash": "abc",
@@ -40,24 +44,24 @@ def design() -> xr.Dataset:
 
 
 @pytest.fixture
-def store(tmp_path: Path, design: xr.Dataset) -> Path:
-    path = tmp_path / "train.zarr"
+def store(tmp_path: Path, design: xr.Dataset) -> UPath:
+    path = place(tmp_path / "train.zarr")
     layout = ShardLayout(N_SIMULATIONS, 1, len(TIMES), SHARD_SIZE, CHUNK_SIZE)
     create_store(path, design, ["column"], TIMES, layout, design.attrs | ATTRS)
     return path
 
 
 @pytest.fixture(scope="session")
-def made_up() -> Callable[[Path, int], xr.Dataset]:
+def made_up() -> Callable[[UPath, int], xr.Dataset]:
     """Something like a simulation of a shard: its value tells its id.
 
     Every third failed (status 2), at ten times its id; of the others, the even ones settled after 4 trials.
     """
 
-    def simulated(path: Path, shard: int) -> xr.Dataset:
-        parameters = read_design(path, shard)
+    def simulated(path: UPath, shard: int) -> xr.Dataset:
+        layout = ShardLayout.of_store(path)
+        parameters, n_times = read_design(path, layout.simulations(shard)), layout.n_times
         ids = parameters["sim"].values
-        n_times = ShardLayout.of_store(path).n_times
         source = np.broadcast_to(ids[:, None, None], (len(ids), 1, n_times)).astype(np.float32)
         failed = ids % 3 == 0
         outcomes = {
@@ -72,7 +76,7 @@ def made_up() -> Callable[[Path, int], xr.Dataset]:
 
 
 @pytest.fixture
-def full_store(store: Path, made_up: Callable[[Path, int], xr.Dataset]) -> Path:
+def full_store(store: UPath, made_up: Callable[[UPath, int], xr.Dataset]) -> UPath:
     for shard in range(4):
         write_shard(store, shard, made_up(store, shard))
     return store

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 import zarr
+from upath import UPath
 
 from jrflow.archive import ArchiveError, ArchiveMismatchError
-from jrflow.archive.identity import changed_versions, check_belongs, read_specification, store_attributes
+from jrflow.archive.attributes import read_specification, store_attributes
+from jrflow.archive.identity import changed_versions, check_belongs
+from jrflow.archive.place import place
 
 PROTOCOL = {"kind": "evoked", "n_trials": 10}
 SPECIFICATION = {
@@ -18,12 +21,12 @@ SPECIFICATION = {
 }
 
 
-def test_the_same_specification_belongs(store: Path) -> None:
+def test_the_same_specification_belongs(store: UPath) -> None:
     assert read_specification(store) == SPECIFICATION
     check_belongs(store, SPECIFICATION)
 
 
-def test_every_difference_is_listed_with_a_way_out(store: Path) -> None:
+def test_every_difference_is_listed_with_a_way_out(store: UPath) -> None:
     simulation = {"dt": 0.0005, "solver": "euler", "protocol": PROTOCOL}
     wanted = {"campaign": "train", "seed": 0, "simulation": simulation, "n": 7}
     with pytest.raises(ArchiveMismatchError) as error:
@@ -49,10 +52,10 @@ def test_something_else_in_the_way_is_no_archive(tmp_path: Path, kind: str) -> N
         attributes = {"format": "jrflow-archive-0"} if kind == "other format" else {}
         zarr.create_group(path, attributes=attributes)
     with pytest.raises(ArchiveError, match=r"train\.zarr: expected a (Zarr store|store of format)"):
-        store_attributes(path)
+        store_attributes(place(path))
 
 
-def test_changed_versions_are_named(store: Path) -> None:
+def test_changed_versions_are_named(store: UPath) -> None:
     assert changed_versions(store, {"numba": "0.61"}) == []
     assert changed_versions(store, {"numba": "0.62", "scipy": "1.17"}) == [
         "numba 0.61 -> 0.62",

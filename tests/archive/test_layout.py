@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from upath import UPath
 
 from jrflow.archive.layout import ShardLayout, create_store
+from jrflow.archive.place import place
 from jrflow.archive.status import NOT_SIMULATED, STATUS_ATTRS
 from jrflow.model.parameters import PARAMETERS
 
 
-def test_a_new_store_has_all_labels_and_nothing_simulated(store: Path, design: xr.Dataset) -> None:
+def test_a_new_store_has_all_labels_and_nothing_simulated(store: UPath, design: xr.Dataset) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ds = xr.open_zarr(store, consolidated=False)
@@ -40,7 +42,7 @@ def test_a_new_store_has_all_labels_and_nothing_simulated(store: Path, design: x
         assert ds[name].attrs == {"units": parameter.unit, "long_name": parameter.long_name}
 
 
-def test_attributes_survive_netcdf(store: Path, tmp_path: Path) -> None:
+def test_attributes_survive_netcdf(store: UPath, tmp_path: Path) -> None:
     ds = xr.open_zarr(store, consolidated=False)
     ds.to_netcdf(tmp_path / "part.nc", engine="h5netcdf")
     again = xr.open_dataset(tmp_path / "part.nc", engine="h5netcdf")
@@ -48,11 +50,11 @@ def test_attributes_survive_netcdf(store: Path, tmp_path: Path) -> None:
     assert list(again.attrs["varied_names"]) == ds.attrs["varied_names"]
 
 
-def test_a_parameter_is_one_file(store: Path) -> None:
+def test_a_parameter_is_one_file(store: UPath) -> None:
     assert [path.name for path in (store / "A_e").rglob("*") if path.is_file()] == ["zarr.json", "0"]
 
 
-def test_layout_is_read_back_from_the_store(store: Path) -> None:
+def test_layout_is_read_back_from_the_store(store: UPath) -> None:
     layout = ShardLayout.of_store(store)
     assert layout == ShardLayout(100, 1, 12, 32, 8)
     assert layout.n_shards == 4
@@ -67,19 +69,19 @@ def test_layout_is_read_back_from_the_store(store: Path) -> None:
 def test_regions_have_their_names(tmp_path: Path, design: xr.Dataset) -> None:
     layout, times = ShardLayout(100, 3, 12, 32, 8), np.arange(12) / 1000
     names = ["lh-0", "lh-1", "rh-0 (Gyrus précentral)"]
-    create_store(tmp_path / "brain.zarr", design, names, times, layout, {})
+    create_store(place(tmp_path / "brain.zarr"), design, names, times, layout, {})
     ds = xr.open_zarr(tmp_path / "brain.zarr", consolidated=False)
     assert ds["source"].shape == (100, 3, 12)
     assert ds["region"].values.tolist() == names
     assert ds["source"].sel(region="lh-1").dims == ("sim", "time")
-    assert ShardLayout.of_store(tmp_path / "brain.zarr") == layout
+    assert ShardLayout.of_store(place(tmp_path / "brain.zarr")) == layout
     assert layout.nbytes(0) == 32 * (3 * 12 * 4 + 9)
 
 
 def test_an_interrupted_creation_leaves_no_store(
     tmp_path: Path, design: xr.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, layout = tmp_path / "train.zarr", ShardLayout(100, 1, 12, 32, 8)
+    path, layout = place(tmp_path / "train.zarr"), ShardLayout(100, 1, 12, 32, 8)
     times = np.arange(12) / 1000
     with monkeypatch.context() as patched:
         patched.setattr(Path, "rename", _interrupt)

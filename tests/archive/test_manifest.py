@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import xarray as xr
 import zarr
+from upath import UPath
 
 from jrflow.archive import ArchiveError, damaged_files, read_manifest
-from jrflow.archive.identity import read_specification
+from jrflow.archive.attributes import read_specification
 from jrflow.archive.manifest import manifest_path, seal
 from jrflow.archive.writer import write_shard
 
 
-def test_manifest_counts_and_describes_what_is_there(full_store: Path) -> None:
+def test_manifest_counts_and_describes_what_is_there(full_store: UPath) -> None:
     assert read_manifest(full_store) is None
     manifest = seal(full_store, {"time": "now"})
     assert manifest == read_manifest(full_store)
@@ -36,11 +36,11 @@ def test_manifest_counts_and_describes_what_is_there(full_store: Path) -> None:
     assert manifest["steady_state"] == {"settled": 33, "fraction": 0.5, "median_trials": 7.0}
     shards = [name for name in manifest["files"] if name.startswith("source/c/")]
     assert shards == [f"source/c/{k}/0/0" for k in range(4)]
-    assert damaged_files(full_store) == []
+    assert damaged_files(full_store) == {}
 
 
 def test_without_failures_and_at_rest_there_is_nothing_to_say(
-    store: Path, made_up: Callable[[Path, int], xr.Dataset]
+    store: UPath, made_up: Callable[[UPath, int], xr.Dataset]
 ) -> None:
     specification = read_specification(store)
     specification["simulation"]["protocol"] = {"kind": "rest"}
@@ -55,7 +55,7 @@ def test_without_failures_and_at_rest_there_is_nothing_to_say(
 
 
 def test_where_all_failed_no_fraction_settled(
-    store: Path, made_up: Callable[[Path, int], xr.Dataset]
+    store: UPath, made_up: Callable[[UPath, int], xr.Dataset]
 ) -> None:
     for shard in range(4):
         failed = made_up(store, shard)
@@ -66,19 +66,19 @@ def test_where_all_failed_no_fraction_settled(
     assert manifest["failures"]["out_of_declared_range"]["first_step"] == 7
 
 
-def test_an_unfinished_store_cannot_be_sealed(store: Path) -> None:
+def test_an_unfinished_store_cannot_be_sealed(store: UPath) -> None:
     with pytest.raises(ArchiveError, match="4 shards are still to be simulated"):
         seal(store, {})
     assert not manifest_path(store).exists()
 
 
-def test_metadata_are_consolidated(full_store: Path) -> None:
+def test_metadata_are_consolidated(full_store: UPath) -> None:
     seal(full_store, {})
     ds = xr.open_zarr(full_store, consolidated=True)
     assert ds["source"].shape == (100, 1, 12)
 
 
-def test_damage_is_found(full_store: Path) -> None:
+def test_damage_is_found(full_store: UPath) -> None:
     seal(full_store, {})
     (full_store / "status" / "c" / "0").unlink()
     shard = full_store / "source" / "c" / "1" / "0" / "0"
@@ -86,15 +86,15 @@ def test_damage_is_found(full_store: Path) -> None:
     other = full_store / "source" / "c" / "2" / "0" / "0"
     other.write_bytes(other.read_bytes()[::-1])
     n_bytes = shard.stat().st_size
-    missing_or_short = [
-        f"source/c/1/0/0: {n_bytes} bytes, expected {n_bytes + 1}",
-        "status/c/0: missing",
-    ]
+    missing_or_short = {
+        "source/c/1/0/0": f"{n_bytes} bytes, expected {n_bytes + 1}",
+        "status/c/0": "missing",
+    }
     assert damaged_files(full_store, contents=False) == missing_or_short
-    assert damaged_files(full_store) == sorted([*missing_or_short, "source/c/2/0/0: checksum differs"])
+    assert damaged_files(full_store) == missing_or_short | {"source/c/2/0/0": "checksum differs"}
 
 
-def test_leftovers_of_killed_writers_are_removed(full_store: Path) -> None:
+def test_leftovers_of_killed_writers_are_removed(full_store: UPath) -> None:
     leftover = full_store / "source" / "c" / "1" / "0" / "0.1f.partial"
     leftover.write_bytes(b"half")
     manifest = seal(full_store, {})
@@ -102,7 +102,7 @@ def test_leftovers_of_killed_writers_are_removed(full_store: Path) -> None:
     assert not any("partial" in name for name in manifest["files"])
 
 
-def test_an_interrupted_seal_leaves_no_manifest(full_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_seal_leaves_no_manifest(full_store: UPath, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr("os.fsync", _interrupt)
         with pytest.raises(KeyboardInterrupt):
@@ -111,12 +111,12 @@ def test_an_interrupted_seal_leaves_no_manifest(full_store: Path, monkeypatch: p
     assert seal(full_store, {})["counts"]["ok"] == 66
 
 
-def test_a_manifest_of_another_store_does_not_count(full_store: Path) -> None:
+def test_a_manifest_of_another_store_does_not_count(full_store: UPath) -> None:
     manifest = seal(full_store, {})
     manifest_path(full_store).write_text(json.dumps(manifest | {"config_hash": "other"}))
     assert read_manifest(full_store) is None
     manifest_path(full_store).write_text("{")
-    with pytest.raises(ArchiveError, match=r"train\.json: expected the manifest of train\.zarr"):
+    with pytest.raises(ArchiveError, match=r"train\.json: expected JSON, found something else"):
         read_manifest(full_store)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from upath import UPath
 
 from jrflow.archive import ArchiveError, open_archive
 from jrflow.archive.manifest import seal
@@ -19,7 +19,7 @@ QUERY = "A_e > 3 and b_i < 50 and status == 0"
 
 
 @pytest.fixture
-def sealed(full_store: Path) -> Path:
+def sealed(full_store: UPath) -> UPath:
     seal(full_store, {})
     return full_store
 
@@ -29,7 +29,7 @@ def _expected(design: xr.Dataset) -> np.ndarray:
     return ids[(design["A_e"].values > 3) & (design["b_i"].values < 50) & (ids % 3 != 0)]
 
 
-def test_plain_xarray_queries_without_a_warning(sealed: Path, design: xr.Dataset) -> None:
+def test_plain_xarray_queries_without_a_warning(sealed: UPath, design: xr.Dataset) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = xr.open_zarr(sealed).query(sim=QUERY)
@@ -39,13 +39,13 @@ def test_plain_xarray_queries_without_a_warning(sealed: Path, design: xr.Dataset
     np.testing.assert_array_equal(source[:, 0, 0], _expected(design))
 
 
-def test_plain_xarray_queries_without_dask_arrays_and_numexpr(sealed: Path, design: xr.Dataset) -> None:
+def test_plain_xarray_queries_without_dask_arrays_and_numexpr(sealed: UPath, design: xr.Dataset) -> None:
     with pd.option_context("compute.use_numexpr", False):
         found = xr.open_zarr(sealed, chunks=None).query(sim=QUERY)
     np.testing.assert_array_equal(found["sim"], _expected(design))
 
 
-def test_open_archive_queries_at_once_and_stays_lazy(sealed: Path, design: xr.Dataset) -> None:
+def test_open_archive_queries_at_once_and_stays_lazy(sealed: UPath, design: xr.Dataset) -> None:
     ds = open_archive(sealed)
     with pd.option_context("compute.use_numexpr", False):
         found = ds.query(sim=QUERY)
@@ -55,7 +55,7 @@ def test_open_archive_queries_at_once_and_stays_lazy(sealed: Path, design: xr.Da
     xr.testing.assert_identical(ds.load(), xr.open_zarr(sealed).load()[list(ds.data_vars)])
 
 
-def test_failures_and_settled_simulations_are_queried_like_parameters(sealed: Path) -> None:
+def test_failures_and_settled_simulations_are_queried_like_parameters(sealed: UPath) -> None:
     ids = np.arange(100)
     for ds in (open_archive(sealed), xr.open_zarr(sealed)):
         failed = ds.query(sim="failed_step >= 600 and status == 2")["sim"]
@@ -64,12 +64,12 @@ def test_failures_and_settled_simulations_are_queried_like_parameters(sealed: Pa
         np.testing.assert_array_equal(settled, ids[(ids % 3 != 0) & (ids % 2 == 0)])
 
 
-def test_selecting_a_region_by_name(sealed: Path) -> None:
+def test_selecting_a_region_by_name(sealed: UPath) -> None:
     assert open_archive(sealed)["source"].sel(region="column").dims == ("sim", "time")
 
 
 def test_an_unsealed_archive_says_how_much_is_missing(
-    store: Path, made_up: Callable[[Path, int], xr.Dataset]
+    store: UPath, made_up: Callable[[UPath, int], xr.Dataset]
 ) -> None:
     write_shard(store, 0, made_up(store, 0))
     with pytest.raises(ArchiveError, match="is not sealed: 68 of 100 simulations are still to be run"):
@@ -77,12 +77,12 @@ def test_an_unsealed_archive_says_how_much_is_missing(
     assert int((open_archive(store, allow_unsealed=True)["status"] == 1).sum()) == 68
 
 
-def test_a_missing_archive_names_those_there(sealed: Path) -> None:
+def test_a_missing_archive_names_those_there(sealed: UPath) -> None:
     with pytest.raises(ArchiveError, match=r"test\.zarr does not exist; archives in .*: train\.zarr"):
         open_archive(sealed.with_name("test.zarr"))
 
 
-def test_a_lost_shard_is_not_read_as_nan(sealed: Path) -> None:
+def test_a_lost_shard_is_not_read_as_nan(sealed: UPath) -> None:
     (sealed / "source" / "c" / "2" / "0" / "0").unlink()
     with pytest.raises(ArchiveError, match=r"damaged:\nsource/c/2/0/0: missing"):
         open_archive(sealed)

@@ -142,7 +142,7 @@ FAULTS = {
     "the left caudal middle frontal gyrus": ("  noise:", "  source: {position: [1, 2]}\n  noise:"),
     "execution: shard_size (100) must be a multiple of chunk_size (256), for instance 256": (
         "eeg:",
-        "execution: {shard_size: 100}\neeg:",
+        "execution: {shard_size: 100, chunk_size: 256}\neeg:",
     ),
 }
 

@@ -227,10 +227,10 @@ def test_a_shard_that_no_worker_can_hold_is_refused_with_what_fits() -> None:
     values: dict[str, Any] = {"simulation__connectome__n_regions": 400}
     values |= {"simulation__protocol__stim_regions": None, "campaigns__train__n": 10_000}
     # 4,096 x 400 x 1,201 x 4 bytes are 7.87 GB; a worker needs twice that and 0.4 GB
-    (fault,) = faults(changed(**values, execution={}))
+    (fault,) = faults(changed(**values, execution={"shard_size": 4096}))
     assert fault.startswith(
         "execution.shard_size: a worker on 4,096 simulations of 400 regions and 1,201 samples needs 16.1 GB, "
-        "more than memory_per_worker (2GiB); set shard_size to 256 and chunk_size to 8"
+        "more than memory_per_worker (2GiB); set shard_size to 256 and chunk_size to 1"
     )
     assert parse_config(changed(**values, execution={"shard_size": 256, "chunk_size": 8}))
     assert parse_config(changed(**values, execution={"memory_per_worker": "17GB"}))

@@ -4,42 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-import zarr
+from upath import UPath
 
-from jrflow.archive.errors import ArchiveError, ArchiveMismatchError
-from jrflow.archive.layout import FORMAT
+from jrflow.archive.attributes import read_specification, store_attributes
+from jrflow.archive.errors import ArchiveMismatchError
 
-
-def store_attributes(path: Path) -> dict[str, Any]:
-    """Attributes of a store of ours.
-
-    Raises
-    ------
-    ArchiveError
-        If the path holds something else.
-    """
-    try:
-        attrs = zarr.open_group(path, mode="r").attrs.asdict()
-    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
-        raise ArchiveError(f"{path}: expected a Zarr store made by jrflow, found something else") from error
-    if attrs.get("format") != FORMAT:
-        raise ArchiveError(
-            f"{path}: expected a store of format {FORMAT!r}, found {attrs.get('format')!r}; it was made by "
-            "another program or another version of jrflow"
-        )
-    return attrs
+Differences = dict[str, tuple[Any, Any]]
 
 
-def read_specification(path: Path) -> dict[str, Any]:
-    """Everything that the simulations in a store depend on, as it was when the store was created."""
-    specification: dict[str, Any] = json.loads(store_attributes(path)["specification"])
-    return specification
+def differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> Differences:
+    """Keys, joined by dots, in which two specifications differ, with the values found and expected."""
+    flat, wanted = dict(_flat(found)), dict(_flat(expected))
+    return {
+        key: (flat.get(key, "absent"), wanted.get(key, "absent"))
+        for key in sorted(flat.keys() | wanted.keys())
+        if flat.get(key) != wanted.get(key)
+    }
 
 
-def check_belongs(path: Path, specification: Mapping[str, Any]) -> None:
+def check_belongs(store: UPath, specification: Mapping[str, Any]) -> None:
     """Make sure that a store was created for exactly this specification.
 
     Raises
@@ -47,24 +32,26 @@ def check_belongs(path: Path, specification: Mapping[str, Any]) -> None:
     ArchiveMismatchError
         If not; the message lists every difference and the ways out. The store is left as it is.
     """
-    found = dict(_flat(read_specification(path)))
-    expected = dict(_flat(specification))
+    found = differences(read_specification(store), specification)
+    if found:
+        refuse(store, found)
+
+
+def refuse(store: UPath, found: Differences, reason: str = "") -> NoReturn:
+    """Raise the error that lists the differences of a store from what is wanted, and the ways out."""
     lines = [
-        f"  {key}: in the store {found.get(key, 'absent')}, expected {expected.get(key, 'absent')}"
-        for key in sorted(found.keys() | expected.keys())
-        if found.get(key) != expected.get(key)
+        f"  {key}: in the store {there}, expected {expected}" for key, (there, expected) in found.items()
     ]
-    if lines:
-        raise ArchiveMismatchError(
-            "\n".join([f"{path} holds another campaign; it differs in", *lines])
-            + f"\nIt is not overwritten. Give this run another name (run.name), restore the settings, or, if "
-            f"these simulations are no longer wanted, delete them: rm -r '{path}'"
-        )
+    raise ArchiveMismatchError(
+        "\n".join([f"{store} holds another campaign; it differs in", *lines])
+        + f"\n{reason}It is not overwritten. Give this run another name (run.name), restore the settings, "
+        f"or, if these simulations are no longer wanted, delete them: rm -r '{store}'"
+    )
 
 
-def changed_versions(path: Path, current: Mapping[str, str]) -> list[str]:
+def changed_versions(store: UPath, current: Mapping[str, str]) -> list[str]:
     """Packages that have another version than when the store was created: 'numba 0.61 -> 0.62'."""
-    begun_with = json.loads(store_attributes(path)["versions"])
+    begun_with = json.loads(store_attributes(store)["versions"])
     return [
         f"{name} {begun_with.get(name, 'absent')} -> {version}"
         for name, version in current.items()

@@ -7,30 +7,29 @@ files, so workers need no locks; and a shard whose status says nothing is repeat
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import dask.array
 import numpy as np
 import xarray as xr
 import zarr
-from zarr.codecs import BloscCodec
+from upath import UPath
+from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
+from zarr.storage import MemoryStore
 
+from jrflow.archive.attributes import CREATING, write_attributes
+from jrflow.archive.place import is_local, open_array
 from jrflow.archive.status import NOT_SIMULATED, STATUS_ATTRS
 from jrflow.archive.variables import (
     FAILED_STEP_ATTRS,
     N_TRIALS_ATTRS,
     REGION_ATTRS,
+    SIM_ATTRS,
     SOURCE_ATTRS,
     TIME_ATTRS,
 )
-
-#: Marks a store as one of ours; the number changes with the layout.
-FORMAT = "jrflow-archive-1"
 
 #: Bytes a simulation takes besides its source: failed_step, n_trials, status.
 _BYTES_BESIDES = 4 + 4 + 1
@@ -39,8 +38,14 @@ _BYTES_BESIDES = 4 + 4 + 1
 _FILL = {"failed_step": np.int32(-1), "n_trials": np.int32(0), "status": np.int8(NOT_SIMULATED)}
 _ATTRS = {"failed_step": FAILED_STEP_ATTRS, "n_trials": N_TRIALS_ATTRS, "status": STATUS_ATTRS}
 
-#: Evoked responses shrink 3 to 4 times with it, at the speed of the disk.
-_COMPRESSOR = BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", typesize=4)
+#: Evoked responses shrink 3 to 4 times with it, at the speed of the disk (benchmarks/codecs.py). The checksum
+#: of every chunk makes any reader notice a flipped byte, plain xarray too.
+_SOURCE_CODECS = (BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", typesize=4), Crc32cCodec())
+_CODECS = (ZstdCodec(level=1), Crc32cCodec())
+
+#: A coordinate's file has room for so many shards at least, so that an archive that grows keeps one file for
+#: each; an empty place in it takes 16 bytes.
+_ROOM = 256
 
 
 @dataclass(frozen=True)
@@ -63,9 +68,9 @@ class ShardLayout:
     chunk_size: int
 
     @classmethod
-    def of_store(cls, path: Path) -> ShardLayout:
-        """Read the layout of a store that exists; it stays as it was created."""
-        source = zarr.open_array(path / "source", mode="r")
+    def of_store(cls, store: UPath) -> ShardLayout:
+        """Read the layout of a store that exists; its shards stay as they were created."""
+        source = open_array(store, "source")
         n_simulations, n_regions, n_times = source.shape
         shard_size = (source.shards or source.chunks)[0]
         return cls(n_simulations, n_regions, n_times, shard_size, source.chunks[0])
@@ -92,7 +97,7 @@ class ShardLayout:
 
 
 def create_store(
-    path: Path,
+    store: UPath,
     design: xr.Dataset,
     regions: list[str],
     times: np.ndarray,
@@ -101,12 +106,13 @@ def create_store(
 ) -> None:
     """Create a store with all coordinates written and every status 'not yet simulated'.
 
-    It appears under its name only when it is complete, so an interruption leaves no half-made store.
+    In a file system it appears under its name only when it is complete; in an object store its attributes, by
+    which it is known, say so last.
 
     Parameters
     ----------
-    path
-        Where; must not exist.
+    store
+        Where; must not exist, or be half made.
     design
         Parameters over ``sim``, as made by ``jrflow.design.make_design``.
     regions, times
@@ -114,17 +120,18 @@ def create_store(
     layout
         Shards and chunks.
     attrs
-        Attributes of the store; mappings are stored as JSON.
+        Attributes of the store.
     """
-    unfinished = path.with_name(path.name + ".creating")
-    shutil.rmtree(unfinished, ignore_errors=True)
     template = _template(design, regions, times, layout)
-    template.attrs = {"format": FORMAT} | {key: _attribute(value) for key, value in attrs.items()}
-    encoding = _encoding(template, layout)
+    template.attrs = {"format": CREATING}
+    unfinished = store.with_name(store.name + ".creating") if is_local(store) else store
     template.to_zarr(
-        unfinished, mode="w-", zarr_format=3, consolidated=False, compute=False, encoding=encoding
-    )
-    unfinished.rename(path)
+        str(unfinished), mode="w", zarr_format=3, consolidated=False, compute=False,
+        encoding=_encoding(template, layout),
+    )  # fmt: skip
+    write_attributes(unfinished, attrs)
+    if is_local(store):
+        unfinished.rename(store)
 
 
 def _template(design: xr.Dataset, regions: list[str], times: np.ndarray, layout: ShardLayout) -> xr.Dataset:
@@ -142,7 +149,9 @@ def _template(design: xr.Dataset, regions: list[str], times: np.ndarray, layout:
         "region": ("region", np.array(regions, dtype=object), REGION_ATTRS),
         "time": ("time", times, TIME_ATTRS),
     }
-    return design.set_coords(list(design.data_vars)).assign_coords(labels).assign(variables)
+    template = design.set_coords(list(design.data_vars)).assign_coords(labels).assign(variables)
+    template["sim"].attrs = SIM_ATTRS
+    return template
 
 
 def _encoding(template: xr.Dataset, layout: ShardLayout) -> dict[str, dict[str, Any]]:
@@ -152,25 +161,31 @@ def _encoding(template: xr.Dataset, layout: ShardLayout) -> dict[str, dict[str, 
     only what it needs.
     """
     inner = (layout.n_regions, layout.n_times)
-    whole = layout.n_shards * layout.shard_size
+    room = max(layout.n_shards, _ROOM) * layout.shard_size
+    small = {"_FillValue": None, "compressors": _CODECS}
     encoding: dict[str, dict[str, Any]] = {
-        str(name): {"chunks": (layout.shard_size,), "shards": (whole,), "_FillValue": None}
+        str(name): {"chunks": (layout.shard_size,), "shards": (room,)} | small
         for name, coordinate in template.coords.items()
         if coordinate.dims == ("sim",)
     }
-    encoding["time"] = {"_FillValue": None}
+    encoding["time"] = small
     encoding["source"] = {
         "chunks": (layout.chunk_size, *inner),
         "shards": (layout.shard_size, *inner),
-        "compressors": (_COMPRESSOR,),
+        "compressors": _SOURCE_CODECS,
         "fill_value": np.float32("nan"),
     }
     # The fill value alone makes every status 'not yet simulated', without a file.
     for name, fill in _FILL.items():
-        encoding[name] = {"chunks": (layout.shard_size,), "fill_value": fill}
+        encoding[name] = {"chunks": (layout.shard_size,), "fill_value": fill, "compressors": _CODECS}
     return encoding
 
 
-def _attribute(value: Any) -> Any:
-    """Zarr takes any JSON, netCDF only numbers and text: nested values become JSON text."""
-    return json.dumps(value, sort_keys=True) if isinstance(value, Mapping) else value
+def stored_bytes(source: np.ndarray, chunk_size: int) -> int:
+    """Bytes that some sources, shape (n_sims, n_regions, n_times), take in a store."""
+    chunks = (min(chunk_size, len(source)), *source.shape[1:])
+    stored = zarr.create_array(
+        MemoryStore(), shape=source.shape, dtype=np.float32, chunks=chunks, compressors=_SOURCE_CODECS
+    )
+    stored[:] = source
+    return stored.nbytes_stored()

@@ -6,47 +6,47 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
+from upath import UPath
 from zarr.errors import ZarrUserWarning
 
+from jrflow.archive.attributes import read_specification, store_attributes
 from jrflow.archive.errors import ArchiveError
-from jrflow.archive.identity import read_specification, store_attributes
 from jrflow.archive.layout import ShardLayout
+from jrflow.archive.place import files, open_array, read_json, remove_leftovers, write_atomically
 from jrflow.archive.status import NOT_SIMULATED, OK, STATUS_MEANINGS
-from jrflow.archive.writer import pending_shards
+from jrflow.archive.writer import is_damaged, pending_shards
 
 Manifest = dict[str, Any]
 
 
-def manifest_path(store: Path) -> Path:
+def manifest_path(store: UPath) -> UPath:
     """Manifest of a store: <campaign>.json beside <campaign>.zarr."""
     return store.with_suffix(".json")
 
 
-def read_manifest(store: Path) -> Manifest | None:
+def read_manifest(store: UPath) -> Manifest | None:
     """Manifest of a sealed store; None if it is not sealed, or the manifest speaks of another store."""
     path = manifest_path(store)
     if not path.exists():
         return None
-    try:
-        manifest: Manifest = json.loads(path.read_text(encoding="utf-8"))
-        same = manifest["config_hash"] == store_attributes(store)["config_hash"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ArchiveError(f"{path}: expected the manifest of {store.name}, found something else") from error
+    manifest = read_json(path)
+    if not {"config_hash", "files", "specification"} <= manifest.keys():
+        raise ArchiveError(f"{path}: expected the manifest of {store.name}, found something else")
+    same = manifest["config_hash"] == store_attributes(store)["config_hash"]
     return manifest if same else None
 
 
-def seal(store: Path, provenance: Mapping[str, Any]) -> Manifest:
+def seal(store: UPath, provenance: Mapping[str, Any]) -> Manifest:
     """Declare an archive complete.
 
-    Consolidates the metadata, takes the checksum of every file and writes the manifest, atomically and
-    last.
+    Reads all of it, consolidates the metadata, takes the checksum of every file and writes the manifest,
+    atomically and last.
 
     Parameters
     ----------
@@ -58,22 +58,33 @@ def seal(store: Path, provenance: Mapping[str, Any]) -> Manifest:
     Raises
     ------
     ArchiveError
-        If a shard is not done.
+        If a shard is not done, or damaged.
     """
     pending = pending_shards(store)
     if pending:
         raise ArchiveError(f"{store} cannot be sealed: {len(pending)} shards are still to be simulated")
-    _remove_leftovers(store)
+    damaged = damaged_shards(store, range(ShardLayout.of_store(store).n_shards))
+    if damaged:
+        raise ArchiveError(
+            f"{store} cannot be sealed: shards {_listed(damaged)} were written but cannot be read; start the "
+            "campaign again: they are simulated anew"
+        )
+    remove_leftovers(store)
     with warnings.catch_warnings():
         # Consolidated metadata await their place in the Zarr v3 specification; xarray reads them.
         warnings.simplefilter("ignore", ZarrUserWarning)
-        zarr.consolidate_metadata(store)
-    manifest = _describe(store) | {"sealed": dict(provenance), "files": _checksums(store)}
-    _write_atomically(manifest_path(store), json.dumps(manifest, indent=1))
+        zarr.consolidate_metadata(str(store))
+    manifest = _describe(store) | {"sealed": dict(provenance), "files": checksums(store)}
+    write_atomically(manifest_path(store), json.dumps(manifest, indent=1).encode())
     return manifest
 
 
-def damaged_files(store: Path, *, contents: bool = True) -> list[str]:
+def damaged_shards(store: UPath, shards: Iterable[int]) -> list[int]:
+    """Which of some shards that are said to be done cannot be read; every checksum in them is compared."""
+    return [shard for shard in shards if is_damaged(store, shard)]
+
+
+def damaged_files(store: UPath, *, contents: bool = True) -> dict[str, str]:
     """Compare a sealed archive with its manifest.
 
     Parameters
@@ -85,24 +96,26 @@ def damaged_files(store: Path, *, contents: bool = True) -> list[str]:
 
     Returns
     -------
-    A line for each file that is missing or differs.
+    What is wrong, by the name of the file.
     """
     manifest = read_manifest(store)
     if manifest is None:
         raise ArchiveError(f"{store} is not sealed: there is nothing to compare it with")
-    faults = []
+    there, faults = dict(files(store)), {}
     for name, expected in manifest["files"].items():
-        path = store / name
-        if not path.exists():
-            faults.append(f"{name}: missing")
-        elif path.stat().st_size != expected["bytes"]:
-            faults.append(f"{name}: {path.stat().st_size} bytes, expected {expected['bytes']}")
-        elif contents and _sha256(path) != expected["sha256"]:
-            faults.append(f"{name}: checksum differs")
-    return faults
+        if name not in there:
+            faults[name] = "missing"
+        elif there[name] != expected["bytes"]:
+            faults[name] = f"{there[name]} bytes, expected {expected['bytes']}"
+    if contents:
+        sound = [name for name in manifest["files"] if name not in faults]
+        for name, digest in zip(sound, _digests(store, sound), strict=True):
+            if digest != manifest["files"][name]["sha256"]:
+                faults[name] = "checksum differs"
+    return dict(sorted(faults.items()))
 
 
-def check_intact(store: Path) -> None:
+def check_intact(store: UPath) -> None:
     """Make sure that every file of a sealed archive is there, in full length.
 
     Raises
@@ -112,17 +125,38 @@ def check_intact(store: Path) -> None:
     """
     faults = damaged_files(store, contents=False)
     if faults:
+        lines = [f"{name}: {fault}" for name, fault in faults.items()]
         raise ArchiveError(
-            "\n".join([f"{store} is sealed but damaged:", *faults])
-            + f"\nRestore these files, or delete the archive and run the campaign again: "
-            f"rm -r '{store}' '{manifest_path(store)}'"
+            "\n".join([f"{store} is sealed but damaged:", *lines])
+            + f"\nMend it, simulating only what is lost: jrflow archive repair '{store}'"
         )
 
 
-def _describe(store: Path) -> Manifest:
+def checksums(store: UPath) -> dict[str, dict[str, Any]]:
+    """Size and SHA-256 of every file of a store, by its name in it."""
+    sizes = dict(files(store))
+    digests = _digests(store, sizes)
+    return {
+        name: {"bytes": size, "sha256": digest}
+        for (name, size), digest in zip(sizes.items(), digests, strict=True)
+    }
+
+
+def _digests(store: UPath, names: Iterable[str]) -> list[str]:
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return list(pool.map(lambda name: _sha256(store / name), names))
+
+
+def _sha256(path: UPath) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _describe(store: UPath) -> Manifest:
     layout = ShardLayout.of_store(store)
     attrs, specification = store_attributes(store), read_specification(store)
-    status, failed_step, n_trials = (_read(store, name) for name in ("status", "failed_step", "n_trials"))
+    status, failed_step, n_trials = (
+        np.asarray(open_array(store, name)[:]) for name in ("status", "failed_step", "n_trials")
+    )
     counts = np.bincount(status, minlength=4)
     return {
         "format": attrs["format"],
@@ -172,40 +206,5 @@ def _steady_state(protocol: Mapping[str, Any], n_trials: np.ndarray) -> dict[str
     }
 
 
-def _read(store: Path, name: str) -> np.ndarray:
-    return np.asarray(zarr.open_array(store / name, mode="r")[:])
-
-
-def _remove_leftovers(store: Path) -> None:
-    """Remove the temporary files of writers that were killed; the store renames only whole files."""
-    for partial in store.rglob("*.partial"):
-        partial.unlink(missing_ok=True)
-
-
-def _checksums(store: Path) -> dict[str, dict[str, Any]]:
-    """Size and SHA-256 of every file of a store, by its path in it."""
-    files = sorted(path for path in store.rglob("*") if path.is_file())
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        digests = list(pool.map(_sha256, files))
-    return {
-        path.relative_to(store).as_posix(): {"bytes": path.stat().st_size, "sha256": digest}
-        for path, digest in zip(files, digests, strict=True)
-    }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    """Write a file that is either there in full or not at all, also after a power failure."""
-    temporary = path.with_name(path.name + ".partial")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _listed(shards: list[int]) -> str:
+    return ", ".join(map(str, shards[:10])) + (", ..." if len(shards) > 10 else "")

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from os import PathLike
-from pathlib import Path
-
 import xarray as xr
+from upath import UPath
 
+from jrflow.archive.attributes import store_attributes
 from jrflow.archive.errors import ArchiveError
-from jrflow.archive.identity import store_attributes
 from jrflow.archive.manifest import check_intact, read_manifest
+from jrflow.archive.place import AnyPath, place
 from jrflow.archive.status import NOT_SIMULATED
 
 
-def open_archive(path: str | PathLike[str], *, allow_unsealed: bool = False) -> xr.Dataset:
+def open_archive(path: AnyPath, *, allow_unsealed: bool = False) -> xr.Dataset:
     """Open an archive and make sure that it is complete.
 
     Parameters
     ----------
     path
-        The store, <campaign>.zarr.
+        The store, <campaign>.zarr: a path, or a URL of an object store.
     allow_unsealed
         Also open an archive whose campaign has not finished: look at ``status``.
 
@@ -33,11 +32,11 @@ def open_archive(path: str | PathLike[str], *, allow_unsealed: bool = False) -> 
     ArchiveError
         If there is no archive, it is not sealed, or files are missing or truncated.
     """
-    store = Path(path)
+    store = place(path)
     _check_exists(store)
     store_attributes(store)
     sealed = read_manifest(store) is not None
-    small = xr.open_zarr(store, chunks=None, drop_variables="source", consolidated=sealed).load()
+    small = xr.open_zarr(str(store), chunks=None, drop_variables="source", consolidated=sealed).load()
     if sealed:
         check_intact(store)
     elif not allow_unsealed:
@@ -46,11 +45,11 @@ def open_archive(path: str | PathLike[str], *, allow_unsealed: bool = False) -> 
             f"{store} is not sealed: {missing} of {small.sizes['sim']} simulations are still to be run. "
             "Start its campaign again to finish it, or pass allow_unsealed=True to look at what is there"
         )
-    source = xr.open_zarr(store, consolidated=sealed)["source"]
+    source = xr.open_zarr(str(store), consolidated=sealed)["source"]
     return small.assign(source=source.variable)
 
 
-def _check_exists(store: Path) -> None:
+def _check_exists(store: UPath) -> None:
     if not store.exists():
         there = sorted(path.name for path in store.parent.glob("*.zarr"))
         raise ArchiveError(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+
+from upath import UPath
 
 from jrflow.archive.errors import DiskFullError
+from jrflow.archive.place import is_local
 from jrflow.config.sizes import readable
 
 #: Evoked responses shrink 3 to 4 times; with less room than that a campaign is bound to fail.
@@ -17,14 +20,18 @@ BEST_COMPRESSION = 4
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def free_bytes(path: Path) -> int:
+def free_bytes(path: UPath) -> int:
     """Free space of the file system that holds a path, or will hold it, bytes."""
-    while not path.exists():
-        path = path.parent
-    return shutil.disk_usage(path).free
+    return shutil.disk_usage(str(_existing(path))).free
 
 
-def check_space(path: Path, n_bytes: int) -> None:
+def free_files(path: UPath) -> int | None:
+    """How many more files the file system of a path takes; None where it does not count them."""
+    found = os.statvfs(str(_existing(path)))
+    return found.f_favail if found.f_files else None
+
+
+def check_space(path: UPath, n_bytes: int) -> None:
     """Refuse to begin what cannot fit.
 
     Parameters
@@ -39,6 +46,8 @@ def check_space(path: Path, n_bytes: int) -> None:
     DiskFullError
         If it would not fit even at the best compression.
     """
+    if not is_local(path):
+        return
     free = free_bytes(path)
     if free < n_bytes / BEST_COMPRESSION:
         raise DiskFullError(
@@ -49,7 +58,7 @@ def check_space(path: Path, n_bytes: int) -> None:
 
 
 @contextmanager
-def explain_full_disk(path: Path, where: str, still_to_write: Callable[[], int]) -> Iterator[None]:
+def explain_full_disk(path: UPath, where: str, still_to_write: Callable[[], int]) -> Iterator[None]:
     """Turn 'no space left on device' into a message that says what is needed and what to do.
 
     Parameters
@@ -76,3 +85,8 @@ def explain_full_disk(path: Path, where: str, still_to_write: Callable[[], int])
             f"{readable(free_bytes(path))} are free. Nothing is damaged: free some space and start the "
             "campaign again; what is done is not repeated"
         ) from error
+
+
+def _existing(path: UPath) -> UPath:
+    """A path, or the closest above it that is there."""
+    return next(folder for folder in (path, *path.parents) if folder.exists())

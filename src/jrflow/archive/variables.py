@@ -1,7 +1,13 @@
-"""Units and meanings of an archive's variables."""
+"""Units and meanings of an archive's variables, by the CF conventions."""
 
-SOURCE_ATTRS = {"units": "mV", "long_name": "source activity y1 - y2"}
-TIME_ATTRS = {"units": "s", "long_name": "time from stimulus onset"}
+SIM_ATTRS = {"long_name": "simulation id", "cf_role": "timeseries_id"}
+SOURCE_ATTRS = {
+    "units": "mV",
+    "long_name": "source activity y1 - y2",
+    "ancillary_variables": "status failed_step n_trials",
+    "coverage_content_type": "modelResult",
+}
+TIME_ATTRS = {"units": "s", "long_name": "time from stimulus onset", "axis": "T"}
 FAILED_STEP_ATTRS = {
     "units": "1",
     "long_name": "first integration step at which a source was not finite or out of range; -1 if none",

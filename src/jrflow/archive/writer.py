@@ -2,54 +2,100 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterable
 
 import numpy as np
 import xarray as xr
 import zarr
+from upath import UPath
 
 from jrflow.archive.layout import ShardLayout
-from jrflow.archive.status import NOT_SIMULATED
+from jrflow.archive.place import files, open_array
+from jrflow.archive.status import NON_FINITE, NOT_SIMULATED, OUT_OF_RANGE
 from jrflow.model.parameters import ALL_PARAMETERS
 
+#: What a shard consists of besides its source, in the order in which it is written; the status is last.
+_OUTCOMES = ("n_trials", "failed_step", "status")
 
-def pending_shards(path: Path) -> list[int]:
+
+def pending_shards(store: UPath) -> list[int]:
     """Shards that are still to be simulated, in order.
 
     A shard is done when its file is there and none of its simulations has the status 'not yet
     simulated': the status is written after the source, so it never speaks of data that is not there.
     """
-    layout = ShardLayout.of_store(path)
-    status = zarr.open_array(path / "status", mode="r")[:]
-    pending = np.asarray(status) == NOT_SIMULATED
+    layout = ShardLayout.of_store(store)
+    pending = np.asarray(open_array(store, "status")[:]) == NOT_SIMULATED
+    there = {name for name, _ in files(store / "source")}
     return [
         shard
         for shard in range(layout.n_shards)
-        if pending[layout.simulations(shard)].any() or not _shard_file(path, shard).exists()
+        if pending[layout.simulations(shard)].any() or f"c/{shard}/0/0" not in there
     ]
 
 
-def shard_bytes(path: Path, shards: list[int]) -> int:
+def shard_of(name: str) -> int | None:
+    """Number of the shard that a file of a store belongs to, by its name; None if it belongs to none."""
+    variable, _, chunk = name.partition("/c/")
+    return int(chunk.split("/")[0]) if chunk and variable in ("source", *_OUTCOMES) else None
+
+
+def shard_files(shard: int) -> tuple[str, ...]:
+    """Names of a shard's files, in the order of writing; all but source and status may be absent."""
+    return f"source/c/{shard}/0/0", *(f"{name}/c/{shard}" for name in _OUTCOMES)
+
+
+def shard_bytes(store: UPath, shards: Iterable[int]) -> int:
     """Size of some shards of a store before compression, bytes."""
-    layout = ShardLayout.of_store(path)
+    layout = ShardLayout.of_store(store)
     return sum(layout.nbytes(shard) for shard in shards)
 
 
-def read_design(path: Path, shard: int) -> xr.Dataset:
-    """Parameters of the simulations in a shard, over ``sim``, read from the store's coordinates."""
-    ids = ShardLayout.of_store(path).simulations(shard)
+def read_design(store: UPath, ids: slice) -> xr.Dataset:
+    """Parameters of some simulations, over ``sim``, read from the store's coordinates."""
+    group = zarr.open_group(str(store), mode="r")
     # G and speed are there in a network only.
-    names = [name for name in ("sim", *ALL_PARAMETERS) if (path / name).exists()]
-    columns = {name: ("sim", zarr.open_array(path / name, mode="r")[ids]) for name in names}
+    names = [name for name in ("sim", *ALL_PARAMETERS) if name in group]
+    columns = {name: ("sim", open_array(store, name)[ids]) for name in names}
     return xr.Dataset(columns).set_coords("sim")
 
 
-def write_shard(path: Path, shard: int, simulated: xr.Dataset) -> None:
+def read_shard(store: UPath, shard: int) -> dict[str, np.ndarray]:
+    """What is stored of a shard: source and outcomes, by their names.
+
+    Raises
+    ------
+    ValueError, RuntimeError, OSError
+        If a file is damaged or lost: the checksum of every chunk is compared.
+    """
+    if not (store / shard_files(shard)[0]).exists():
+        raise FileNotFoundError(f"{store}: no source of shard {shard}")
+    ids = ShardLayout.of_store(store).simulations(shard)
+    stored = {name: np.asarray(open_array(store, name)[ids]) for name in ("source", *_OUTCOMES)}
+    # Where a file is lost, Zarr answers with the fill value.
+    failed = np.isin(stored["status"], (NON_FINITE, OUT_OF_RANGE))
+    if (failed & (stored["failed_step"] < 0)).any():
+        raise ValueError(f"{store}: shard {shard} has lost the steps of its failures")
+    if len(np.unique(stored["n_trials"][stored["status"] != NOT_SIMULATED] > 0)) > 1:
+        raise ValueError(f"{store}: shard {shard} has lost its numbers of trials")
+    return stored
+
+
+def is_damaged(store: UPath, shard: int) -> bool:
+    """Whether a shard that should be there cannot be read."""
+    try:
+        read_shard(store, shard)
+    except (ValueError, RuntimeError, OSError):
+        return True
+    return False
+
+
+def write_shard(store: UPath, shard: int, simulated: xr.Dataset) -> None:
     """Write all simulations of one shard: first the source, last the status that declares it done.
 
     Parameters
     ----------
-    path
+    store
         The store.
     shard
         Number of the shard.
@@ -62,16 +108,16 @@ def write_shard(path: Path, shard: int, simulated: xr.Dataset) -> None:
     ValueError
         If the simulations are not those of the shard, or one of them has not been simulated.
     """
-    layout = ShardLayout.of_store(path)
+    layout = ShardLayout.of_store(store)
     ids = layout.simulations(shard)
     _check_aligned(simulated, ids, layout)
     # Without this a chunk of nothing but NaN would not be written, and could not be told from a loss.
     with zarr.config.set({"array.write_empty_chunks": True}):
-        source = zarr.open_array(path / "source", mode="r+")
+        source = open_array(store, "source", "r+")
     source[ids] = simulated["source"].values.astype(np.float32, copy=False)
     # What is nothing but the fill value, such as the steps of failures where there were none, takes no file.
-    for name in ("n_trials", "failed_step", "status"):
-        zarr.open_array(path / name, mode="r+")[ids] = simulated[name].values
+    for name in _OUTCOMES:
+        open_array(store, name, "r+")[ids] = simulated[name].values
 
 
 def _check_aligned(simulated: xr.Dataset, ids: slice, layout: ShardLayout) -> None:
@@ -85,7 +131,3 @@ def _check_aligned(simulated: xr.Dataset, ids: slice, layout: ShardLayout) -> No
         )
     if (simulated["status"].values == NOT_SIMULATED).any():
         raise ValueError(f"status {NOT_SIMULATED} ('not yet simulated') cannot be written to a shard")
-
-
-def _shard_file(path: Path, shard: int) -> Path:
-    return path / "source" / "c" / str(shard) / "0" / "0"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
 import tempfile
 import warnings
@@ -99,7 +98,7 @@ def local_client(execution: ExecutionConfig) -> Iterator[Client]:
         warnings.filterwarnings("ignore", message="Port .* is already in use")
         with (
             LocalCluster(
-                n_workers=execution.n_workers or len(os.sched_getaffinity(0)),
+                n_workers=execution.n_cores,
                 threads_per_worker=1,
                 processes=True,
                 host=_LOOPBACK,

@@ -8,6 +8,9 @@ from jrflow.config.section import Section
 
 DesignKind = Literal["prior", "lhs", "sobol-sequence", "saltelli", "one-at-a-time"]
 
+#: Designs whose first rows do not depend on how many there are: a campaign of such a design can be extended.
+EXTENDABLE = ("prior", "sobol-sequence", "saltelli")
+
 _POWERS_OF_TWO = ("sobol-sequence", "saltelli")
 
 

@@ -1,5 +1,6 @@
 """How the work is carried out: settings that must not change results."""
 
+import os
 import re
 from typing import Literal
 
@@ -13,26 +14,47 @@ _PREFIXES = ("", "k", "M", "G", "T")
 class ExecutionConfig(Section):
     """Workers, shards and the safety of the connections between them."""
 
-    backend: Literal["local", "in-process"] = "local"
-    """local: Dask worker processes on this machine; in-process: no workers, for debugging."""
+    backend: Literal["local", "in-process", "scheduler"] = "local"
+    """local: Dask worker processes on this machine; in-process: no workers, for debugging; scheduler:
+    the workers of a Dask scheduler that is running already."""
+    scheduler: str | None = Field(None, pattern=r"^(tls|tcp)://\S+:\d+$")
+    """Address of that scheduler, such as tls://host:8786; with tls its certificates are named in Dask's
+    own configuration (distributed.comm.tls)."""
     n_workers: int = Field(0, ge=0)
     """Number of worker processes; 0 takes one for each core this process may use."""
     memory_per_worker: str = Field("2GiB", pattern=r"^\d+(\.\d+)?\s?([kMGT]i?)?B$")
     """Limit at which Dask restarts a worker: a number and its unit, such as 500MB or 2GiB."""
-    shard_size: int = Field(4096, ge=1)
-    """Simulations per shard: one task, one file, one atomic write; a multiple of chunk_size."""
-    chunk_size: int = Field(256, ge=1)
-    """Simulations per compressed chunk within a shard: the unit of reading."""
+    shard_size: int | None = Field(None, ge=1)
+    """Simulations per shard: one task, one file, one atomic write; a multiple of chunk_size. null: 20
+    to 130 MB, at least eight to a campaign where it is large enough."""
+    chunk_size: int | None = Field(None, ge=1)
+    """Simulations per compressed chunk within a shard: the unit of reading. null: about 1 MB."""
+    shards_per_block: int = Field(0, ge=0)
+    """Number of shards that one job of the workflow simulates; 0 makes each campaign one job."""
     tls: bool = True
     """Encrypt and authenticate the connections between scheduler and workers."""
 
     @model_validator(mode="after")
     def _aligned(self) -> "ExecutionConfig":
-        if self.shard_size % self.chunk_size:
+        if self.shard_size and self.chunk_size and self.shard_size % self.chunk_size:
             nearest = max(1, round(self.shard_size / self.chunk_size)) * self.chunk_size
             raise ValueError(
                 f"shard_size ({self.shard_size}) must be a multiple of chunk_size ({self.chunk_size}), "
                 f"for instance {nearest}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "ExecutionConfig":
+        if (self.backend == "scheduler") != (self.scheduler is not None):
+            raise ValueError(
+                "backend: scheduler and the scheduler's address belong together: give both, or neither; "
+                f"received backend {self.backend!r} and scheduler {self.scheduler!r}"
+            )
+        if self.scheduler and self.tls != self.scheduler.startswith("tls://"):
+            raise ValueError(
+                f"scheduler {self.scheduler!r} and tls: {str(self.tls).lower()} contradict each other; a "
+                "scheduler at tcp:// runs code for whoever reaches it: prefer tls://"
             )
         return self
 
@@ -41,3 +63,11 @@ class ExecutionConfig(Section):
         """Memory per worker, bytes."""
         number, prefix, binary = re.findall(r"([\d.]+)\s?([kMGT]?)(i?)B", self.memory_per_worker)[0]
         return float(number) * (1024 if binary else 1000) ** _PREFIXES.index(prefix)
+
+    @property
+    def n_cores(self) -> int:
+        """Worker processes; of a scheduler elsewhere those that n_workers says it has, at least one."""
+        if self.backend == "in-process":
+            return 1
+        here = len(os.sched_getaffinity(0)) if self.backend == "local" else 1
+        return self.n_workers or here

@@ -1,7 +1,8 @@
-"""Whether a shard of the campaigns fits a worker."""
+"""How large a campaign's shards and chunks are, and whether a worker can hold one."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,28 @@ _COPIES = 2
 _BESIDES = 400e6
 #: Largest chunk that the compressor takes.
 _LARGEST_CHUNK = 2**31 - 1
-#: Size of a chunk that is suggested: it is what reading one simulation costs.
-_GOOD_CHUNK = 16e6
+#: Sizes that are chosen, bytes before compression: a chunk is what reading one simulation costs; shards are
+#: few enough for any quota of files, and small enough to be done again when a worker is lost.
+_CHUNK = 1.5e6
+_SHARD = (20e6, 2.0**27)
+#: Shards that a campaign has at least, where none becomes too small by it: work for so many workers.
+_PARTS = 8
+
+
+def shard_sizes(config: Config, name: str, n_regions: int) -> tuple[int, int]:
+    """Simulations per shard and per chunk of a campaign: those configured, or else chosen by their size."""
+    execution, n_bytes = config.execution, _simulation_bytes(config, n_regions)
+    chunk = execution.chunk_size or _power_of_two(_CHUNK / n_bytes)
+    if execution.shard_size:
+        fitting = min(chunk, execution.shard_size)
+        return execution.shard_size, execution.chunk_size or math.gcd(execution.shard_size, fitting)
+    smallest, largest = (size / n_bytes for size in _SHARD)
+    largest = min(largest, _simulations_in_memory(config, n_regions))
+    wanted = max(config.n_simulations(name) / _PARTS, smallest)
+    shard = _power_of_two(min(wanted, largest))
+    if execution.chunk_size:
+        return max(1, shard // chunk) * chunk, chunk
+    return shard, min(shard, chunk)
 
 
 def shard_faults(config: Config, n_regions: int) -> Iterator[Fault]:
@@ -31,28 +52,50 @@ def shard_faults(config: Config, n_regions: int) -> Iterator[Fault]:
     n_regions
         Regions of its connectome, or 1.
     """
-    execution, n_times = config.execution, config.simulation.timing.n_times
-    values = n_regions * n_times
-    size = values * (8 if config.simulation.precision == "float64" else 4)
-    n_sims = min(execution.shard_size, max(config.n_simulations(name) for name in config.campaigns))
-    needed, given = _COPIES * n_sims * size + _BESIDES, execution.memory_bytes
-    of_what = f"simulations of {n_regions:,} regions and {n_times:,} samples"
-    shard = _power_of_two((given - _BESIDES) / (_COPIES * size))
-    chunk = min(shard, _power_of_two(_GOOD_CHUNK / (4 * values)))
-    if needed > given:
-        fits = _COPIES * shard * size + _BESIDES <= given
-        smaller = f"set shard_size to {shard} and chunk_size to {chunk}, or " if fits else ""
+    largest = max(config.campaigns, key=config.n_simulations, default=None)
+    if largest is None:
+        return
+    shard, chunk = shard_sizes(config, largest, n_regions)
+    n_sims, n_bytes = min(shard, config.n_simulations(largest)), _simulation_bytes(config, n_regions)
+    needed = _COPIES * n_sims * n_bytes * _itemsize(config) / 4 + _BESIDES
+    of_what = f"simulations of {n_regions:,} regions and {config.simulation.timing.n_times:,} samples"
+    if needed > config.execution.memory_bytes:
         yield Fault(
             ("execution", "shard_size"),
             f"a worker on {n_sims:,} {of_what} needs {readable(needed)}, more than memory_per_worker "
-            f"({execution.memory_per_worker}); {smaller}give workers more memory",
+            f"({config.execution.memory_per_worker}); {_smaller(config, n_regions)}give workers more memory",
         )
-    elif 4 * values * execution.chunk_size > _LARGEST_CHUNK:
+    elif n_bytes * chunk > _LARGEST_CHUNK:
         yield Fault(
             ("execution", "chunk_size"),
-            f"{execution.chunk_size:,} {of_what} take {readable(4 * values * execution.chunk_size)}, but "
-            f"at most {readable(_LARGEST_CHUNK)} can be compressed at once; set chunk_size to {chunk}",
+            f"{chunk:,} {of_what} take {readable(n_bytes * chunk)}, but at most {readable(_LARGEST_CHUNK)} "
+            f"can be compressed at once; set chunk_size to {_power_of_two(_CHUNK / n_bytes)}",
         )
+
+
+def _smaller(config: Config, n_regions: int) -> str:
+    """Sizes that would fit, as the beginning of an advice; empty where not even one simulation does."""
+    fits = _simulations_in_memory(config, n_regions)
+    if fits < 1:
+        return ""
+    shard = _power_of_two(fits)
+    chunk = min(shard, _power_of_two(_CHUNK / _simulation_bytes(config, n_regions)))
+    return f"set shard_size to {shard} and chunk_size to {chunk}, or "
+
+
+def _simulations_in_memory(config: Config, n_regions: int) -> float:
+    """How many simulations a worker can hold at once while it simulates and writes them."""
+    room = (config.execution.memory_bytes - _BESIDES) / _COPIES
+    return room / (_simulation_bytes(config, n_regions) * _itemsize(config) / 4)
+
+
+def _simulation_bytes(config: Config, n_regions: int) -> int:
+    """Size of one simulation's sources in the archive, which keeps float32."""
+    return 4 * n_regions * config.simulation.timing.n_times
+
+
+def _itemsize(config: Config) -> int:
+    return 8 if config.simulation.precision == "float64" else 4
 
 
 def _power_of_two(limit: float) -> int:

@@ -54,6 +54,17 @@ class Prior:
             distributions = {name: _published(name) for name in config.parameters}
         return cls(preset_name, defaults, distributions)
 
+    @classmethod
+    def described(
+        cls, preset_name: str, description: Mapping[str, Any], network: Mapping[str, float] | None = None
+    ) -> Prior:
+        """Make a prior anew from what ``describe`` said of it; parameters as for ``of``."""
+        distributions = {
+            name: Distribution.model_validate(description["varied"][name]) for name in description["order"]
+        }
+        fixed = {name: np.inf if value is None else value for name, value in description["fixed"].items()}
+        return cls(preset_name, {**preset(preset_name).defaults, **(network or {}), **fixed}, distributions)
+
     @property
     def names(self) -> tuple[str, ...]:
         """Parameters that vary; the order of the columns of every array below."""

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
+from upath import UPath
 
-from jrflow.archive.identity import read_specification, store_attributes
+from jrflow.archive.attributes import read_specification, store_attributes
 from jrflow.archive.layout import ShardLayout
+from jrflow.archive.place import AnyPath, open_array, place
 from jrflow.archive.status import OK, STATUS_MEANINGS
 from jrflow.config.contradictions import MIN_VALIDATION
-from jrflow.config.priors import Distribution
 from jrflow.design.priors import Prior
 from jrflow.eeg.projection import baseline_correct
 from jrflow.inference.randomness import Stream, numpy_generator
 from jrflow.inference.window import Window
-from jrflow.model.parameters import preset
+from jrflow.specification import prior_from
 
 
 @dataclass(frozen=True)
@@ -85,14 +84,14 @@ def target_bounds(prior: Prior) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def read_evoked_set(store: Path, sfreq: float, tmin: float) -> EvokedSet:
+def read_evoked_set(path: AnyPath, sfreq: float, tmin: float) -> EvokedSet:
     """Read a campaign's archive.
 
     Chunks are read directly and averaged at once, so that memory holds the averages only.
 
     Parameters
     ----------
-    store
+    path
         <campaign>.zarr, sealed, of one region and of evoked responses.
     sfreq, tmin
         Rate (Hz) and beginning (s) of what estimators see.
@@ -104,8 +103,9 @@ def read_evoked_set(store: Path, sfreq: float, tmin: float) -> EvokedSet:
     ValueError
         If nothing in it can be used, or a target does not vary.
     """
+    store = place(path)
     specification = read_specification(store)
-    prior = _prior(specification)
+    prior = prior_from(specification)
     times = _read(store, "time")
     window = Window.of(times, sfreq, tmin)
     status = _read(store, "status")
@@ -171,23 +171,15 @@ def split(data: EvokedSet, validation_fraction: float, seed: int) -> tuple[Evoke
     return data.take(order[:-n_validation]), data.take(order[-n_validation:])
 
 
-def _prior(specification: Mapping[str, Any]) -> Prior:
-    described = specification["prior"]
-    distributions = {
-        name: Distribution.model_validate(described["varied"][name]) for name in described["order"]
-    }
-    return Prior(specification["preset"], preset(specification["preset"]).defaults, distributions)
+def _read(store: UPath, name: str) -> np.ndarray:
+    return np.asarray(open_array(store, name)[:])
 
 
-def _read(store: Path, name: str) -> np.ndarray:
-    return np.asarray(zarr.open_array(store / name, mode="r")[:])
-
-
-def _read_source(store: Path, usable: np.ndarray, window: Window, times: np.ndarray) -> np.ndarray:
+def _read_source(store: UPath, usable: np.ndarray, window: Window, times: np.ndarray) -> np.ndarray:
     layout = ShardLayout.of_store(store)
     if layout.n_regions != 1:
         raise ValueError(f"{store}: expected responses of one region, found {layout.n_regions}")
-    array = zarr.open_array(store / "source", mode="r")
+    array = open_array(store, "source")
     blocks = []
     for shard in range(layout.n_shards):
         ids = layout.simulations(shard)
@@ -196,7 +188,7 @@ def _read_source(store: Path, usable: np.ndarray, window: Window, times: np.ndar
     return np.concatenate(blocks).astype(np.float32, copy=False)
 
 
-def _check_vary(store: Path, prior: Prior, targets: np.ndarray) -> None:
+def _check_vary(store: UPath, prior: Prior, targets: np.ndarray) -> None:
     constant = [
         name for name, r in zip(target_names(prior), np.ptp(targets, axis=0), strict=True) if not r > 0
     ]

@@ -10,8 +10,10 @@ from typing import Any
 
 import pandas as pd
 import xarray as xr
+from upath import UPath
 
 from jrflow.archive import open_archive, read_manifest
+from jrflow.archive.place import place
 from jrflow.config import Config, load_config
 from jrflow.sensitivity.campaign import choose_channel
 
@@ -80,8 +82,8 @@ class RunResults:
         """Archive of a sealed campaign; ``source`` is lazy."""
         return open_archive(self._archive_path(campaign)) if campaign in self.manifests else None
 
-    def _archive_path(self, campaign: str) -> Path:
-        return self.folder / "archives" / f"{campaign}.zarr"
+    def _archive_path(self, campaign: str) -> UPath:
+        return place(self.folder / "archives" / f"{campaign}.zarr")
 
     @cached_property
     def lead_field(self) -> xr.DataArray | None:

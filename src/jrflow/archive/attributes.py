@@ -1,0 +1,71 @@
+"""Attributes of a store: by them it is known as one of ours, and what it was made from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import zarr
+from upath import UPath
+from zarr.errors import NodeNotFoundError
+
+from jrflow.archive.errors import ArchiveError
+from jrflow.archive.place import read_json, write_atomically
+
+#: Marks a store as one of ours; the number changes with the layout.
+FORMAT = "jrflow-archive-2"
+#: The same while it is being created.
+CREATING = f"{FORMAT}-creating"
+
+_METADATA = "zarr.json"
+
+
+def store_attributes(store: UPath) -> dict[str, Any]:
+    """Attributes of a store of ours.
+
+    Raises
+    ------
+    ArchiveError
+        If the path holds something else, or an archive of another version.
+    """
+    found = _attributes(store)
+    if found is None:
+        raise ArchiveError(f"{store}: expected a Zarr store made by jrflow, found something else")
+    if found.get("format") != FORMAT:
+        raise ArchiveError(
+            f"{store}: expected a store of format {FORMAT!r}, found {found.get('format')!r}; it was made by "
+            "another program or another version of jrflow. Plain xarray may still read it: xr.open_zarr"
+        )
+    return found
+
+
+def is_half_made(store: UPath) -> bool:
+    """Whether its creation was interrupted, which happens in object stores only."""
+    return (_attributes(store) or {}).get("format") == CREATING
+
+
+def read_specification(store: UPath) -> dict[str, Any]:
+    """Everything that the simulations in a store depend on."""
+    specification: dict[str, Any] = json.loads(store_attributes(store)["specification"])
+    return specification
+
+
+def write_attributes(store: UPath, attrs: Mapping[str, Any]) -> None:
+    """Replace a store's attributes, all at once, and drop consolidated metadata: what they say may change.
+
+    Nested mappings become JSON text: Zarr takes any JSON, netCDF only numbers and text.
+    """
+    flat = {key: json.dumps(v, sort_keys=True) if isinstance(v, Mapping) else v for key, v in attrs.items()}
+    metadata = read_json(store / _METADATA)
+    metadata.pop("consolidated_metadata", None)
+    content = json.dumps(metadata | {"attributes": flat}, indent=2)
+    write_atomically(store / _METADATA, content.encode())
+
+
+def _attributes(store: UPath) -> dict[str, Any] | None:
+    """Attributes of a Zarr group; None if there is none."""
+    try:
+        return zarr.open_group(str(store), mode="r").attrs.asdict()
+    except (FileNotFoundError, NotADirectoryError, NodeNotFoundError, ValueError):
+        return None

@@ -1,0 +1,143 @@
+"""What a campaign is going to do and cost, said before it does it; and what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TextIO
+
+from upath import UPath
+
+from jrflow.archive.attributes import read_specification
+from jrflow.archive.identity import changed_versions
+from jrflow.archive.layout import ShardLayout, stored_bytes
+from jrflow.archive.manifest import Manifest
+from jrflow.archive.place import is_local
+from jrflow.archive.space import free_bytes, free_files
+from jrflow.archive.writer import read_design, shard_bytes
+from jrflow.campaign.shard import simulate_design
+from jrflow.config.config import Config
+from jrflow.config.sizes import duration, readable
+from jrflow.provenance import versions
+
+#: Simulations of the trial run, of columns and of networks; a campaign many times longer is worth one.
+_TRIAL, _TRIAL_OF_NETWORKS, _WORTH = 128, 16, 16
+
+#: From here on a reminder of quotas is worth its line.
+_MANY_FILES, _MANY_BYTES = 1000, 10e9
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a trial run says of the rest: seconds on one core and bytes on the disk, for one simulation."""
+
+    seconds: float
+    n_bytes: float
+
+
+def announce(
+    config: Config,
+    store: UPath,
+    n_shards: int,
+    todo: list[int],
+    damaged: list[int],
+    state: str,
+    progress: TextIO | None,
+) -> None:
+    """Say what is about to happen, and what it will take, before it does.
+
+    Parameters
+    ----------
+    config
+        The run's configuration.
+    store
+        The campaign's store.
+    n_shards
+        Shards of the campaign, or of the block that is to be simulated.
+    todo, damaged
+        Shards that will be simulated; those among them that are there, but cannot be read.
+    state
+        'created', 'found' or 'extended'.
+    progress
+        Where it is written; None for silence.
+    """
+    if progress is None:
+        return
+
+    def say(text: str) -> None:
+        print(f"{store.stem}: {text}", file=progress, flush=True)
+
+    layout = ShardLayout.of_store(store)
+    if state != "created":
+        going = "extended" if state == "extended" else "going on"
+        say(f"{going}; shards done: {n_shards - len(todo)} of {n_shards}")
+        for change in changed_versions(store, versions()):
+            say(f"note: {change} since it was begun; last digits may differ")
+    if damaged:
+        say(f"shards that cannot be read and will be simulated again: {', '.join(map(str, damaged))}")
+    n_bytes = shard_bytes(store, todo)
+    say(
+        f"simulations: {layout.n_simulations}, shards: {layout.n_shards}, files: up to {layout.n_files}; "
+        f"shards to simulate: {len(todo)}, up to {readable(n_bytes)}{_free(store)}, in {store}"
+    )
+    sizes = [layout.simulations(shard) for shard in todo]
+    n_simulations = sum(ids.stop - ids.start for ids in sizes)
+    estimate = _trial(store, layout, sizes[0], n_simulations) if sizes else None
+    if estimate is not None:
+        cores = config.execution.n_cores
+        seconds = n_simulations * estimate.seconds / cores
+        say(
+            f"estimated from a trial: {duration(seconds)} on {cores} cores, "
+            f"{readable(n_simulations * estimate.n_bytes)} after compression"
+        )
+    for line in _quotas(store, layout, n_bytes):
+        say(line)
+
+
+def conclude(name: str, manifest: Manifest, progress: TextIO | None) -> None:
+    """Say how many simulations settled before the last trial, and when others failed."""
+    if progress is None:
+        return
+    steady = manifest["steady_state"]
+    if steady is not None and steady["fraction"] is not None:
+        n_trials = manifest["specification"]["simulation"]["protocol"]["n_trials"]
+        print(
+            f"{name}: settled before the last trial: {steady['settled']} simulations "
+            f"({steady['fraction']:.1%}); median of trials: {steady['median_trials']:g} of {n_trials}",
+            file=progress,
+        )
+    for meaning, failed in manifest["failures"].items():
+        print(
+            f"{name}: failed ({meaning}): {failed['simulations']} simulations, at steps "
+            f"{failed['first_step']} to {failed['last_step']}",
+            file=progress,
+        )
+
+
+def _trial(store: UPath, layout: ShardLayout, ids: slice, n_simulations: int) -> Estimate | None:
+    """Simulate and compress a few; None where that would take as long as doing it."""
+    n = _TRIAL if layout.n_regions == 1 else _TRIAL_OF_NETWORKS
+    if n_simulations < _WORTH * n or ids.stop - ids.start < n:
+        return None
+    specification, design = read_specification(store), read_design(store, slice(ids.start, ids.start + n))
+    simulate_design(specification, design)  # compiles, or loads what has been compiled
+    begin = time.perf_counter()
+    source = simulate_design(specification, design)["source"].values
+    n_bytes = stored_bytes(source, layout.chunk_size)
+    return Estimate((time.perf_counter() - begin) / n, n_bytes / n)
+
+
+def _free(store: UPath) -> str:
+    return f" (free: {readable(free_bytes(store))})" if is_local(store) else ""
+
+
+def _quotas(store: UPath, layout: ShardLayout, n_bytes: int) -> Iterator[str]:
+    """What may run out besides the disk."""
+    free = free_files(store) if is_local(store) else None
+    if free is not None and free < 2 * layout.n_files:
+        yield f"warning: {free} files are left on this file system; raise execution.shard_size for fewer"
+    if layout.n_files > _MANY_FILES:
+        yield f"note: {layout.n_files} files; raise execution.shard_size for fewer"
+    if layout.n_files > _MANY_FILES or n_bytes > _MANY_BYTES:
+        yield "note: home and project folders often have quotas that the free space does not show: quota -s"

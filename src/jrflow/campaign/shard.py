@@ -1,0 +1,103 @@
+"""What a worker does: simulate one shard of a store and write it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from upath import UPath
+
+from jrflow.archive.attributes import read_specification
+from jrflow.archive.errors import ArchiveError, ShardError
+from jrflow.archive.layout import ShardLayout
+from jrflow.archive.place import place
+from jrflow.archive.space import explain_full_disk
+from jrflow.archive.status import NOT_SIMULATED
+from jrflow.archive.writer import pending_shards, read_design, read_shard, shard_bytes, write_shard
+from jrflow.config.simulation import SimulationConfig
+from jrflow.simulation import simulate
+from jrflow.specification import connectome_of
+
+_DIMS = {"source": ("sim", "region", "time")}
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """All that a worker is told: which shard of which store. The store holds everything else."""
+
+    store: str
+    shard: int
+
+
+def simulate_shard(task: ShardTask) -> int:
+    """Simulate and write what is missing of one shard, on whatever worker; safe to repeat.
+
+    Returns
+    -------
+    The number of simulations in the shard.
+
+    Raises
+    ------
+    ShardError
+        With campaign, shard and simulations, in place of any error.
+    DiskFullError
+        If the disk is full.
+    """
+    store = place(task.store)
+    ids = ShardLayout.of_store(store).simulations(task.shard)
+    where = f"campaign {store.stem!r}, shard {task.shard} (simulations {ids.start}..{ids.stop - 1})"
+    try:
+        with explain_full_disk(store, where, lambda: shard_bytes(store, pending_shards(store))):
+            write_shard(store, task.shard, _completed(store, task.shard, ids))
+    except ArchiveError:
+        raise
+    except Exception as error:
+        raise ShardError(f"{where}: {type(error).__name__}: {error}") from error
+    return ids.stop - ids.start
+
+
+def simulate_design(specification: Mapping[str, Any], design: xr.Dataset) -> xr.Dataset:
+    """Simulate some rows of a campaign's design, on one core; values depend on each row alone."""
+    settings = SimulationConfig.model_validate(specification["simulation"])
+    return simulate(
+        design,
+        preset=specification["preset"],
+        protocol=settings.protocol,
+        connectome=connectome_of(specification),
+        solver=settings.solver,
+        dt=settings.dt,
+        sfreq=settings.sfreq,
+        seed=specification["seed"],
+        precision=settings.precision,
+        backend=settings.backend,
+        max_source=settings.max_source,
+        steady_state_tolerance=settings.steady_state_tolerance,
+        n_threads=1,
+    )
+
+
+def _completed(store: UPath, shard: int, ids: slice) -> xr.Dataset:
+    """All simulations of a shard; those that an extended campaign has already are not simulated again."""
+    specification, design = read_specification(store), read_design(store, ids)
+    stored = _stored(store, shard)
+    missing = np.ones(len(design["sim"]), bool) if stored is None else stored["status"] == NOT_SIMULATED
+    simulated = simulate_design(specification, design.isel(sim=missing))
+    if stored is None:
+        return simulated
+    for name, values in stored.items():
+        values[missing] = simulated[name].values
+    return design.assign({name: (_DIMS.get(name, "sim"), values) for name, values in stored.items()})
+
+
+def _stored(store: UPath, shard: int) -> dict[str, np.ndarray] | None:
+    """What is there of a shard that is partly done; None if nothing is, or it cannot be read."""
+    try:
+        stored = read_shard(store, shard)
+    except (ValueError, RuntimeError, OSError):
+        return None
+    done = stored["status"] != NOT_SIMULATED
+    # Of a shard that is done in full the caller wants all to be simulated again.
+    return stored if done.any() and not done.all() else None
