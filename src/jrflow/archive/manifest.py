@@ -101,6 +101,11 @@ def damaged_files(store: UPath, *, contents: bool = True) -> dict[str, str]:
     manifest = read_manifest(store)
     if manifest is None:
         raise ArchiveError(f"{store} is not sealed: there is nothing to compare it with")
+    return compare(store, manifest, contents=contents)
+
+
+def compare(store: UPath, manifest: Manifest, *, contents: bool = True) -> dict[str, str]:
+    """Compare a store with a manifest that is at hand; see ``damaged_files``."""
     there, faults = dict(files(store)), {}
     for name, expected in manifest["files"].items():
         if name not in there:
@@ -166,8 +171,10 @@ def _describe(store: UPath) -> Manifest:
         "specification": specification,
         "n_simulations": layout.n_simulations,
         "n_regions": layout.n_regions,
+        "n_times": layout.n_times,
         "n_shards": layout.n_shards,
         "shard_size": layout.shard_size,
+        "chunk_size": layout.chunk_size,
         "counts": {meaning: int(n) for meaning, n in zip(STATUS_MEANINGS, counts, strict=True)},
         "failures": _failures(status, failed_step),
         "steady_state": _steady_state(specification["simulation"]["protocol"], n_trials[status == OK]),

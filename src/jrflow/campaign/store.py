@@ -10,7 +10,7 @@ from upath import UPath
 
 from jrflow.archive.attributes import FORMAT, is_half_made, read_specification, store_attributes
 from jrflow.archive.conventions import conventions
-from jrflow.archive.extend import extend_store
+from jrflow.archive.design import extend_store, mend_design
 from jrflow.archive.identity import differences, refuse
 from jrflow.archive.layout import ShardLayout, create_store
 from jrflow.archive.manifest import manifest_path
@@ -49,9 +49,10 @@ def prepare_store(config: Config, specification: Mapping[str, Any], store: UPath
         layout = ShardLayout(config.n_simulations(name), len(regions), n_times, *sizes)
         _create(specification, store, layout)
         return "created"
-    if is_prepared(config, specification, store):
-        return "found"
     design, attrs = design_from(specification), store_attributes(store)
+    if is_prepared(config, specification, store):
+        mend_design(store, design)
+        return "found"
     n_before = design_from(read_specification(store)).sizes["sim"]
     created = {"git_commit": attrs["git_commit"], "versions": json.loads(attrs["versions"])}
     with explain_full_disk(store, f"extending campaign {store.stem!r}", lambda: 0):

@@ -1,0 +1,107 @@
+"""The design of a campaign as it stands in its store: compared, mended, and made longer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from upath import UPath
+
+from jrflow.archive.attributes import write_attributes
+from jrflow.archive.errors import ArchiveMismatchError
+from jrflow.archive.manifest import manifest_path
+from jrflow.archive.place import open_array
+
+#: What is simulated, over ``sim``; everything else over ``sim`` is design.
+_SIMULATED = ("source", "failed_step", "n_trials", "status")
+
+
+def mend_design(store: UPath, design: xr.Dataset) -> list[str]:
+    """Write again what a store has lost of its design.
+
+    Parameters
+    ----------
+    store
+        The store.
+    design
+        Parameters over ``sim``, drawn again, as long as the store.
+
+    Returns
+    -------
+    Names of the variables that were written again.
+
+    Raises
+    ------
+    ArchiveMismatchError
+        If the store has another design.
+    """
+    lost = [name for name, values in _columns(design).items() if not _has(store, name, values)]
+    for name in lost:
+        open_array(store, name, "r+")[:] = design[name].values
+    return lost
+
+
+def extend_store(store: UPath, design: xr.Dataset, n_before: int, attrs: Mapping[str, Any]) -> None:
+    """Bring a store to the length of a design that begins with the store's own; what is there stays.
+
+    The attributes are written last: an interruption leaves a store that is known by its old ones, and
+    doing it again ends in the same.
+
+    Parameters
+    ----------
+    store
+        The store.
+    design
+        Parameters over ``sim``.
+    n_before
+        Simulations that the store's attributes speak of.
+    attrs
+        Attributes of the longer store.
+
+    Raises
+    ------
+    ArchiveMismatchError
+        If the design does not begin with that of the store.
+    """
+    for name, values in _columns(design).items():
+        _has(store, name, values[:n_before])
+    manifest_path(store).unlink(missing_ok=True)  # it spoke of the shorter one
+    for name, values in _columns(design).items():
+        array = open_array(store, name, "r+")
+        array.resize(values.shape)
+        array[:] = values
+    for name in _SIMULATED:
+        array = open_array(store, name, "r+")
+        array.resize((design.sizes["sim"], *array.shape[1:]))
+    write_attributes(store, attrs)
+
+
+def _columns(design: xr.Dataset) -> dict[str, np.ndarray]:
+    return {str(name): variable.values for name, variable in design.variables.items()}
+
+
+def _has(store: UPath, name: str, values: np.ndarray) -> bool:
+    """Whether a store has these values; False where it has lost some.
+
+    Raises
+    ------
+    ArchiveMismatchError
+        If it has others.
+    """
+    array = open_array(store, name)
+    try:
+        stored = np.asarray(array[: len(values)])
+    except (ValueError, RuntimeError, OSError):  # a checksum does not agree
+        return False
+    same = stored == values
+    missing = np.isnan(stored) if np.isnan(array.fill_value) else stored == array.fill_value
+    if (same | missing).all():  # Zarr answers with the fill value where a file is missing
+        return bool(same.all())
+    first = int(np.argmin(same))
+    raise ArchiveMismatchError(
+        f"{store}: its values of {name!r} are not those that its design leads to, first at simulation {first}: "
+        f"{stored[first]} instead of {values[first]}. Other versions of numpy or scipy may draw others: go on "
+        "with those of then, or begin another campaign"
+    )

@@ -1,0 +1,124 @@
+"""Mending a sealed archive: only what is damaged is made again."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TextIO
+
+import zarr
+from upath import UPath
+from zarr.errors import ZarrUserWarning
+
+from jrflow.archive.errors import ArchiveError
+from jrflow.archive.layout import ShardLayout
+from jrflow.archive.lock import claim_shards
+from jrflow.archive.manifest import Manifest, compare, manifest_path, seal
+from jrflow.archive.place import place, read_json, remove_leftovers, write_atomically
+from jrflow.archive.writer import shard_of
+from jrflow.campaign.run import MapShards, sealed_by
+from jrflow.campaign.shard import ShardTask, simulate_shard
+from jrflow.campaign.store import create_from
+from jrflow.progress import Progress
+from jrflow.provenance import versions
+
+
+def repair_archive(
+    store: UPath, map_shards: MapShards = map, *, reseal: bool = False, progress: TextIO | None = sys.stderr
+) -> list[str]:
+    """Make the files of a sealed archive that are missing or damaged again.
+
+    Metadata and parameters follow from the manifest's specification; shards are simulated again.
+
+    Parameters
+    ----------
+    store
+        The archive; its manifest must be sound.
+    map_shards
+        Carries out the tasks.
+    reseal
+        Where other versions than then lead to other last digits: take them, and write a new manifest.
+    progress
+        Where the progress is written; None for silence.
+
+    Returns
+    -------
+    Names of the files that were mended.
+
+    Raises
+    ------
+    ArchiveError
+        If the archive is not sealed, or what is made again differs from what the manifest says.
+    CampaignBusyError
+        If another process is at work on it.
+    """
+    if not manifest_path(store).exists():
+        raise ArchiveError(f"{store} is not sealed; start its campaign again, which mends and finishes it")
+    manifest = read_json(manifest_path(store))
+    with claim_shards(store):
+        faults = compare(store, manifest)
+        if not faults:
+            return []
+        _rebuild(store, manifest, [name for name in faults if shard_of(name) is None])
+        _simulate(
+            store, {shard for shard in map(shard_of, faults) if shard is not None}, map_shards, progress
+        )
+        remove_leftovers(store)
+        remaining = compare(store, manifest)
+        if remaining and not reseal:
+            raise ArchiveError(_differs(store, manifest, remaining))
+        if remaining:
+            seal(store, sealed_by({"repaired": sorted(faults)}))
+    return sorted(faults)
+
+
+def _rebuild(store: UPath, manifest: Manifest, names: list[str]) -> None:
+    """Make metadata and coordinates again, in a folder of their own, and copy those that are wanted."""
+    if not names:
+        return
+    layout = ShardLayout(
+        *(manifest[key] for key in ("n_simulations", "n_regions", "n_times", "shard_size", "chunk_size"))
+    )
+    with tempfile.TemporaryDirectory(prefix="jrflow-repair-") as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ZarrUserWarning)
+        fresh = place(Path(folder) / store.name)
+        create_from(manifest["specification"], fresh, layout, manifest["created"])
+        zarr.consolidate_metadata(str(fresh))
+        for name in names:
+            if not (fresh / name).exists():
+                raise ArchiveError(f"{store / name} cannot be made again; restore it from a copy")
+            (store / name).parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(store / name, (fresh / name).read_bytes())
+
+
+def _simulate(store: UPath, shards: Iterable[int], map_shards: MapShards, progress: TextIO | None) -> None:
+    todo = sorted(shards)
+    if not todo:
+        return
+    layout = ShardLayout.of_store(store)
+    sizes = [layout.simulations(shard) for shard in todo]
+    with Progress(f"repairing {store.stem}", sum(ids.stop - ids.start for ids in sizes), progress) as bar:
+        for n_simulations in map_shards(simulate_shard, [ShardTask(str(store), shard) for shard in todo]):
+            bar.advance(n_simulations)
+
+
+def _differs(store: UPath, manifest: Manifest, remaining: dict[str, str]) -> str:
+    then, now = manifest["created"]["versions"], versions()
+    changed = [
+        f"{name} {then.get(name, 'absent')} -> {now[name]}" for name in now if then.get(name) != now[name]
+    ]
+    why = (
+        f"other versions than then: {', '.join(changed)}"
+        if changed
+        else "no version has changed: another machine?"
+    )
+    return "\n".join(
+        [
+            f"{store}: what was made again differs from the manifest in",
+            *(f"  {name}: {fault}" for name, fault in remaining.items()),
+            f"{why}. Repair it with the versions of then, or take the new values: --reseal",
+        ]
+    )

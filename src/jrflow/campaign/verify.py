@@ -1,0 +1,157 @@
+"""Whether an archive can be trusted: its files, its simulations, and where it says that it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from upath import UPath
+
+from jrflow.archive.attributes import read_specification, store_attributes
+from jrflow.archive.layout import ShardLayout
+from jrflow.archive.manifest import Manifest, compare, damaged_shards, read_manifest
+from jrflow.archive.place import files, open_array
+from jrflow.archive.status import NOT_SIMULATED, STATUS_MEANINGS
+from jrflow.archive.writer import pending_shards, read_design
+from jrflow.campaign.shard import simulate_design
+from jrflow.provenance import content_hash
+from jrflow.specification import design_from
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes
+    ----------
+    what
+        Its name: files, simulations, ...
+    sound
+        Whether it is as it should be.
+    text
+        What was found.
+    """
+
+    what: str
+    sound: bool
+    text: str
+
+
+def verify_archive(store: UPath, n_simulate: int = 0) -> list[Finding]:
+    """Look at everything that can be known of an archive.
+
+    Parameters
+    ----------
+    store
+        The archive, sealed or not.
+    n_simulate
+        Simulations, spread over the archive, that are run again and compared bit for bit.
+
+    Raises
+    ------
+    ArchiveError
+        If it is no archive.
+    """
+    store_attributes(store)
+    manifest = read_manifest(store)
+    found = [*(_unsealed(store) if manifest is None else _files(store, manifest))]
+    if all(finding.sound for finding in found if finding.what == "files"):
+        found += [*_simulations(store, manifest), _provenance(store, manifest), _design(store)]
+        if n_simulate:
+            found.append(_again(store, n_simulate))
+    return found
+
+
+def _unsealed(store: UPath) -> Iterator[Finding]:
+    n_shards, pending = ShardLayout.of_store(store).n_shards, pending_shards(store)
+    done = [shard for shard in range(n_shards) if shard not in pending]
+    damaged = damaged_shards(store, done)
+    text = f"not sealed: {len(done)} of {n_shards} shards are done; start its campaign again to finish it"
+    yield Finding("manifest", sound=False, text=text)
+    if damaged:
+        text = (
+            f"shards that cannot be read: {', '.join(map(str, damaged))}; the next start simulates them again"
+        )
+        yield Finding("shards", sound=False, text=text)
+
+
+def _files(store: UPath, manifest: Manifest) -> Iterator[Finding]:
+    yield Finding("manifest", sound=True, text=f"sealed {manifest['sealed'].get('time', '')}".rstrip())
+    faults, n_files = compare(store, manifest), len(manifest["files"])
+    if faults:
+        lines = [f"{name}: {fault}" for name, fault in faults.items()]
+        text = "\n  ".join(
+            [f"{len(faults)} of {n_files} are damaged; jrflow archive repair mends them", *lines]
+        )
+        yield Finding("files", sound=False, text=text)
+    else:
+        yield Finding(
+            "files", sound=True, text=f"all {n_files} are there, with the checksums of the manifest"
+        )
+    strays = [name for name, _ in files(store) if name not in manifest["files"]]
+    if strays:
+        yield Finding(
+            "strays", sound=True, text=f"{len(strays)} files that are none of it: {', '.join(strays[:5])}"
+        )
+
+
+def _simulations(store: UPath, manifest: Manifest | None) -> Iterator[Finding]:
+    status = np.asarray(open_array(store, "status")[:])
+    counts = {
+        meaning: int(n)
+        for meaning, n in zip(
+            STATUS_MEANINGS, np.bincount(status, minlength=len(STATUS_MEANINGS)), strict=True
+        )
+    }
+    text = ", ".join(f"{n} {meaning}" for meaning, n in counts.items() if n)
+    sound = counts[STATUS_MEANINGS[NOT_SIMULATED]] == 0
+    if manifest is not None and counts != manifest["counts"]:
+        sound, text = False, f"{text}; the manifest says {manifest['counts']}"
+    yield Finding("simulations", sound=sound, text=text)
+
+
+def _provenance(store: UPath, manifest: Manifest | None) -> Finding:
+    attrs, specification = store_attributes(store), read_specification(store)
+    digest = content_hash(specification)
+    if digest != attrs["config_hash"]:
+        text = f"config_hash is {attrs['config_hash'][:12]}, but the specification's is {digest[:12]}"
+        return Finding("provenance", sound=False, text=text)
+    if manifest is not None and manifest["specification"] != specification:
+        return Finding(
+            "provenance", sound=False, text="the manifest has another specification than the store"
+        )
+    return Finding(
+        "provenance", sound=True, text=f"specification {digest[:12]}, commit {attrs['git_commit'][:12]}"
+    )
+
+
+def _design(store: UPath) -> Finding:
+    """Whether the parameters are those that the specification leads to."""
+    design = design_from(read_specification(store))
+    differing = [
+        str(name)
+        for name, variable in design.variables.items()
+        if not np.array_equal(np.asarray(open_array(store, str(name))[:]), variable.values)
+    ]
+    if differing:
+        names = ", ".join(differing)
+        text = f"drawn again, {names} differ: changed, or drawn with other versions of numpy or scipy"
+        return Finding("design", sound=False, text=text)
+    return Finding("design", sound=True, text="drawn again from the specification: the same")
+
+
+def _again(store: UPath, n: int) -> Finding:
+    """Run some simulations again."""
+    done = np.flatnonzero(np.asarray(open_array(store, "status")[:]) != NOT_SIMULATED)
+    chosen = np.unique(done[np.linspace(0, len(done) - 1, min(n, len(done))).astype(int)])
+    source, specification = open_array(store, "source"), read_specification(store)
+    differing = []
+    for k in chosen.tolist():
+        again = simulate_design(specification, read_design(store, slice(k, k + 1)))["source"].values
+        if not np.array_equal(np.asarray(source[k : k + 1]), again.astype(np.float32), equal_nan=True):
+            differing.append(str(k))
+    if differing:
+        text = f"simulations {', '.join(differing)} of {len(chosen)} differ when they are run again"
+        return Finding("simulated again", sound=False, text=text)
+    return Finding("simulated again", sound=True, text=f"{len(chosen)} simulations: the same, bit for bit")

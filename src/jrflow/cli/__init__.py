@@ -1,0 +1,5 @@
+"""The jrflow command."""
+
+from jrflow.cli.command import main
+
+__all__ = ["main"]

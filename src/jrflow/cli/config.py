@@ -1,0 +1,42 @@
+"""jrflow config: check a configuration, or print the default one."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from jrflow.cli.parts import Commands, add_command, add_group
+
+
+def add_config(commands: Commands) -> None:
+    """Add the group to the command line."""
+    parts = add_group(commands, "config", "check a configuration, or print the default one")
+    check = add_command(parts, "check", _check, "report every fault, or what would be run")
+    check.add_argument("file", type=Path, metavar="FILE", help="configuration (YAML)")
+    add_command(parts, "default", _default, "print the default configuration, every field explained")
+    add_command(parts, "schema", _schema, "print the JSON schema of a configuration")
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from jrflow.config.load import check_files, load_config
+    from jrflow.config.summary import summary
+
+    config = load_config(arguments.file)
+    check_files(config)
+    print(f"{arguments.file}: OK\n\n{summary(config)}")
+    return 0
+
+
+def _default(_: argparse.Namespace) -> int:
+    from jrflow.config.commented import commented_yaml
+    from jrflow.config.default import default_config
+
+    print(commented_yaml(default_config()), end="")
+    return 0
+
+
+def _schema(_: argparse.Namespace) -> int:
+    from jrflow.config.schema import config_schema
+
+    print(config_schema(), end="")
+    return 0

@@ -1,0 +1,54 @@
+"""What the groups of commands have in common."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jrflow.campaign import MapShards
+    from jrflow.config.execution import ExecutionConfig
+
+#: What a command does: 0 where it succeeded, 1 where what it looked at is not as it should be.
+Run = Callable[[argparse.Namespace], int]
+# What add_subparsers returns; argparse has no public name for it.
+Commands = Any
+
+
+def add_command(commands: Commands, name: str, run: Run, summary: str) -> argparse.ArgumentParser:
+    """Add a command that calls ``run``; --debug may stand before or behind it."""
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
+    add_debug(parser, default=argparse.SUPPRESS)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_group(commands: Commands, name: str, summary: str) -> Commands:
+    """Add a command that only has others below it."""
+    group = commands.add_parser(name, help=summary, description=summary)
+    return group.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+
+def add_debug(parser: argparse.ArgumentParser, default: Any) -> None:
+    """Add --debug."""
+    parser.add_argument(
+        "--debug", action="store_true", default=default, help="show the traceback of an error"
+    )
+
+
+def add_workers(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add --workers."""
+    parser.add_argument("--workers", type=int, metavar="N", help=f"worker processes; by default {default}")
+
+
+@contextmanager
+def workers(execution: ExecutionConfig, arguments: argparse.Namespace) -> Iterator[MapShards]:
+    """Provide a ``map`` over workers, as many as --workers says or else the configuration."""
+    from jrflow.cluster.dask import map_over_workers
+
+    if arguments.workers is not None:
+        execution = execution.model_validate(execution.model_dump() | {"n_workers": arguments.workers})
+    with map_over_workers(execution) as map_shards:
+        yield map_shards
