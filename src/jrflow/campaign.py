@@ -17,13 +17,12 @@ from jrflow.archive.manifest import Manifest, check_intact, manifest_path, read_
 from jrflow.archive.space import check_space, explain_full_disk, free_bytes
 from jrflow.archive.writer import pending_shards, read_design, shard_bytes, write_shard
 from jrflow.config.config import Config
-from jrflow.config.simulation import SimulationConfig
 from jrflow.config.sizes import readable
 from jrflow.design import make_design
 from jrflow.progress import Progress
 from jrflow.provenance import content_hash, git_commit, versions
 from jrflow.simulation import COLUMN, simulate
-from jrflow.specification import connectome_of, prior_of, specify
+from jrflow.specification import connectome_of, prior_of, simulate_arguments, specify
 
 
 @dataclass(frozen=True)
@@ -136,22 +135,7 @@ def simulate_shard(task: ShardTask) -> int:
 
 def _simulate_and_write(store: Path, shard: int) -> None:
     specification = read_specification(store)
-    settings = SimulationConfig.model_validate(specification["simulation"])
-    simulated = simulate(
-        read_design(store, shard),
-        preset=specification["preset"],
-        protocol=settings.protocol,
-        connectome=connectome_of(specification),
-        solver=settings.solver,
-        dt=settings.dt,
-        sfreq=settings.sfreq,
-        seed=specification["seed"],
-        precision=settings.precision,
-        backend=settings.backend,
-        max_source=settings.max_source,
-        steady_state_tolerance=settings.steady_state_tolerance,
-        n_threads=1,
-    )
+    simulated = simulate(read_design(store, shard), **simulate_arguments(specification), n_threads=1)
     write_shard(store, shard, simulated)
 
 
