@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING
+
+from wrapt import when_imported
 
 from jrflow.lazy import load_at_first_use
 
@@ -44,3 +47,6 @@ __all__ = [
 
 
 __getattr__ = load_at_first_use(__name__, _PUBLIC)
+
+# Every Dataset has `ds.jrflow`, whichever of the two is imported first; xarray itself is not loaded for it.
+when_imported("xarray")(lambda _: import_module("jrflow.accessor"))

@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,15 @@ def content_hash(content: Any) -> str:
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages whose version can change a number."""
     return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+
+
+def version_changes(then: Mapping[str, str]) -> list[str]:
+    """Packages that have another version now than then: 'numba 0.61 -> 0.62'."""
+    return [
+        f"{name} {then.get(name, 'absent')} -> {version}"
+        for name, version in versions().items()
+        if then.get(name) != version
+    ]
 
 
 def git_commit() -> str:

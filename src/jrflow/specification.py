@@ -89,3 +89,17 @@ def connectome_of(specification: Mapping[str, Any]) -> Connectome | None:
             "campaign"
         )
     return connectome
+
+
+def simulate_arguments(specification: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``jrflow.simulate`` is given for every simulation of a campaign, besides its parameters.
+
+    Raises
+    ------
+    OSError, ValueError
+        As in ``connectome_of``.
+    """
+    # All settings, by their names: one that simulate does not know is an error, not an oversight.
+    settings = dict(SimulationConfig.model_validate(specification["simulation"]))
+    chosen = {name: specification[name] for name in ("preset", "seed")}
+    return settings | chosen | {"connectome": connectome_of(specification)}

@@ -101,7 +101,7 @@ def _has(store: UPath, name: str, values: np.ndarray) -> bool:
         return bool(same.all())
     first = int(np.argmin(same))
     raise ArchiveMismatchError(
-        f"{store}: its values of {name!r} are not those that its design leads to, first at simulation {first}: "
-        f"{stored[first]} instead of {values[first]}. Other versions of numpy or scipy may draw others: go on "
+        f"{store}: the values of {name!r} are not those that its design leads to, first at simulation "
+        f"{first}: {stored[first]}, expected {values[first]}. Other versions of numpy or scipy may draw others: go on "
         "with those of then, or begin another campaign"
     )

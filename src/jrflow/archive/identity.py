@@ -10,6 +10,7 @@ from upath import UPath
 
 from jrflow.archive.attributes import read_specification, store_attributes
 from jrflow.archive.errors import ArchiveMismatchError
+from jrflow.provenance import version_changes
 
 Differences = dict[str, tuple[Any, Any]]
 
@@ -49,14 +50,9 @@ def refuse(store: UPath, found: Differences, reason: str = "") -> NoReturn:
     )
 
 
-def changed_versions(store: UPath, current: Mapping[str, str]) -> list[str]:
-    """Packages that have another version than when the store was created: 'numba 0.61 -> 0.62'."""
-    begun_with = json.loads(store_attributes(store)["versions"])
-    return [
-        f"{name} {begun_with.get(name, 'absent')} -> {version}"
-        for name, version in current.items()
-        if begun_with.get(name) != version
-    ]
+def changed_versions(store: UPath) -> list[str]:
+    """Packages that have another version now than when the store was created: 'numba 0.61 -> 0.62'."""
+    return version_changes(json.loads(store_attributes(store)["versions"]))
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -16,7 +16,6 @@ from jrflow.archive.space import check_space, explain_full_disk
 from jrflow.archive.writer import pending_shards, shard_bytes
 from jrflow.campaign.run import sealed_by
 from jrflow.progress import Progress
-from jrflow.provenance import versions
 
 
 def join_archives(target: UPath, others: list[UPath], progress: TextIO | None = sys.stderr) -> list[int]:
@@ -57,7 +56,7 @@ def _add(target: UPath, other: UPath, progress: TextIO | None) -> list[int]:
     layout, missing = ShardLayout.of_store(target), pending_shards(target)
     check_space(target, shard_bytes(target, missing))
     if progress is not None:
-        for change in changed_versions(other, versions()):
+        for change in changed_versions(other):
             print(f"{other}: note: made with other versions: {change}", file=progress)
     total = sum(ids.stop - ids.start for ids in map(layout.simulations, missing))
     with (

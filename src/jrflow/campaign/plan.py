@@ -19,7 +19,6 @@ from jrflow.archive.writer import read_design, shard_bytes
 from jrflow.campaign.shard import simulate_design
 from jrflow.config.config import Config
 from jrflow.config.sizes import duration, readable
-from jrflow.provenance import versions
 
 #: Simulations of the trial run, of columns and of networks; a campaign many times longer is worth one.
 _TRIAL, _TRIAL_OF_NETWORKS, _WORTH = 128, 16, 16
@@ -72,7 +71,7 @@ def announce(
     if state != "created":
         going = "extended" if state == "extended" else "going on"
         say(f"{going}; shards done: {n_shards - len(todo)} of {n_shards}")
-        for change in changed_versions(store, versions()):
+        for change in changed_versions(store):
             say(f"note: {change} since it was begun; last digits may differ")
     if damaged:
         say(f"shards that cannot be read and will be simulated again: {', '.join(map(str, damaged))}")

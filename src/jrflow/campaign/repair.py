@@ -23,7 +23,7 @@ from jrflow.campaign.run import MapShards, sealed_by
 from jrflow.campaign.shard import ShardTask, simulate_shard
 from jrflow.campaign.store import create_from
 from jrflow.progress import Progress
-from jrflow.provenance import versions
+from jrflow.provenance import version_changes
 
 
 def repair_archive(
@@ -106,15 +106,8 @@ def _simulate(store: UPath, shards: Iterable[int], map_shards: MapShards, progre
 
 
 def _differs(store: UPath, manifest: Manifest, remaining: dict[str, str]) -> str:
-    then, now = manifest["created"]["versions"], versions()
-    changed = [
-        f"{name} {then.get(name, 'absent')} -> {now[name]}" for name in now if then.get(name) != now[name]
-    ]
-    why = (
-        f"other versions than then: {', '.join(changed)}"
-        if changed
-        else "no version has changed: another machine?"
-    )
+    changed = ", ".join(version_changes(manifest["created"]["versions"]))
+    why = f"Versions have changed: {changed}" if changed else "No version has changed: is it another machine?"
     return "\n".join(
         [
             f"{store}: what was made again differs from the manifest in",

@@ -17,9 +17,8 @@ from jrflow.archive.place import place
 from jrflow.archive.space import explain_full_disk
 from jrflow.archive.status import NOT_SIMULATED
 from jrflow.archive.writer import pending_shards, read_design, read_shard, shard_bytes, write_shard
-from jrflow.config.simulation import SimulationConfig
 from jrflow.simulation import simulate
-from jrflow.specification import connectome_of
+from jrflow.specification import simulate_arguments
 
 _DIMS = {"source": ("sim", "region", "time")}
 
@@ -61,22 +60,7 @@ def simulate_shard(task: ShardTask) -> int:
 
 def simulate_design(specification: Mapping[str, Any], design: xr.Dataset) -> xr.Dataset:
     """Simulate some rows of a campaign's design, on one core; values depend on each row alone."""
-    settings = SimulationConfig.model_validate(specification["simulation"])
-    return simulate(
-        design,
-        preset=specification["preset"],
-        protocol=settings.protocol,
-        connectome=connectome_of(specification),
-        solver=settings.solver,
-        dt=settings.dt,
-        sfreq=settings.sfreq,
-        seed=specification["seed"],
-        precision=settings.precision,
-        backend=settings.backend,
-        max_source=settings.max_source,
-        steady_state_tolerance=settings.steady_state_tolerance,
-        n_threads=1,
-    )
+    return simulate(design, **simulate_arguments(specification), n_threads=1)
 
 
 def _completed(store: UPath, shard: int, ids: slice) -> xr.Dataset:

@@ -1,0 +1,200 @@
+"""``ds.jrflow``: what can be asked of simulations in the archive's layout, beyond plain xarray."""
+
+from __future__ import annotations
+
+import json
+import reprlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+# Imported together with xarray wherever jrflow is: what xarray itself does not load waits until it is needed.
+if TYPE_CHECKING:
+    import mne
+    from matplotlib.axes import Axes
+
+    from jrflow.eeg.noise import EvokedNoise
+    from jrflow.explanation import Explanation
+
+#: Lines that a legend still tells apart: matplotlib's colours then begin anew.
+_LEGEND = 10
+
+
+@xr.register_dataset_accessor("jrflow")
+class JrflowAccessor:
+    """Simulations in the archive's layout, lazy or loaded, whole or selected: ``ds.jrflow``.
+
+    Of ``source`` only the simulations asked for are read. A ``ValueError`` says where a variable is missing
+    that is needed, or there is no such simulation.
+    """
+
+    def __init__(self, ds: xr.Dataset) -> None:
+        self._ds = ds
+
+    @property
+    def parameters(self) -> pd.DataFrame:
+        """Parameters of the model with one value for each simulation, and their status.
+
+        Returns
+        -------
+        DataFrame over ``sim``; ``attrs["units"]`` holds the units by parameter.
+        """
+        from jrflow.model.parameters import ALL_PARAMETERS
+
+        ids = self._ids()
+        there = [name for name in (*ALL_PARAMETERS, "status") if name in self._ds.variables]
+        names = [name for name in there if set(self._ds[name].dims) <= {"sim"}]
+        table = self._ds.reset_coords()[names].compute()
+        columns = {name: np.broadcast_to(table[name].values, len(ids)) for name in names}
+        frame = pd.DataFrame(columns, index=pd.Index(ids, name="sim"))
+        frame.attrs["units"] = {name: ALL_PARAMETERS[name].unit for name in names if name != "status"}
+        return frame
+
+    def explain(self, sim: int) -> Explanation:
+        """Say what one simulation of an archive depends on, and how to regenerate it.
+
+        Raises
+        ------
+        ValueError
+            If there is no such simulation, or the Dataset does not say how it was made.
+        """
+        from jrflow.explanation import Explanation
+        from jrflow.model.parameters import NETWORK_PARAMETERS, PARAMETERS
+
+        (position,), attrs = self._positions([_one(sim)]), self._ds.attrs
+        if "specification" not in attrs:
+            raise ValueError(
+                "expected the attribute 'specification' of a campaign's archive, received attributes "
+                f"{sorted(attrs)}: what jrflow.simulate returns is explained by the call that made it; of an "
+                "archive, explain the Dataset as it was opened"
+            )
+        specification = json.loads(attrs["specification"])
+        coupled = specification["simulation"]["connectome"] is not None
+        names = [*PARAMETERS, *(NETWORK_PARAMETERS if coupled else ())]
+        self._require(*names)
+        own = self._ds.reset_coords()[names]
+        own = own.isel(sim=position).compute() if "sim" in own.dims else own.compute()
+        return Explanation(
+            sim=_one(sim),
+            parameters={name: float(own[name]) for name in names},
+            specification=specification,
+            versions=json.loads(attrs["versions"]),
+            git_commit=attrs["git_commit"],
+            config_hash=attrs["config_hash"],
+        )
+
+    def to_evoked(
+        self, sim: int, *, lead_field: xr.DataArray, noise: EvokedNoise | None = None, seed: int = 0
+    ) -> mne.EvokedArray:
+        """One simulation as MNE would have averaged it, V: see :func:`jrflow.eeg.to_evoked`."""
+        from jrflow.eeg import to_evoked
+
+        one = self._sources([_one(sim)])
+        return to_evoked(one, sim=_one(sim), lead_field=lead_field, noise=noise, seed=seed)
+
+    def plot_evoked(
+        self, sim: int | Sequence[int], *, ax: Axes | None = None, region: str | Sequence[str] | None = None
+    ) -> Axes:
+        """Draw the sources (mV) of one or several simulations over time (s).
+
+        A dashed line marks the onset of the stimulus. The legend is left out where colours repeat.
+
+        Parameters
+        ----------
+        sim
+            Id, or several.
+        ax
+            Where to draw; by default new axes.
+        region
+            Regions of a network to draw, each by itself; by default all of them, thin, and their mean.
+
+        Raises
+        ------
+        ValueError
+            If there is no such simulation or region, or a simulation has no finite sample.
+        """
+        import matplotlib.pyplot as plt
+
+        sources = _of_regions(self._sources(_several(sim))["source"], region).compute()
+        if dead := [one["sim"].item() for one in sources if one.isnull().all()]:
+            raise ValueError(
+                f"no sample of the simulations {dead} is finite: look at ds.status, or choose from "
+                "ds.query(sim='status == 0')"
+            )
+        ax = plt.subplots(layout="constrained")[1] if ax is None else ax
+        for one in sources:
+            _draw(ax, one, together=region is None)
+        times = sources["time"].values
+        if times[0] < 0 < times[-1]:  # only an evoked response begins before 0
+            ax.axvline(0, color="0.5", linewidth=0.8, linestyle="--", zorder=0)
+        ax.set(xlabel="time from stimulus onset (s)" if times[0] < 0 else "time (s)", ylabel="source (mV)")
+        if len(ax.get_legend_handles_labels()[0]) <= _LEGEND:
+            ax.legend()
+        return ax
+
+    def _require(self, *names: str) -> None:
+        if missing := [name for name in names if name not in self._ds.variables]:
+            raise ValueError(
+                f"expected a Dataset with {', '.join(missing)}, received one with "
+                f"{', '.join(map(str, self._ds.variables)) or 'nothing'}: take it as jrflow.open_archive, "
+                "xr.open_zarr or jrflow.simulate returns it"
+            )
+
+    def _ids(self) -> Any:
+        """Ids of the simulations, shape (n_sims,), also where just one was selected."""
+        self._require("sim")
+        return self._ds["sim"].values.reshape(-1)
+
+    def _positions(self, ids: list[int]) -> list[int]:
+        """Where these simulations stand."""
+        there = pd.Index(self._ids())
+        if not there.is_unique:
+            raise ValueError("some simulations share an id, which one campaign's never do: take one campaign")
+        if unknown := [one for one in ids if one not in there]:
+            known = f"{len(there)}, from {there.min()} to {there.max()}" if len(there) else "none"
+            raise ValueError(f"no simulation with id {unknown[0]}: there are {known} in this Dataset")
+        return [int(position) for position in there.get_indexer(ids)]
+
+    def _sources(self, ids: list[int]) -> xr.Dataset:
+        """Lazy ``source`` (sim, region, time) of some simulations, with the Dataset's attributes."""
+        self._require("sim", "source")
+        sources = self._ds[["source"]]
+        sources = sources.expand_dims([dim for dim in ("sim", "region") if dim not in sources.dims])
+        return sources.isel(sim=self._positions(ids)).transpose("sim", "region", "time")
+
+
+def _several(sim: Any) -> list[int]:
+    """Ids as they were given: one, or several."""
+    ids = np.atleast_1d(np.asarray(sim))
+    if ids.ndim > 1 or ids.size == 0 or ids.dtype.kind not in "iu":
+        raise ValueError(f"expected a simulation id, a whole number, or a list of them, received {sim!r}")
+    return [int(one) for one in ids]
+
+
+def _one(sim: Any) -> int:
+    ids = _several(sim)
+    if len(ids) > 1:
+        raise ValueError(f"expected one simulation id, received {ids}: ask for each by itself")
+    return ids[0]
+
+
+def _of_regions(source: xr.DataArray, names: str | Sequence[str] | None) -> xr.DataArray:
+    wanted, there = np.atleast_1d([] if names is None else names).tolist(), source["region"].values.tolist()
+    if unknown := [name for name in wanted if name not in there]:
+        raise ValueError(f"no region {unknown[0]!r}: there are {len(there)}, {reprlib.repr(there)}")
+    return source.isel(region=[there.index(name) for name in wanted]) if wanted else source
+
+
+def _draw(ax: Axes, source: xr.DataArray, *, together: bool) -> None:
+    """Lines of one simulation, ``source`` (region, time); where there are many, thin, with their mean."""
+    times, name, n_regions = source["time"].values, f"sim {source['sim'].item()}", source.sizes["region"]
+    if together and n_regions > 1:
+        label = f"{name}, mean of {n_regions} regions"
+        (mean,) = ax.plot(times, source.mean("region").values, linewidth=2, label=label)
+        ax.plot(times, source.values.T, color=mean.get_color(), linewidth=0.7, alpha=0.5, zorder=1)
+        return
+    for region, trace in zip(source["region"].values, source.values, strict=True):
+        ax.plot(times, trace, label=name if region == "column" else f"{name}, {region}")

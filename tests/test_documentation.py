@@ -1,0 +1,31 @@
+"""The code in the documentation does run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pytest
+
+from jrflow.campaign import run_campaign
+from jrflow.config import Config
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@pytest.mark.slow  # a lead field takes seconds
+@pytest.mark.parametrize("page", ["how-to/query-an-archive.md", "how-to/simulation-ids.md"])
+def test_pages_about_archives(
+    page: str, tiny_config: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the demo's protocol and prior, a few simulations where the demo leaves thousands."""
+    monkeypatch.chdir(tmp_path)
+    run_campaign(tiny_config(simulation={}), "train", Path("results/demo/archives"), progress=None)
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    with mpl.rc_context({"backend": "agg"}):
+        exec("\n".join(blocks), {})
+        plt.close("all")
