@@ -111,7 +111,7 @@ def test_an_explanation_says_it_all(network: xr.Dataset) -> None:
 
 def test_other_versions_are_told(ds: xr.Dataset) -> None:
     ds.attrs["versions"] = re.sub(r'"numba": "[^"]*"', '"numba": "0.1"', ds.attrs["versions"])
-    assert re.search(r"versions +changed: numba 0\.1, now [\d.]+: last digits", str(ds.jrflow.explain(0)))
+    assert re.search(r"versions +changed: numba 0\.1 -> [\d.]+: last digits", str(ds.jrflow.explain(0)))
 
 
 def test_a_connectome_is_checked_and_written_out(network: xr.Dataset) -> None:

@@ -41,7 +41,7 @@ def files(*folders: str) -> list[Path]:
 
 
 def part_of(path: Path) -> str:
-    """First name below the package: 'config' for src/jrflow/config/load.py, 'simulation' for simulation.py."""
+    """First name below the package: 'config' for config/load.py, 'values' for values.py."""
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from types import TracebackType
 from typing import TextIO
 
@@ -10,6 +11,8 @@ from tqdm import tqdm
 
 #: Least time between two lines in a log, s.
 _LINE_EVERY = 10.0
+#: Steps over which the rate is taken.
+_RECENT = 16
 
 
 class Progress:
@@ -28,7 +31,9 @@ class Progress:
     def __init__(self, name: str, total: int, stream: TextIO | None) -> None:
         self._name, self._total, self._done = name, total, 0
         self._stream = stream
-        self._started = self._last_line = time.monotonic()
+        self._last_line = time.monotonic()
+        # The first results come late, since workers start and compile first: the rate is that of late.
+        self._times = deque([(self._last_line, 0)], maxlen=_RECENT)
         on_terminal = stream is not None and stream.isatty()
         self._bar = tqdm(
             desc=name, total=total, unit="sim", unit_scale=True, file=stream, disable=not on_terminal
@@ -47,10 +52,12 @@ class Progress:
         self._done += n
         self._bar.update(n)
         now = time.monotonic()
+        self._times.append((now, self._done))
         due = now - self._last_line > _LINE_EVERY or self._done == self._total
         if self._stream is not None and self._bar.disable and due:
             self._last_line = now
-            rate = self._done / max(now - self._started, 1e-9)
+            begin, done_then = self._times[0]
+            rate = (self._done - done_then) / max(now - begin, 1e-9)
             print(
                 f"{self._name}: {self._done} of {self._total} simulations, {rate:.0f}/s, "
                 f"{(self._total - self._done) / rate:.0f} s to go",

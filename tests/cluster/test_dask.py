@@ -22,7 +22,8 @@ from distributed.security import Security
 
 from jrflow.archive import ShardError
 from jrflow.campaign import ShardTask, run_campaign
-from jrflow.cluster.dask import WorkersLostError, local_client, map_on, map_over_workers
+from jrflow.cluster.clients import WorkersLostError, local_client
+from jrflow.cluster.dask import map_on, map_over_workers
 from jrflow.config import Config
 from jrflow.config.execution import ExecutionConfig
 
@@ -66,7 +67,7 @@ def test_workers_make_the_same_archive(
     with map_over_workers(TWO_WORKERS, messages) as map_tasks:
         assert not messages.getvalue()
         assert _simulate(tiny_config, tmp_path, map_tasks) == expected
-        assert messages.getvalue().startswith("2 worker processes; dashboard: ")
+        assert messages.getvalue().startswith("2 workers; dashboard: ")
     assert not list((tmp_path / "cwd").iterdir())
 
 
@@ -108,7 +109,7 @@ def test_a_task_that_kills_every_worker_is_given_up() -> None:
 
 
 def test_tasks_do_not_wait_for_ever_where_no_worker_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jrflow.cluster.dask._WAIT_FOR_WORKERS", "100 ms")
+    monkeypatch.setattr("jrflow.cluster.clients.WAIT_FOR_WORKERS", 0.1)
     with local_client(TWO_WORKERS) as client:
         results = map_on(client)(abs, range(100))
         next(iter(results))

@@ -101,7 +101,7 @@ def _has(store: UPath, name: str, values: np.ndarray) -> bool:
         return bool(same.all())
     first = int(np.argmin(same))
     raise ArchiveMismatchError(
-        f"{store}: the values of {name!r} are not those that its design leads to, first at simulation "
-        f"{first}: {stored[first]}, expected {values[first]}. Other versions of numpy or scipy may draw others: go on "
+        f"{store}: the values of {name!r} are not those of its design: expected {values[first]} for "
+        f"simulation {first}, found {stored[first]}. Other versions of numpy or scipy may draw others: go on "
         "with those of then, or begin another campaign"
     )

@@ -1,22 +1,27 @@
-"""Dask workers on this machine, to which a campaign's shards are handed."""
+"""A campaign's shards, mapped over Dask workers."""
 
 from __future__ import annotations
 
-import importlib.util
 import sys
-import tempfile
-import warnings
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from itertools import islice
 from typing import Any, TextIO, TypeVar
 
-import dask.config
-from distributed import Client, Future, LocalCluster, as_completed
+from distributed import Client, Future, as_completed
+from distributed.client import FutureCancelledError
+from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker, NoValidWorkerError, NoWorkerError
-from distributed.security import Security
 
+from jrflow.cluster.clients import (
+    SchedulerError,
+    WorkersLostError,
+    has_dashboard,
+    local_client,
+    running_client,
+)
 from jrflow.config.execution import ExecutionConfig
 
 Task = TypeVar("Task")
@@ -28,22 +33,10 @@ Map = Callable[[Callable[[Task], Result], Iterable[Task]], Iterable[Result]]
 #: Tasks handed out per worker: one to work on and one to go on with.
 _IN_FLIGHT = 2
 
-_LOOPBACK = "127.0.0.1"
-
-#: By default Dask gives a killed worker 15 s to come back, then closes its place for good; on a busy machine
-#: a restart takes longer, and with the last place gone the tasks would wait for ever. So places are kept,
-#: and tasks that still find no worker fail.
-_KEEP_PLACES_FOR = "1 day"
-_WAIT_FOR_WORKERS = "5 minutes"
-
-
-class WorkersLostError(ChildProcessError):
-    """A task was given up because the workers that tried it were killed, or none is left."""
-
 
 @contextmanager
 def map_over_workers(execution: ExecutionConfig, messages: TextIO | None = sys.stderr) -> Iterator[Map]:
-    """Provide a ``map`` that works on this machine's cores.
+    """Provide a ``map`` that works on several cores, of this machine or of many.
 
     Parameters
     ----------
@@ -65,52 +58,15 @@ def map_over_workers(execution: ExecutionConfig, messages: TextIO | None = sys.s
 
         @cache
         def client() -> Client:
-            started = stack.enter_context(local_client(execution))
+            connect = local_client if execution.backend == "local" else running_client
+            started = stack.enter_context(connect(execution))
             if messages is not None:
-                dashboard = started.dashboard_link if _has_dashboard() else "none (bokeh is not installed)"
+                dashboard = started.dashboard_link if has_dashboard() else "none (bokeh is not installed)"
                 n_workers = len(started.nthreads())
-                print(f"{n_workers} worker processes; dashboard: {dashboard}", file=messages, flush=True)
+                print(f"{n_workers} workers; dashboard: {dashboard}", file=messages, flush=True)
             return started
 
         yield lambda function, tasks: map_on(client())(function, tasks)
-
-
-@contextmanager
-def local_client(execution: ExecutionConfig) -> Iterator[Client]:
-    """Start worker processes and connect to them; all of it ends with the context.
-
-    Whoever connects to a Dask scheduler can run code on it. So only the loopback interface is listened
-    on, and with TLS only who holds the certificate made for this run is let in.
-    """
-    security = Security.temporary() if execution.tls else None
-    dashboard = f"{_LOOPBACK}:8787" if _has_dashboard() else None
-    with (
-        tempfile.TemporaryDirectory(prefix="jrflow-workers-", ignore_cleanup_errors=True) as folder,
-        warnings.catch_warnings(),
-        dask.config.set(
-            {
-                "distributed.deploy.lost-worker-timeout": _KEEP_PLACES_FOR,
-                "distributed.scheduler.no-workers-timeout": _WAIT_FOR_WORKERS,
-            }
-        ),
-    ):
-        # Another cluster may hold the dashboard's usual port; Dask then takes the next and warns.
-        warnings.filterwarnings("ignore", message="Port .* is already in use")
-        with (
-            LocalCluster(
-                n_workers=execution.n_cores,
-                threads_per_worker=1,
-                processes=True,
-                host=_LOOPBACK,
-                security=security,
-                memory_limit=execution.memory_per_worker,
-                dashboard_address=dashboard,
-                worker_dashboard_address=None,
-                local_directory=folder,
-            ) as cluster,
-            Client(cluster, security=security) as client,
-        ):
-            yield client
 
 
 def map_on(client: Client) -> Map:
@@ -120,16 +76,32 @@ def map_on(client: Client) -> Map:
     """
 
     def map_tasks(function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
-        waiting = iter(tasks)
-        first = islice(waiting, _IN_FLIGHT * len(client.nthreads()))
-        running = as_completed(client.submit(function, task, pure=False) for task in first)
-        for future in running:
-            result = _result(future)
-            for task in islice(waiting, 1):
+        waiting, running = iter(tasks), as_completed()
+
+        def hand_out() -> None:
+            # Workers may come and go, so they are counted each time.
+            room = _IN_FLIGHT * max(1, len(client.nthreads())) - running.count()
+            for task in islice(waiting, max(0, room)):
                 running.add(client.submit(function, task, pure=False))
-            yield result
+
+        with _explain_lost_scheduler():
+            hand_out()
+            for future in running:
+                result = _result(future)
+                hand_out()
+                yield result
 
     return map_tasks
+
+
+@contextmanager
+def _explain_lost_scheduler() -> Iterator[None]:
+    try:
+        yield
+    except (CommClosedError, CancelledError, FutureCancelledError) as error:
+        raise SchedulerError(
+            "the Dask scheduler is gone; what was finished is kept: start the command again to do the rest"
+        ) from error
 
 
 def _result(future: Future) -> Any:
@@ -140,7 +112,3 @@ def _result(future: Future) -> Any:
             "all workers that tried a task were killed, most likely for want of memory; "
             "raise execution.memory_per_worker, or lower execution.shard_size or execution.n_workers"
         ) from error
-
-
-def _has_dashboard() -> bool:
-    return importlib.util.find_spec("bokeh") is not None
