@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 from jrflow.archive.layout import ShardLayout, create_store
+from jrflow.archive.manifest import seal
 from jrflow.archive.writer import read_design, write_shard
 from jrflow.config.campaigns import CampaignConfig
 from jrflow.config.priors import RelativeUniformPrior
@@ -76,3 +77,10 @@ def full_store(store: Path, made_up: Callable[[Path, int], xr.Dataset]) -> Path:
     for shard in range(4):
         write_shard(store, shard, made_up(store, shard))
     return store
+
+
+@pytest.fixture
+def sealed(full_store: Path) -> Path:
+    """The same, sealed; usable are those whose id is no multiple of 3."""
+    seal(full_store, {})
+    return full_store
