@@ -19,7 +19,7 @@ from jrflow.archive.order import mixtures
 from jrflow.archive.table import SimulationTable
 
 #: Size of what is permuted together unless told otherwise, bytes; but at least so many chunks.
-_MIXTURE_BYTES, _FEWEST_CHUNKS = 64e6, 8
+_MIXTURE_BYTES, _FEWEST_CHUNKS = 32e6, 8
 
 
 class Batch(NamedTuple):
@@ -66,7 +66,7 @@ class Batches:
         Ids to choose from, such as the training part of a split; by default all. What failed is left out
         all the same.
     mixed_chunks
-        Chunks that are permuted together; by default as many as 64 MB hold, but at least 8.
+        Chunks that are permuted together; by default as many as 32 MB hold, but at least 8.
     ahead
         How many times ``mixed_chunks`` are read ahead of their use.
     n_threads

@@ -1,6 +1,6 @@
 """Reading whole chunks of ``source``, quickly: from the files of its shards where that can be, else by zarr.
 
-zarr spends three quarters of the time of a warm read on its own machinery and on copies: 16 us of CPU a
+zarr spends three quarters of the time of a warm read on its own machinery and on copies: 14 us of CPU a
 simulation where it reads one chunk at a time, 8 us a whole shard, and 2.5 us are decoding
 (benchmarks/reading.py). What it does is simple where an archive lies on a file system: the index of a shard
 is the last thing in its file, and says where each chunk begins and how long it is.
