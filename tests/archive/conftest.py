@@ -12,6 +12,7 @@ from upath import UPath
 
 from jrflow.archive.attributes import FORMAT
 from jrflow.archive.layout import ShardLayout, create_store
+from jrflow.archive.manifest import seal
 from jrflow.archive.place import place
 from jrflow.archive.writer import read_design, write_shard
 from jrflow.config.campaigns import CampaignConfig
@@ -80,3 +81,10 @@ def full_store(store: UPath, made_up: Callable[[UPath, int], xr.Dataset]) -> UPa
     for shard in range(4):
         write_shard(store, shard, made_up(store, shard))
     return store
+
+
+@pytest.fixture
+def sealed(full_store: UPath) -> UPath:
+    """The same, sealed; usable are those whose id is no multiple of 3."""
+    seal(full_store, {})
+    return full_store

@@ -30,6 +30,8 @@ def store_attributes(store: UPath) -> dict[str, Any]:
         If the path holds something else, or an archive of another version.
     """
     found = _attributes(store)
+    if found is None and not store.exists():
+        raise ArchiveError(f"{store}: there is no archive")
     if found is None:
         raise ArchiveError(f"{store}: expected a Zarr store made by jrflow, found something else")
     if found.get("format") != FORMAT:
