@@ -7,7 +7,8 @@ from jrflow.specification import specify
 from jrflow.config.commented import commented_yaml
 from jrflow.config.document import Document
 from jrflow.config.eeg import CovarianceNoise, MontageHead
-from jrflow.config.load import check_files, parse_config
+from jrflow.config.load import check_files, load_connectome, parse_config
+from jrflow.config.shards import block_count, shard_count
 
 DOCUMENT = Document(Path(workflow.configfiles[-1]))
 CONFIG = parse_config(
@@ -16,6 +17,9 @@ CONFIG = parse_config(
     DOCUMENT.faults,
 )
 check_files(CONFIG)
+
+CONNECTOME = load_connectome(CONFIG)
+N_REGIONS = 1 if CONNECTOME is None else CONNECTOME.n_regions
 
 RUN = CONFIG.folder
 CONFIG_FILE = f"{RUN}/config.yaml"
@@ -35,6 +39,8 @@ NOISE_FILES = sorted(
 wildcard_constraints:
     campaign="|".join(CONFIG.campaigns),
     model="|".join(MODELS) or "none",
+    block=r"\d+",
+    n_blocks=r"\d+",
 
 
 def write_effective_config():
@@ -68,11 +74,26 @@ def campaign_settings(wildcards):
 
 
 def campaign_threads(wildcards):
-    """Workers for one campaign: no more than it has shards, and what execution.n_workers says if it does."""
-    n_shards = -(
-        -CONFIG.n_simulations(wildcards.campaign) // CONFIG.execution.shard_size
-    )
+    """Workers for one job: no more than it has shards, and what execution.n_workers says if it does."""
+    n_shards = shard_count(CONFIG, wildcards.campaign, N_REGIONS)
+    n_shards = min(n_shards, CONFIG.execution.shards_per_block or n_shards)
     return min(n_shards, CONFIG.execution.n_workers or workflow.cores or 1)
+
+
+def sealing_threads(wildcards):
+    """Where blocks have simulated, what is left is sealing."""
+    return 1 if blocks(wildcards) else campaign_threads(wildcards)
+
+
+def blocks(wildcards):
+    """What the blocks of a campaign leave behind; nothing where one job does it all."""
+    n_blocks = block_count(CONFIG, wildcards.campaign, N_REGIONS)
+    folder = f"{RUN}/archives/{wildcards.campaign}.blocks"
+    return (
+        [f"{folder}/{k}-of-{n_blocks}" for k in range(1, n_blocks + 1)]
+        if n_blocks > 1
+        else []
+    )
 
 
 def manifest(campaign):

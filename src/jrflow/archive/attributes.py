@@ -68,6 +68,6 @@ def write_attributes(store: UPath, attrs: Mapping[str, Any]) -> None:
 def _attributes(store: UPath) -> dict[str, Any] | None:
     """Attributes of a Zarr group; None if there is none."""
     try:
-        return zarr.open_group(str(store), mode="r").attrs.asdict()
+        return zarr.open_group(str(store), mode="r", zarr_format=3).attrs.asdict()
     except (FileNotFoundError, NotADirectoryError, NodeNotFoundError, ValueError):
         return None

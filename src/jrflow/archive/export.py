@@ -52,7 +52,7 @@ def export_netcdf(path: AnyPath, out: Path, query: str | None = None) -> int:
 def _select(ds: xr.Dataset, query: str) -> xr.Dataset:
     try:
         return ds.query(sim=query)
-    except Exception as error:  # noqa: BLE001: pandas raises whatever its parser meets
+    except Exception as error:
         names = ", ".join(str(name) for name in ds.variables if ds[name].dims == ("sim",))
         raise ValueError(
             f"query {query!r}: {error}; expected an expression such as 'A_e > 4 and status == 0' over {names}"

@@ -52,7 +52,7 @@ def is_local(where: UPath) -> bool:
 
 def open_array(store: UPath, name: str, mode: str = "r") -> zarr.Array:
     """One array of a store."""
-    return zarr.open_array(str(store / name), mode=mode)
+    return zarr.open_array(str(store / name), mode=mode, zarr_format=3)
 
 
 def files(store: UPath) -> Iterator[tuple[str, int]]:

@@ -63,7 +63,7 @@ class SimulationTable:
 def _open_sealed(store: str) -> zarr.Group:
     where = place(store)
     store_attributes(where)
-    group = zarr.open_group(str(where), mode="r")
+    group = zarr.open_group(str(where), mode="r", zarr_format=3)
     if read_manifest(where) is None:
         missing = int((_values(group, "status") == NOT_SIMULATED).sum())
         raise ArchiveError(

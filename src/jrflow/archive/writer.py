@@ -53,7 +53,7 @@ def shard_bytes(store: UPath, shards: Iterable[int]) -> int:
 
 def read_design(store: UPath, ids: slice) -> xr.Dataset:
     """Parameters of some simulations, over ``sim``, read from the store's coordinates."""
-    group = zarr.open_group(str(store), mode="r")
+    group = zarr.open_group(str(store), mode="r", zarr_format=3)
     # G and speed are there in a network only.
     names = [name for name in ("sim", *ALL_PARAMETERS) if name in group]
     columns = {name: ("sim", open_array(store, name)[ids]) for name in names}
@@ -118,6 +118,12 @@ def write_shard(store: UPath, shard: int, simulated: xr.Dataset) -> None:
     # What is nothing but the fill value, such as the steps of failures where there were none, takes no file.
     for name in _OUTCOMES:
         open_array(store, name, "r+")[ids] = simulated[name].values
+
+
+def remove_shard(store: UPath, shard: int) -> None:
+    """Remove what is there of a shard, first the status: it is then still to be simulated."""
+    for name in reversed(shard_files(shard)):
+        (store / name).unlink(missing_ok=True)
 
 
 def _check_aligned(simulated: xr.Dataset, ids: slice, layout: ShardLayout) -> None:

@@ -68,9 +68,10 @@ def announce(
         print(f"{store.stem}: {text}", file=progress, flush=True)
 
     layout = ShardLayout.of_store(store)
-    if state != "created":
+    done = n_shards - len(todo)
+    if state == "extended" or done:
         going = "extended" if state == "extended" else "going on"
-        say(f"{going}; shards done: {n_shards - len(todo)} of {n_shards}")
+        say(f"{going}; shards done: {done} of {n_shards}")
         for change in changed_versions(store):
             say(f"note: {change} since it was begun; last digits may differ")
     if damaged:

@@ -18,7 +18,7 @@ from jrflow.archive.layout import ShardLayout
 from jrflow.archive.lock import claim_shards
 from jrflow.archive.manifest import Manifest, compare, manifest_path, seal
 from jrflow.archive.place import place, read_json, remove_leftovers, write_atomically
-from jrflow.archive.writer import shard_of
+from jrflow.archive.writer import remove_shard, shard_of
 from jrflow.campaign.run import MapShards, sealed_by
 from jrflow.campaign.shard import ShardTask, simulate_shard
 from jrflow.campaign.store import create_from
@@ -27,7 +27,10 @@ from jrflow.provenance import version_changes
 
 
 def repair_archive(
-    store: UPath, map_shards: MapShards = map, *, reseal: bool = False, progress: TextIO | None = sys.stderr
+    store: UPath,
+    map_shards: MapShards = map,
+    reseal: bool = False,
+    progress: TextIO | None = sys.stderr,
 ) -> list[str]:
     """Make the files of a sealed archive that are missing or damaged again.
 
@@ -98,6 +101,8 @@ def _simulate(store: UPath, shards: Iterable[int], map_shards: MapShards, progre
     todo = sorted(shards)
     if not todo:
         return
+    for shard in todo:
+        remove_shard(store, shard)
     layout = ShardLayout.of_store(store)
     sizes = [layout.simulations(shard) for shard in todo]
     with Progress(f"repairing {store.stem}", sum(ids.stop - ids.start for ids in sizes), progress) as bar:

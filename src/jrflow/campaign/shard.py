@@ -16,7 +16,14 @@ from jrflow.archive.layout import ShardLayout
 from jrflow.archive.place import place
 from jrflow.archive.space import explain_full_disk
 from jrflow.archive.status import NOT_SIMULATED
-from jrflow.archive.writer import pending_shards, read_design, read_shard, shard_bytes, write_shard
+from jrflow.archive.writer import (
+    pending_shards,
+    read_design,
+    read_shard,
+    remove_shard,
+    shard_bytes,
+    write_shard,
+)
 from jrflow.simulation import simulate
 from jrflow.specification import simulate_arguments
 
@@ -50,7 +57,7 @@ def simulate_shard(task: ShardTask) -> int:
     where = f"campaign {store.stem!r}, shard {task.shard} (simulations {ids.start}..{ids.stop - 1})"
     try:
         with explain_full_disk(store, where, lambda: shard_bytes(store, pending_shards(store))):
-            write_shard(store, task.shard, _completed(store, task.shard, ids))
+            _complete(store, task.shard, ids)
     except ArchiveError:
         raise
     except Exception as error:
@@ -63,25 +70,26 @@ def simulate_design(specification: Mapping[str, Any], design: xr.Dataset) -> xr.
     return simulate(design, **simulate_arguments(specification), n_threads=1)
 
 
-def _completed(store: UPath, shard: int, ids: slice) -> xr.Dataset:
-    """All simulations of a shard; those that an extended campaign has already are not simulated again."""
-    specification, design = read_specification(store), read_design(store, ids)
+def _complete(store: UPath, shard: int, ids: slice) -> None:
+    """Simulate what is missing of a shard: nothing, all, or what an extended campaign has gained."""
     stored = _stored(store, shard)
-    missing = np.ones(len(design["sim"]), bool) if stored is None else stored["status"] == NOT_SIMULATED
+    missing = np.ones(ids.stop - ids.start, bool) if stored is None else stored["status"] == NOT_SIMULATED
+    if not missing.any():
+        return
+    specification, design = read_specification(store), read_design(store, ids)
     simulated = simulate_design(specification, design.isel(sim=missing))
-    if stored is None:
-        return simulated
-    for name, values in stored.items():
-        values[missing] = simulated[name].values
-    return design.assign({name: (_DIMS.get(name, "sim"), values) for name, values in stored.items()})
+    if stored is not None:
+        for name, values in stored.items():
+            values[missing] = simulated[name].values
+        simulated = design.assign({name: (_DIMS.get(name, "sim"), v) for name, v in stored.items()})
+    write_shard(store, shard, simulated)
 
 
 def _stored(store: UPath, shard: int) -> dict[str, np.ndarray] | None:
-    """What is there of a shard that is partly done; None if nothing is, or it cannot be read."""
+    """What is there of a shard; None if nothing is, or it cannot be read: then it is removed."""
     try:
-        stored = read_shard(store, shard)
+        return read_shard(store, shard)
     except (ValueError, RuntimeError, OSError):
+        # Zarr looks into a file before it replaces it, and would stumble over the damage.
+        remove_shard(store, shard)
         return None
-    done = stored["status"] != NOT_SIMULATED
-    # Of a shard that is done in full the caller wants all to be simulated again.
-    return stored if done.any() and not done.all() else None

@@ -61,7 +61,7 @@ def _repair(arguments: argparse.Namespace) -> int:
     from jrflow.config.execution import ExecutionConfig
 
     with workers(ExecutionConfig(), arguments) as map_shards:
-        mended = repair_archive(place(arguments.store), map_shards, reseal=arguments.reseal)
+        mended = repair_archive(place(arguments.store), map_shards, arguments.reseal, sys.stderr)
     for name in mended:
         print(f"mended {name}")
     print(f"{arguments.store}: {len(mended)} files mended; all are as the manifest says")
@@ -72,7 +72,8 @@ def _add(arguments: argparse.Namespace) -> int:
     from jrflow.archive.place import place
     from jrflow.campaign.join import join_archives
 
-    pending = join_archives(place(arguments.store), [place(other) for other in arguments.others])
+    others = [place(other) for other in arguments.others]
+    pending = join_archives(place(arguments.store), others, sys.stderr)
     if pending:
         print(f"{arguments.store}: {len(pending)} shards are still missing", file=sys.stderr)
         return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from jrflow.cli.parts import Commands, add_command, add_workers, workers
@@ -43,16 +44,17 @@ def _campaign(arguments: argparse.Namespace) -> int:
     from jrflow.config import load_config
 
     config = load_config(arguments.config)
+    which = config, arguments.name, arguments.out
     if arguments.design:
-        print(design_campaign(config, arguments.name, arguments.out))
+        print(design_campaign(*which))
         return 0
     with workers(config.execution, arguments) as map_shards:
         if arguments.block:
-            n = run_block(config, arguments.name, arguments.out, arguments.block, map_shards)
+            n = run_block(*which, arguments.block, map_shards, sys.stderr)
             number, n_blocks = arguments.block
             print(f"{arguments.name}: block {number} of {n_blocks}: {n} simulations")
             return 0
-        manifest = run_campaign(config, arguments.name, arguments.out, map_shards)
+        manifest = run_campaign(*which, map_shards, sys.stderr)
     counts = ", ".join(f"{n} {meaning}" for meaning, n in manifest["counts"].items() if n)
     print(f"{arguments.out}/{manifest['store']}: {counts}")
     return 0

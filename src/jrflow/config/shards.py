@@ -42,6 +42,17 @@ def shard_sizes(config: Config, name: str, n_regions: int) -> tuple[int, int]:
     return shard, min(shard, chunk)
 
 
+def shard_count(config: Config, name: str, n_regions: int) -> int:
+    """Number of shards of a campaign."""
+    return math.ceil(config.n_simulations(name) / shard_sizes(config, name, n_regions)[0])
+
+
+def block_count(config: Config, name: str, n_regions: int) -> int:
+    """Number of jobs of the workflow that a campaign is divided into."""
+    per_block, n_shards = config.execution.shards_per_block, shard_count(config, name, n_regions)
+    return math.ceil(n_shards / per_block) if per_block else 1
+
+
 def shard_faults(config: Config, n_regions: int) -> Iterator[Fault]:
     """Find shards or chunks that are too large, and say which sizes would do.
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 from jrflow.config.config import Config
 from jrflow.config.load import load_connectome
-from jrflow.config.shards import shard_sizes
+from jrflow.config.shards import shard_count
 from jrflow.config.sizes import readable
 
 _BYTES_PER_SAMPLE = 4  # the archive stores float32
@@ -40,7 +38,7 @@ def summary(config: Config) -> str:
 def _row(config: Config, name: str, n_regions: int) -> tuple[str, str, str, str, int, int, int]:
     campaign, n = config.campaigns[name], config.n_simulations(name)
     size = n * n_regions * config.simulation.timing.n_times * _BYTES_PER_SAMPLE
-    shards = math.ceil(n / shard_sizes(config, name, n_regions)[0])
+    shards = shard_count(config, name, n_regions)
     return name, campaign.design, campaign.preset, campaign.prior, n, size, shards
 
 

@@ -1,0 +1,127 @@
+"""A campaign that is made larger: what is there stays, and the end is as if it had been so large at once."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jrflow.archive import ArchiveError, ArchiveMismatchError, open_archive
+from jrflow.archive.place import files, place
+from jrflow.archive.writer import pending_shards
+from jrflow.campaign import ShardTask, run_campaign
+from jrflow.config import Config
+from jrflow.simulation import simulate
+
+MakeConfig = Callable[..., Config]
+
+#: Kind of design, size before and after; a saltelli design of n has 11 n simulations.
+GROWING = [("prior", 50, 110), ("sobol-sequence", 32, 128), ("saltelli", 4, 8)]
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    store = place(folder / "train.zarr")
+    return {name: (store / name).read_bytes() for name, _ in files(store)}
+
+
+def _run(config: Config, folder: Path, **options: Any) -> dict[str, Any]:
+    return run_campaign(config, "train", folder, **{"progress": None} | options)
+
+
+@pytest.mark.parametrize(("design", "before", "after"), GROWING)
+def test_an_extended_archive_is_that_of_the_larger_campaign(
+    tiny_config: MakeConfig, tmp_path: Path, design: str, before: int, after: int
+) -> None:
+    small, large = (tiny_config({"design": design, "n": n}) for n in (before, after))
+    _run(small, tmp_path / "extended")
+    first = (tmp_path / "extended/train.zarr/source/c/0/0/0").stat().st_mtime_ns
+    manifest = _run(large, tmp_path / "extended")
+    _run(large, tmp_path / "at once")
+    assert manifest["counts"]["ok"] == large.n_simulations("train")
+    assert (tmp_path / "extended/train.zarr/source/c/0/0/0").stat().st_mtime_ns == first
+    assert _contents(tmp_path / "extended") == _contents(tmp_path / "at once")
+
+
+def test_only_what_is_new_is_simulated(
+    tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of the shard that was partly filled, whatever other versions would now make of the old ones."""
+    _run(tiny_config({"n": 50}), tmp_path)
+    simulated: list[int] = []
+
+    def counted(design: Any, **options: Any) -> Any:
+        simulated.extend(design["sim"].values)
+        return simulate(design, **options)
+
+    monkeypatch.setattr("jrflow.campaign.shard.simulate", counted)
+    report = io.StringIO()
+    manifest = _run(tiny_config({"n": 70}), tmp_path, progress=report)
+    assert simulated == list(range(50, 70))
+    assert "train: extended; shards done: 1 of 3\n" in report.getvalue()
+    assert manifest["n_simulations"] == 70
+
+
+def test_it_is_open_again_until_it_is_sealed(tiny_config: MakeConfig, tmp_path: Path) -> None:
+    _run(tiny_config({"n": 50}), tmp_path)
+
+    def interrupted(_: Callable[[ShardTask], int], __: list[ShardTask]) -> Iterator[int]:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _run(tiny_config({"n": 110}), tmp_path, map_shards=interrupted)
+    store = place(tmp_path / "train.zarr")
+    assert pending_shards(store) == [1, 2, 3]
+    with pytest.raises(ArchiveError, match="not sealed: 60 of 110"):
+        open_archive(store)
+    unfinished = open_archive(store, allow_unsealed=True)
+    assert (unfinished["status"].values == np.r_[np.zeros(50), np.ones(60)]).all()
+    with pytest.raises(ArchiveMismatchError, match="n: in the store 110, expected 50"):
+        _run(tiny_config({"n": 50}), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ({"n": 50}, {"n": 40}, "only to more simulations"),
+        (
+            {"design": "lhs", "n": 40},
+            {"design": "lhs", "n": 50},
+            "Only prior, sobol-sequence, saltelli designs",
+        ),
+        ({"n": 50}, {"n": 60, "seed": 7}, "seed: in the store"),
+    ],
+)
+def test_nothing_else_may_change(
+    tiny_config: MakeConfig, tmp_path: Path, before: dict[str, Any], after: dict[str, Any], message: str
+) -> None:
+    _run(tiny_config(before), tmp_path)
+    contents = _contents(tmp_path)
+    with pytest.raises(ArchiveMismatchError, match=message):
+        _run(tiny_config(after), tmp_path)
+    assert _contents(tmp_path) == contents
+    assert _run(tiny_config(before), tmp_path)["counts"]["ok"] == before["n"]
+
+
+def test_a_design_that_other_versions_would_draw_otherwise_is_not_extended(
+    tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _run(tiny_config({"n": 50}), tmp_path)
+    contents = _contents(tmp_path)
+    other = tiny_config({"n": 60})
+    from jrflow.campaign import store as store_module
+
+    drawn = store_module.design_from
+
+    def differently(specification: dict[str, Any]) -> Any:
+        design = drawn(specification)
+        design["A_e"] = design["A_e"] * (1 + 1e-12)
+        return design
+
+    monkeypatch.setattr(store_module, "design_from", differently)
+    with pytest.raises(ArchiveMismatchError, match="the values of 'A_e' are not those of its design"):
+        _run(other, tmp_path)
+    assert _contents(tmp_path) == contents
