@@ -17,7 +17,9 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 
 @pytest.mark.slow  # a lead field takes seconds
-@pytest.mark.parametrize("page", ["how-to/query-an-archive.md", "how-to/simulation-ids.md"])
+@pytest.mark.parametrize(
+    "page", ["how-to/query-an-archive.md", "how-to/simulation-ids.md", "reference/archive.md"]
+)
 def test_pages_about_archives(
     page: str, tiny_config: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

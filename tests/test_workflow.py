@@ -26,10 +26,10 @@ CONFIG = ROOT / "tests/tiny.yaml"
 def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run the workflow in ``folder`` with the interpreter's own environment."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    command = ["snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
+    command = ["snakemake", *arguments, "--snakefile", ROOT / "Snakefile", "--directory", folder]
     command += ["--workflow-profile", ROOT / "profiles/test", "--configfile", folder / "config.yaml"]
     done = subprocess.run(
-        [*map(str, command), *arguments],
+        [*map(str, command)],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -144,6 +144,22 @@ def test_faults_of_a_configuration_are_named_before_anything_runs(tmp_path: Path
     assert "n_trails" in output
     assert "did you mean 'n_trials'" in output
     assert not (tmp_path / "results").exists()
+
+
+def test_blocks_make_the_same_archive(run: Path, tmp_path: Path) -> None:
+    """A design, two blocks of two shards, and the seal, each a job of its own."""
+    blocks = CONFIG.read_text(encoding="utf-8").replace(
+        "chunk_size: 128", "chunk_size: 128, shards_per_block: 2"
+    )
+    (tmp_path / "config.yaml").write_text(blocks, encoding="utf-8")
+    snakemake(tmp_path, "results/tiny/archives/train.json")
+    made, expected = (
+        json.loads((folder / "archives/train.json").read_text(encoding="utf-8"))
+        for folder in (tmp_path / "results/tiny", run)
+    )
+    assert made["files"] == expected["files"]
+    assert len(list((tmp_path / "results/tiny/benchmarks/campaign").glob("train.*-of-2.tsv"))) == 2
+    assert "Nothing to be done" in snakemake(tmp_path, "results/tiny/archives/train.json").stderr
 
 
 def test_a_network_gets_as_far_as_its_archive(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ _KEEP_PLACES_FOR = "1 day"
 WAIT_FOR_WORKERS = 300.0  # s
 
 #: So long may a scheduler that is said to be running take to answer.
-_WAIT_FOR_SCHEDULER = "20 s"
+WAIT_FOR_SCHEDULER = "20 s"
 
 
 class WorkersLostError(ChildProcessError):
@@ -91,10 +91,10 @@ def running_client(execution: ExecutionConfig) -> Iterator[Client]:
         )
     security = Security(require_encryption=True) if execution.tls else None
     try:
-        client = Client(execution.scheduler, security=security, timeout=_WAIT_FOR_SCHEDULER)
+        client = Client(execution.scheduler, security=security, timeout=WAIT_FOR_SCHEDULER)
     except OSError as error:
         raise SchedulerError(
-            f"no Dask scheduler lets this program in at {execution.scheduler} within {_WAIT_FOR_SCHEDULER}: "
+            f"no Dask scheduler lets this program in at {execution.scheduler} within {WAIT_FOR_SCHEDULER}: "
             f"{error}; is it running, can this machine reach it, do both have certificates of one authority?"
         ) from error
     with client:
