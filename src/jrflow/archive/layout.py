@@ -44,9 +44,10 @@ _ATTRS = {"failed_step": FAILED_STEP_ATTRS, "n_trials": N_TRIALS_ATTRS, "status"
 _SOURCE_CODECS = (BloscCodec(cname="lz4", clevel=5, shuffle="shuffle", typesize=4), Crc32cCodec())
 _CODECS = (ZstdCodec(level=1), Crc32cCodec())
 
-#: A coordinate's file has room for so many shards at least, so that an archive that grows keeps one file for
-#: each; an empty place in it takes 16 bytes.
-_ROOM = 256
+#: Simulations in a chunk of a coordinate: 1 MB, so that a query of all reads few, and a worker not much for
+#: its own. The file of a coordinate has room for so many chunks at least: an archive that grows keeps one
+#: file for each, and an empty place in it takes 16 bytes.
+_COORDINATE_CHUNK, _ROOM = 2**17, 32
 
 
 @dataclass(frozen=True)
@@ -158,14 +159,13 @@ def _template(design: xr.Dataset, regions: list[str], times: np.ndarray, layout:
 def _encoding(template: xr.Dataset, layout: ShardLayout) -> dict[str, dict[str, Any]]:
     """Chunks, shards and fill values.
 
-    A parameter is one file for all simulations, in chunks of one shard: few files, and a worker reads
-    only what it needs.
+    A parameter is one file for all simulations, in chunks.
     """
     inner = (layout.n_regions, layout.n_times)
-    room = max(layout.n_shards, _ROOM) * layout.shard_size
+    room = max(-(-layout.n_simulations // _COORDINATE_CHUNK), _ROOM) * _COORDINATE_CHUNK
     small = {"_FillValue": None, "compressors": _CODECS}
     encoding: dict[str, dict[str, Any]] = {
-        str(name): {"chunks": (layout.shard_size,), "shards": (room,)} | small
+        str(name): {"chunks": (_COORDINATE_CHUNK,), "shards": (room,)} | small
         for name, coordinate in template.coords.items()
         if coordinate.dims == ("sim",)
     }

@@ -96,7 +96,8 @@ def design_campaign(config: Config, name: str, folder: AnyPath) -> UPath:
     specification = specify(config, name)
     store = place(folder) / f"{name}.zarr"
     if not is_prepared(config, specification, store):
-        with claim_store(store, wait=_PATIENCE):
+        # Several jobs may come to create it; it is made longer only where nobody is at work on it.
+        with claim_shards(store) if store.exists() else claim_store(store, wait=_PATIENCE):
             prepare_store(config, specification, store)
     return store
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -60,6 +61,7 @@ def local_client(execution: ExecutionConfig) -> Iterator[Client]:
                 n_workers=execution.n_cores,
                 threads_per_worker=1,
                 processes=True,
+                silence_logs=logging.ERROR,  # that a worker takes long to end is nothing to report
                 host=_LOOPBACK,
                 security=security,
                 memory_limit=execution.memory_per_worker,
