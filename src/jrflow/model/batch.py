@@ -130,9 +130,11 @@ def _run(problem: Problem, stimulus: np.ndarray, solution: Solution, mode: int, 
     run = block_runner(problem.solver, mode, problem.protocol.noise_sd > 0, problem.steady, lanes)
     schedule = Schedule.of(problem.timing)
     coefficients = problem.coefficients(blocks.ravel())
+    # One for all blocks: a new one each would be new pages each, wherever malloc gives memory back at once,
+    # as Dask has its workers do.
+    record = Record.empty(schedule, n_regions, lanes, dtype, problem.steady)
     for k, block in enumerate(blocks):
         links = _coupling(problem, mode, block)
-        record = Record.empty(schedule, n_regions, lanes, dtype, problem.steady)
         memory = _memory(problem, links, coefficients[:, k * lanes : (k + 1) * lanes])
         run(
             memory, record, schedule, links.links, stimulus, *problem.noise(), np.uint64(problem.seed),
@@ -142,6 +144,7 @@ def _run(problem: Problem, stimulus: np.ndarray, solution: Solution, mode: int, 
         deliver(record.sums, dtype.type(schedule.n_epochs), solution.source, block)
         solution.failed_step[block] = record.failed_step
         solution.n_trials[block] = record.n_trials
+        record.clear()
 
 
 def _memory(problem: Problem, links: Coupling, coefficients: np.ndarray) -> Block:

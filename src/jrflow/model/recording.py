@@ -75,6 +75,12 @@ class Record(NamedTuple):
             np.full(lanes, -1, np.int32),
         )
 
+    def clear(self) -> None:
+        """Forget everything, for the next block of lanes."""
+        for recorded in self:
+            recorded[...] = 0
+        self.failed_step[:] = -1
+
 
 @inlined
 def observe(r, t, Y, lanes, sample, steady, limit):  # type: ignore[no-untyped-def]
