@@ -1,5 +1,9 @@
 """The door between arrays and labels."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -186,3 +190,30 @@ def test_public_names_resolve() -> None:
     with pytest.raises(AttributeError, match="no attribute 'simulated'"):
         jrflow.simulated  # noqa: B018
     assert set(PRESETS) == {"unit-consistent", "as-published", "jansen-rit-1995"}
+
+
+_NETWORK = """
+import hashlib
+import jrflow
+
+brain = jrflow.Connectome.synthetic(200).normalised("in-strength")
+protocol = jrflow.EvokedProtocol(n_trials=2, background=90.0)
+ds = jrflow.simulate({"G": [float(k) for k in range(16)]}, connectome=brain, protocol=protocol)
+print(hashlib.sha256(ds["source"].values.tobytes()).hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_a_network_is_the_same_however_many_threads_its_matrix_library_would_take() -> None:
+    """A process of its own for each: the library that numba multiplies by is loaded late."""
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", _NETWORK],
+            env=os.environ | {"OPENBLAS_NUM_THREADS": n, "OMP_NUM_THREADS": n},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for n in ("1", "4")
+    }
+    assert len(digests) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
+from importlib import import_module
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -74,6 +75,8 @@ def _passes(problem: Problem) -> list[int]:
 @cache
 def _blas() -> ThreadpoolController:
     """The loaded BLAS libraries; finding them takes milliseconds."""
+    # numba multiplies matrices by SciPy's, which it loads when it first does: too late to be found here.
+    import_module("scipy.linalg.cython_blas")
     return ThreadpoolController()
 
 
