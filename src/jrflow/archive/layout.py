@@ -38,9 +38,9 @@ _BYTES_BESIDES = 4 + 4 + 1
 _FILL = {"failed_step": np.int32(-1), "n_trials": np.int32(0), "status": np.int8(NOT_SIMULATED)}
 _ATTRS = {"failed_step": FAILED_STEP_ATTRS, "n_trials": N_TRIALS_ATTRS, "status": STATUS_ATTRS}
 
-#: Of those in benchmarks/codecs.py it decodes fastest, and compresses faster than a core simulates; zstd saves
-#: 4 % of the bytes of evoked responses and takes three times as long to decode. With the checksum of every
-#: chunk any reader notices a flipped byte, plain xarray too.
+#: Of those in benchmarks/codecs.py it decodes fastest, and compresses faster than a core simulates; zstd
+#: saves 4 % of the bytes of evoked responses and takes three times as long to decode. With the checksum of
+#: every chunk any reader notices a flipped byte, plain xarray too.
 _SOURCE_CODECS = (BloscCodec(cname="lz4", clevel=5, shuffle="shuffle", typesize=4), Crc32cCodec())
 _CODECS = (ZstdCodec(level=1), Crc32cCodec())
 
@@ -169,7 +169,7 @@ def _encoding(template: xr.Dataset, layout: ShardLayout) -> dict[str, dict[str, 
         for name, coordinate in template.coords.items()
         if coordinate.dims == ("sim",)
     }
-    encoding["time"] = small
+    encoding["time"] = encoding["region"] = small
     encoding["source"] = {
         "chunks": (layout.chunk_size, *inner),
         "shards": (layout.shard_size, *inner),
