@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from disks import fill, small_disk
 
 from jrflow.archive import DiskFullError
 from jrflow.archive.writer import pending_shards
@@ -17,29 +16,8 @@ from jrflow.config import Config
 MakeConfig = Callable[..., Config]
 
 
-@contextmanager
-def _small_disk(where: Path, size: str) -> Iterator[Path]:
-    where.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(where)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("needs the right to mount a small tmpfs")
-    try:
-        yield where
-    finally:
-        subprocess.run(["umount", str(where)], check=True)
-
-
-def _fill(path: Path) -> None:
-    """Write until there is no room left."""
-    with path.open("wb", buffering=0) as file, suppress(OSError):
-        while file.write(bytes(4096)):
-            pass
-
-
 def test_a_disk_too_small_is_refused_before_anything_runs(tiny_config: MakeConfig, tmp_path: Path) -> None:
-    with _small_disk(tmp_path / "disk", "256k") as disk:
+    with small_disk(tmp_path / "disk", "256k") as disk:
         message = "are needed for what is still to be simulated, 258 kB are free"
         with pytest.raises(DiskFullError, match=message):
             run_campaign(tiny_config({"n": 2000}), "train", disk, progress=None)
@@ -47,12 +25,12 @@ def test_a_disk_too_small_is_refused_before_anything_runs(tiny_config: MakeConfi
 
 
 def test_a_full_disk_stops_cleanly_and_a_rerun_finishes(tiny_config: MakeConfig, tmp_path: Path) -> None:
-    with _small_disk(tmp_path / "disk", "1m") as disk:
+    with small_disk(tmp_path / "disk", "1m") as disk:
         filler = disk / "filler"
 
         def fill_after_one(function: Callable[[ShardTask], int], tasks: list[ShardTask]) -> Iterator[int]:
             yield function(tasks[0])
-            _fill(filler)
+            fill(filler)
             yield from map(function, tasks[1:])
 
         message = (

@@ -102,7 +102,7 @@ def stored(path: UPath, n: int, shard_size: int, chunk_size: int) -> UPath:
     }
     layout = ShardLayout(n, 2, 100, shard_size, chunk_size)
     design = xr.Dataset({"A_e": ("sim", np.arange(n) / 7)}, {"sim": np.arange(n)})
-    attrs["specification"] = {"simulation": {"protocol": {"kind": "evoked", "n_trials": 60}}}
+    attrs["specification"] = {"simulation": {"protocol": {"kind": "rest"}}}
     create_store(path, design, ["left", "right"], np.arange(100) / 1e3, layout, attrs)
     for shard in range(layout.n_shards):
         k = np.arange(n)[layout.simulations(shard)]

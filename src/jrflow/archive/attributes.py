@@ -33,7 +33,10 @@ def store_attributes(store: UPath) -> dict[str, Any]:
     if found is None and not store.exists():
         raise ArchiveError(f"{store}: there is no archive")
     if found is None:
-        raise ArchiveError(f"{store}: expected a Zarr store made by jrflow, found something else")
+        raise ArchiveError(
+            f"{store}: expected a Zarr store made by jrflow, found something else; if it was sealed and its "
+            f"zarr.json is damaged: jrflow archive repair '{store}'"
+        )
     if found.get("format") != FORMAT:
         raise ArchiveError(
             f"{store}: expected a store of format {FORMAT!r}, found {found.get('format')!r}; it was made by "

@@ -12,21 +12,22 @@ from upath import UPath
 from jrflow.archive.attributes import write_attributes
 from jrflow.archive.errors import ArchiveMismatchError
 from jrflow.archive.manifest import manifest_path
-from jrflow.archive.place import open_array
+from jrflow.archive.place import files, open_array
+from jrflow.model.parameters import ALL_PARAMETERS
 
 #: What is simulated, over ``sim``; everything else over ``sim`` is design.
 _SIMULATED = ("source", "failed_step", "n_trials", "status")
 
 
 def mend_design(store: UPath, design: xr.Dataset) -> list[str]:
-    """Write again what a store has lost of its design.
+    """Write again what a store has lost of its design and labels.
 
     Parameters
     ----------
     store
         The store.
     design
-        Parameters over ``sim``, drawn again, as long as the store.
+        Parameters over ``sim``, drawn again, as long as the store; perhaps ``region`` and ``time``.
 
     Returns
     -------
@@ -39,8 +40,14 @@ def mend_design(store: UPath, design: xr.Dataset) -> list[str]:
     """
     lost = [name for name, values in _columns(design).items() if not _has(store, name, values)]
     for name in lost:
-        open_array(store, name, "r+")[:] = design[name].values
+        _write_whole(store, name, design[name].values)
     return lost
+
+
+def has_length(store: UPath, n: int) -> bool:
+    """Whether every variable over ``sim`` has n values; not so where an extension was interrupted."""
+    names = [name for name in ("sim", *ALL_PARAMETERS, *_SIMULATED) if (store / name).exists()]
+    return all(open_array(store, name).shape[0] == n for name in names)
 
 
 def extend_store(store: UPath, design: xr.Dataset, n_before: int, attrs: Mapping[str, Any]) -> None:
@@ -69,13 +76,24 @@ def extend_store(store: UPath, design: xr.Dataset, n_before: int, attrs: Mapping
         _has(store, name, values[:n_before])
     manifest_path(store).unlink(missing_ok=True)  # it spoke of the shorter one
     for name, values in _columns(design).items():
-        array = open_array(store, name, "r+")
-        array.resize(values.shape)
-        array[:] = values
+        open_array(store, name, "r+").resize(values.shape)
+        _write_whole(store, name, values)
     for name in _SIMULATED:
         array = open_array(store, name, "r+")
         array.resize((design.sizes["sim"], *array.shape[1:]))
     write_attributes(store, attrs)
+
+
+def _write_whole(store: UPath, name: str, values: np.ndarray) -> None:
+    """Write all of a variable as if for the first time.
+
+    Zarr reads what is in a file before it writes a part of it, and keeps what is beyond the end; the first
+    fails where the file is damaged, the second where the store was longer for a while.
+    """
+    for file, _ in list(files(store / name)):
+        if file.startswith("c/"):
+            (store / name / file).unlink()
+    open_array(store, name, "r+")[:] = values
 
 
 def _columns(design: xr.Dataset) -> dict[str, np.ndarray]:
@@ -96,7 +114,7 @@ def _has(store: UPath, name: str, values: np.ndarray) -> bool:
     except (ValueError, RuntimeError, OSError):  # a checksum does not agree
         return False
     same = stored == values
-    missing = np.isnan(stored) if np.isnan(array.fill_value) else stored == array.fill_value
+    missing = stored != stored if array.fill_value != array.fill_value else stored == array.fill_value
     if (same | missing).all():  # Zarr answers with the fill value where a file is missing
         return bool(same.all())
     first = int(np.argmin(same))

@@ -13,7 +13,7 @@ from jrflow.archive.layout import ShardLayout
 from jrflow.archive.manifest import read_manifest
 from jrflow.archive.place import files, open_array
 from jrflow.archive.status import STATUS_MEANINGS
-from jrflow.archive.writer import pending_shards, shard_bytes
+from jrflow.archive.writer import pending_shards, read_status, shard_bytes
 from jrflow.config.sizes import readable
 from jrflow.model.parameters import ALL_PARAMETERS
 
@@ -22,7 +22,7 @@ def info(store: UPath) -> str:
     """Describe an archive: what was simulated, how far it is, how large, where it comes from."""
     attrs, specification = store_attributes(store), read_specification(store)
     layout, pending = ShardLayout.of_store(store), pending_shards(store)
-    status = np.asarray(open_array(store, "status")[:])
+    status = read_status(store)
     counts = np.bincount(status, minlength=len(STATUS_MEANINGS))
     sizes = dict(files(store))
     stored, raw = sum(sizes.values()), shard_bytes(store, range(layout.n_shards))

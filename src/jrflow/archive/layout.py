@@ -169,7 +169,7 @@ def _encoding(template: xr.Dataset, layout: ShardLayout) -> dict[str, dict[str, 
         for name, coordinate in template.coords.items()
         if coordinate.dims == ("sim",)
     }
-    encoding["time"] = small
+    encoding["time"] = encoding["region"] = small
     encoding["source"] = {
         "chunks": (layout.chunk_size, *inner),
         "shards": (layout.shard_size, *inner),

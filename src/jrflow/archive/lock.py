@@ -17,7 +17,7 @@ import socket
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import IO
@@ -130,8 +130,9 @@ def _is_current(file: IO[str], path: Path) -> bool:
 def _leave_name(file: IO[str], start: int, length: int, what: str) -> None:
     since = datetime.now().astimezone().isoformat(timespec="seconds")
     entry = {"start": start, "length": length, "what": what, "pid": os.getpid(), "since": since}
-    file.write(json.dumps(entry | {"host": socket.gethostname()}) + "\n")
-    file.flush()
+    line = json.dumps(entry | {"host": socket.gethostname()}) + "\n"
+    with suppress(OSError):  # of a full disk the work itself tells, and says what to do
+        os.write(file.fileno(), line.encode())
 
 
 def _holder(file: IO[str], start: int, length: int) -> str:

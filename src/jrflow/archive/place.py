@@ -51,8 +51,21 @@ def is_local(where: UPath) -> bool:
 
 
 def open_array(store: UPath, name: str, mode: str = "r") -> zarr.Array:
-    """One array of a store."""
-    return zarr.open_array(str(store / name), mode=mode, zarr_format=3)
+    """One array of a store.
+
+    Raises
+    ------
+    ArchiveError
+        If there is none, or its metadata are damaged.
+    """
+    try:
+        return zarr.open_array(str(store / name), mode=mode, zarr_format=3)
+    except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
+        raise ArchiveError(
+            f"{store / name / 'zarr.json'}: expected the metadata of an array, found none that can be read "
+            f"({error}). A sealed archive is mended by: jrflow archive repair '{store}'; of others "
+            "restore the file from a copy, or delete the archive and start its campaign anew"
+        ) from error
 
 
 def files(store: UPath) -> Iterator[tuple[str, int]]:

@@ -36,10 +36,10 @@ def open_archive(path: AnyPath, *, allow_unsealed: bool = False) -> xr.Dataset:
     _check_exists(store)
     store_attributes(store)
     sealed = read_manifest(store) is not None
-    small = xr.open_zarr(str(store), chunks=None, drop_variables="source", consolidated=sealed).load()
     if sealed:
         check_intact(store)
-    elif not allow_unsealed:
+    small = xr.open_zarr(str(store), chunks=None, drop_variables="source", consolidated=sealed).load()
+    if not sealed and not allow_unsealed:
         missing = int((small["status"] == NOT_SIMULATED).sum())
         raise ArchiveError(
             f"{store} is not sealed: {missing} of {small.sizes['sim']} simulations are still to be run. "

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 import numpy as np
 import xarray as xr
 import zarr
 from upath import UPath
 
+from jrflow.archive.attributes import read_specification
 from jrflow.archive.chunks import ThroughZarr, chunk_reader
 from jrflow.archive.layout import ShardLayout
 from jrflow.archive.place import files, open_array
@@ -18,6 +20,9 @@ from jrflow.model.parameters import ALL_PARAMETERS
 #: What a shard consists of besides its source, in the order in which it is written; the status is last.
 _OUTCOMES = ("n_trials", "failed_step", "status")
 
+#: What Zarr and its codecs raise where a file is damaged.
+_UNREADABLE = (ValueError, RuntimeError, OSError)
+
 
 def pending_shards(store: UPath) -> list[int]:
     """Shards that are still to be simulated, in order.
@@ -26,13 +31,26 @@ def pending_shards(store: UPath) -> list[int]:
     simulated': the status is written after the source, so it never speaks of data that is not there.
     """
     layout = ShardLayout.of_store(store)
-    pending = np.asarray(open_array(store, "status")[:]) == NOT_SIMULATED
+    pending = read_status(store) == NOT_SIMULATED
     there = {name for name, _ in files(store / "source")}
     return [
         shard
         for shard in range(layout.n_shards)
         if pending[layout.simulations(shard)].any() or f"c/{shard}/0/0" not in there
     ]
+
+
+def read_status(store: UPath) -> np.ndarray:
+    """Status of every simulation, int8, shape (n,); one that cannot be read says 'not yet simulated'."""
+    stored, layout = open_array(store, "status"), ShardLayout.of_store(store)
+    try:
+        return np.asarray(stored[:])
+    except _UNREADABLE:
+        status = np.full(layout.n_simulations, NOT_SIMULATED, np.int8)
+        for ids in map(layout.simulations, range(layout.n_shards)):
+            with suppress(*_UNREADABLE):
+                status[ids] = np.asarray(stored[ids])
+        return status
 
 
 def shard_of(name: str) -> int | None:
@@ -69,7 +87,8 @@ def read_shard(store: UPath, shard: int) -> dict[str, np.ndarray]:
     ValueError, RuntimeError, OSError
         If a file is damaged or lost: the checksum of every chunk is compared.
     """
-    if not (store / shard_files(shard)[0]).exists():
+    source = store / shard_files(shard)[0]
+    if not source.exists() or source.stat().st_size == 0:  # for Zarr both are nothing but fill values
         raise FileNotFoundError(f"{store}: no source of shard {shard}")
     ids = ShardLayout.of_store(store).simulations(shard)
     return {"source": np.asarray(open_array(store, "source")[ids])} | _read_outcomes(store, shard, ids)
@@ -81,7 +100,8 @@ def _read_outcomes(store: UPath, shard: int, ids: slice) -> dict[str, np.ndarray
     failed = np.isin(stored["status"], (NON_FINITE, OUT_OF_RANGE))
     if (failed & (stored["failed_step"] < 0)).any():
         raise ValueError(f"{store}: shard {shard} has lost the steps of its failures")
-    if len(np.unique(stored["n_trials"][stored["status"] != NOT_SIMULATED] > 0)) > 1:
+    evoked = read_specification(store)["simulation"]["protocol"]["kind"] == "evoked"
+    if evoked and (stored["n_trials"][stored["status"] != NOT_SIMULATED] == 0).any():
         raise ValueError(f"{store}: shard {shard} has lost its numbers of trials")
     return stored
 
@@ -99,7 +119,7 @@ def is_damaged(store: UPath, shard: int) -> bool:
             out = np.empty(source.chunks, np.float32)
             for chunk in range(ids.start // reader.chunk_size, -(-ids.stop // reader.chunk_size)):
                 reader.read(chunk, out)
-    except (ValueError, RuntimeError, OSError):
+    except _UNREADABLE:
         return True
     return False
 

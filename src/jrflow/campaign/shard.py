@@ -89,7 +89,7 @@ def _stored(store: UPath, shard: int) -> dict[str, np.ndarray] | None:
     """What is there of a shard; None if nothing is, or it cannot be read: then it is removed."""
     try:
         return read_shard(store, shard)
-    except (ValueError, RuntimeError, OSError):
+    except (FileNotFoundError, ValueError, RuntimeError):
         # Zarr looks into a file before it replaces it, and would stumble over the damage.
         remove_shard(store, shard)
         return None

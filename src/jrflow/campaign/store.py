@@ -6,11 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import xarray as xr
 from upath import UPath
 
 from jrflow.archive.attributes import FORMAT, is_half_made, read_specification, store_attributes
 from jrflow.archive.conventions import conventions
-from jrflow.archive.design import extend_store, mend_design
+from jrflow.archive.design import extend_store, has_length, mend_design
+from jrflow.archive.errors import ArchiveError
 from jrflow.archive.identity import differences, refuse
 from jrflow.archive.layout import ShardLayout, create_store
 from jrflow.archive.manifest import manifest_path
@@ -51,7 +54,8 @@ def prepare_store(config: Config, specification: Mapping[str, Any], store: UPath
         return "created"
     design, attrs = design_from(specification), store_attributes(store)
     if is_prepared(config, specification, store):
-        mend_design(store, design)
+        with explain_full_disk(store, f"mending campaign {store.stem!r}", lambda: 0):
+            mend_design(store, _labelled(specification, design))
         return "found"
     n_before = design_from(read_specification(store)).sizes["sim"]
     created = {"git_commit": attrs["git_commit"], "versions": json.loads(attrs["versions"])}
@@ -71,7 +75,7 @@ def is_prepared(config: Config, specification: Mapping[str, Any], store: UPath) 
     if not _exists(store) or check_continues(store, specification) != specification:
         return False
     # It has another length where its extension was interrupted.
-    return ShardLayout.of_store(store).n_simulations == config.n_simulations(specification["campaign"])
+    return has_length(store, config.n_simulations(specification["campaign"]))
 
 
 def check_continues(store: UPath, specification: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,6 +87,11 @@ def check_continues(store: UPath, specification: Mapping[str, Any]) -> dict[str,
         If it holds another one; the message lists every difference. The store is left as it is.
     """
     before = read_specification(store)
+    if content_hash(before) != store_attributes(store)["config_hash"]:
+        raise ArchiveError(
+            f"{store / 'zarr.json'}: expected a specification that agrees with its checksum, config_hash: "
+            f"it is damaged. A sealed archive is mended by: jrflow archive repair '{store}'"
+        )
     found = differences(before, specification)
     if not found:
         return before
@@ -106,9 +115,8 @@ def create_from(
 ) -> None:
     """Create the store of a campaign from its specification, as of certain versions."""
     design = design_from(specification)
-    times = SimulationConfig.model_validate(specification["simulation"]).timing.times
     attrs = archive_attributes(specification, design.attrs, created)
-    create_store(store, design, regions_of(specification), times, layout, attrs)
+    create_store(store, design, regions_of(specification), _times_of(specification), layout, attrs)
 
 
 def archive_attributes(
@@ -131,6 +139,17 @@ def archive_attributes(
         "config_hash": content_hash(specification),
         **created,
     }
+
+
+def _labelled(specification: Mapping[str, Any], design: xr.Dataset) -> xr.Dataset:
+    """A design with the names of its regions and the time of each sample."""
+    regions = np.array(regions_of(specification), dtype=object)
+    return design.assign_coords(region=("region", regions), time=("time", _times_of(specification)))
+
+
+def _times_of(specification: Mapping[str, Any]) -> np.ndarray:
+    """Time of each sample, s."""
+    return SimulationConfig.model_validate(specification["simulation"]).timing.times
 
 
 def _exists(store: UPath) -> bool:

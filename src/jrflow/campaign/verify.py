@@ -10,10 +10,10 @@ from upath import UPath
 
 from jrflow.archive.attributes import read_specification, store_attributes
 from jrflow.archive.layout import ShardLayout
-from jrflow.archive.manifest import Manifest, compare, damaged_shards, read_manifest
-from jrflow.archive.place import files, open_array
+from jrflow.archive.manifest import Manifest, compare, damaged_shards, manifest_path
+from jrflow.archive.place import files, open_array, read_json
 from jrflow.archive.status import NOT_SIMULATED, STATUS_MEANINGS
-from jrflow.archive.writer import pending_shards, read_design
+from jrflow.archive.writer import pending_shards, read_design, read_status
 from jrflow.campaign.shard import simulate_design
 from jrflow.provenance import content_hash
 from jrflow.specification import design_from
@@ -53,14 +53,21 @@ def verify_archive(store: UPath, n_simulate: int = 0) -> list[Finding]:
     ArchiveError
         If it is no archive.
     """
-    store_attributes(store)
-    manifest = read_manifest(store)
+    manifest = _manifest(store)
     found = [*(_unsealed(store) if manifest is None else _files(store, manifest))]
     if all(finding.sound for finding in found if finding.what == "files"):
         found += [*_simulations(store, manifest), _provenance(store, manifest), _design(store)]
         if n_simulate:
             found.append(_again(store, n_simulate))
     return found
+
+
+def _manifest(store: UPath) -> Manifest | None:
+    """The manifest, also where the store's own attributes can no longer be read or say another thing."""
+    if store.exists() and manifest_path(store).exists():
+        return read_json(manifest_path(store))
+    store_attributes(store)
+    return None
 
 
 def _unsealed(store: UPath) -> Iterator[Finding]:
@@ -97,7 +104,7 @@ def _files(store: UPath, manifest: Manifest) -> Iterator[Finding]:
 
 
 def _simulations(store: UPath, manifest: Manifest | None) -> Iterator[Finding]:
-    status = np.asarray(open_array(store, "status")[:])
+    status = read_status(store)
     counts = {
         meaning: int(n)
         for meaning, n in zip(
@@ -132,18 +139,28 @@ def _design(store: UPath) -> Finding:
     differing = [
         str(name)
         for name, variable in design.variables.items()
-        if not np.array_equal(np.asarray(open_array(store, str(name))[:]), variable.values)
+        if not _is_stored(store, str(name), variable.values)
     ]
     if differing:
         names = ", ".join(differing)
-        text = f"drawn again, {names} differ: changed, or drawn with other versions of numpy or scipy"
+        text = (
+            f"drawn again, {names} differ: damaged, changed, or drawn with other versions of numpy or scipy"
+        )
         return Finding("design", sound=False, text=text)
     return Finding("design", sound=True, text="drawn again from the specification: the same")
 
 
+def _is_stored(store: UPath, name: str, values: np.ndarray) -> bool:
+    """Whether a variable has these values, and can be read at all."""
+    try:
+        return np.array_equal(np.asarray(open_array(store, name)[:]), values)
+    except (ValueError, RuntimeError, OSError):
+        return False
+
+
 def _again(store: UPath, n: int) -> Finding:
     """Run some simulations again."""
-    done = np.flatnonzero(np.asarray(open_array(store, "status")[:]) != NOT_SIMULATED)
+    done = np.flatnonzero(read_status(store) != NOT_SIMULATED)
     chosen = np.unique(done[np.linspace(0, len(done) - 1, min(n, len(done))).astype(int)])
     source, specification = open_array(store, "source"), read_specification(store)
     differing = []
