@@ -184,7 +184,7 @@ def test_every_setting_reaches_the_simulation(
         received.update(given)
         return simulate(parameters, **given | {"backend": "cpu"})
 
-    monkeypatch.setattr("jrflow.campaign.simulate", noted)
+    monkeypatch.setattr("jrflow.campaign.shard.simulate", noted)
     config = network_config(SYNTHETIC | {"speed": None}, **settings)
     run_campaign(config, "train", tmp_path, progress=None)
     assert {name: received[name] for name in settings} == settings

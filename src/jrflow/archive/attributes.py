@@ -52,7 +52,13 @@ def is_half_made(store: UPath) -> bool:
 
 def read_specification(store: UPath) -> dict[str, Any]:
     """Everything that the simulations in a store depend on."""
-    specification: dict[str, Any] = json.loads(store_attributes(store)["specification"])
+    try:
+        specification: dict[str, Any] = json.loads(store_attributes(store)["specification"])
+    except (ValueError, KeyError) as error:
+        raise ArchiveError(
+            f"{store / _METADATA}: expected a specification, found none that can be read ({error}); the file "
+            f"is damaged. A sealed archive is mended by: jrflow archive repair '{store}'"
+        ) from error
     return specification
 
 
