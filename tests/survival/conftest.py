@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from evidence import NAME
-from processes import jrflow
 
 from jrflow.campaign import run_campaign
 from jrflow.config import Config
+
+# Before they are imported, so that what differs is shown.
+pytest.register_assert_rewrite("evidence", "processes")
+
+from evidence import NAME  # noqa: E402
+from processes import jrflow  # noqa: E402
 
 #: Simulated to the last trial, so that a random moment falls into simulating and into writing alike; the last
 #: shard is not full.
@@ -32,6 +37,14 @@ _CONFIG = {
 _SHARDS = {"shard_size": 16, "chunk_size": 4}
 
 WriteConfig = Callable[..., Path]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_commit() -> Iterator[None]:
+    """Archives name the commit, and whether anything was changed since; that may happen meanwhile."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("GIT_DIR", os.devnull)
+        yield
 
 
 @pytest.fixture(scope="session")

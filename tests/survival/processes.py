@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import multiprocessing
 import os
 import queue
@@ -18,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import psutil
 from distributed.security import Security
@@ -165,24 +164,13 @@ def killed_at_step(step: int, config: str, folder: Path) -> bool:
 
 
 def _extend(step: int, config: str, folder: Path) -> None:
-    from zarr.storage import LocalStore
+    from steps import stopped_at
 
     from jrflow.campaign.run import design_campaign
     from jrflow.config import Config
 
-    steps = itertools.count(1)
-
-    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
-        def die_or_do(*args: Any, **kwargs: Any) -> Any:
-            if next(steps) == step:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*args, **kwargs)
-
-        return die_or_do
-
-    for owner, name in ((LocalStore, "set"), (Path, "unlink"), (Path, "replace")):
-        setattr(owner, name, counted(getattr(owner, name)))
-    design_campaign(Config.model_validate_json(config), NAME, folder)
+    with stopped_at(step, lambda: os.kill(os.getpid(), signal.SIGKILL)):
+        design_campaign(Config.model_validate_json(config), NAME, folder)
 
 
 @contextmanager

@@ -7,12 +7,11 @@ import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from evidence import NAME, assert_nothing_twice, assert_same, written
 from processes import killed_at_step
-from zarr.storage import LocalStore
+from steps import is_stopped
 
 from jrflow.campaign import run_campaign
 from jrflow.campaign.run import design_campaign
@@ -25,36 +24,9 @@ Undisturbed = Callable[..., Path]
 BEFORE, AFTER = 100, 170
 
 
-class Interrupted(BaseException):
-    """Like KeyboardInterrupt, but nobody's."""
-
-
-def _interrupt_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stop before the step-th change of a file; the first is number 1."""
-    steps = itertools.count(1)
-
-    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
-        def stop_or_do(*args: Any, **kwargs: Any) -> Any:
-            if next(steps) == step:
-                raise Interrupted
-            return function(*args, **kwargs)
-
-        return stop_or_do
-
-    monkeypatch.setattr(LocalStore, "set", counted(LocalStore.set))
-    monkeypatch.setattr(Path, "unlink", counted(Path.unlink))
-    monkeypatch.setattr(Path, "replace", counted(Path.replace))
-
-
 def _extend_until(step: int, config: Config, folder: Path) -> bool:
     """Whether the extension was interrupted; from some step on it has no more."""
-    with pytest.MonkeyPatch.context() as patched:
-        _interrupt_at(step, patched)
-        try:
-            design_campaign(config, NAME, folder)
-        except Interrupted:
-            return True
-    return False
+    return is_stopped(step, lambda: design_campaign(config, NAME, folder))
 
 
 @pytest.mark.slow

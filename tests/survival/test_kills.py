@@ -24,13 +24,14 @@ WriteConfig = Callable[..., Path]
 N_KILLS = int(os.environ.get("JRFLOW_KILLS", "100"))
 SEED = int(os.environ.get("JRFLOW_SEED", "0"))
 
-#: Of twenty kills: drivers that simulate themselves, one of them from the start of Python on; drivers with
-#: workers, each of which loses four of them before it is killed itself; schedulers.
-IN_PROCESS, WITH_WORKERS, OF_SCHEDULERS = 9, 2, 1
-WORKERS_EACH = 4
+#: Of twenty kills: drivers that simulate themselves, one of them from the start of Python on; a driver with
+#: workers, which loses six of them before it is killed itself; a scheduler. To start a worker takes seconds
+#: of a core, a driver that is forked half a second.
+IN_PROCESS, WITH_WORKERS, OF_SCHEDULERS = 12, 1, 1
+WORKERS_EACH = 6
 
 #: A shard takes a sixth of a second: half of it to read its design, the rest to simulate and to be written.
-MOMENT = 0.5  # s
+MOMENT = 0.4  # s
 #: To import, to open or create the store, to look at what is done.
 BEGINNING = 3.0  # s
 SCHEDULER_NOTICED_WITHIN = 45.0  # s
