@@ -27,17 +27,17 @@ campaigns:
   train: {{design: prior, n: {n}, prior: half}}
 execution: {{n_workers: {workers}}}
 """
-#: examples/whole-brain.yaml with more regions.
+#: A brain at rest but for its stimulus, so that responses settle, as those of columns do.
 _NETWORK = """
 run: {{name: network}}
 simulation:
-  connectome: {{kind: synthetic, n_regions: 200, normalise: in-strength, speed: 7.0}}
-  protocol: {{kind: evoked, background: 90.0, stim_regions: [lh-12, rh-12]}}
+  connectome: {{kind: synthetic, n_regions: 200, normalise: in-strength}}
+  protocol: {{kind: evoked, stim_regions: [lh-12, rh-12]}}
 priors:
   coupling-and-gain:
     kind: independent
     parameters:
-      G: {{low: 0.0, high: 60.0}}
+      G: {{low: 0.0, high: 20.0}}
       A_e: {{low: 2.6, high: 4.0}}
       A_i: {{low: 17.6, high: 26.4}}
       b_i: {{low: 40.0, high: 60.0}}

@@ -21,7 +21,7 @@ from jrflow.config.config import Config
 from jrflow.config.sizes import duration, readable
 
 #: Simulations of the trial run, of columns and of networks; a campaign many times longer is worth one.
-_TRIAL, _TRIAL_OF_NETWORKS, _WORTH = 128, 16, 16
+_TRIAL, _TRIAL_OF_NETWORKS, _WORTH = 1024, 32, 16
 
 #: From here on a reminder of quotas is worth its line.
 _MANY_FILES, _MANY_BYTES = 1000, 10e9
@@ -88,7 +88,7 @@ def announce(
         cores = config.execution.n_cores
         seconds = n_simulations * estimate.seconds / cores
         say(
-            f"estimated from a trial: {duration(seconds)} on {cores} cores, "
+            f"estimated from a trial: {duration(seconds)} on {cores} core{'s' if cores > 1 else ''}, "
             f"{readable(n_simulations * estimate.n_bytes)} after compression"
         )
     for line in _quotas(store, layout, n_bytes):
