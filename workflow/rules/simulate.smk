@@ -11,9 +11,8 @@ rule design:
     params:
         config=CONFIG_FILE,
         settings=campaign_settings,
-        folder=f"{RUN}/archives",
     shell:
-        "jrflow campaign {params.config} {wildcards.campaign} --design --out {params.folder} > {log} 2>&1"
+        "jrflow campaign {params.config} {wildcards.campaign} --design --out $(dirname $(dirname {output})) > {log} 2>&1"
 
 
 rule block:
@@ -31,10 +30,9 @@ rule block:
     params:
         config=CONFIG_FILE,
         settings=campaign_settings,
-        folder=f"{RUN}/archives",
     shell:
         "jrflow campaign {params.config} {wildcards.campaign} --block {wildcards.block}/{wildcards.n_blocks} "
-        "--workers {threads} --out {params.folder} > {log} 2>&1"
+        "--workers {threads} --out $(dirname $(dirname {output})) > {log} 2>&1"
 
 
 rule campaign:
@@ -53,6 +51,5 @@ rule campaign:
     params:
         config=CONFIG_FILE,
         settings=campaign_settings,
-        folder=f"{RUN}/archives",
     shell:
-        "jrflow campaign {params.config} {wildcards.campaign} --workers {threads} --out {params.folder} > {log} 2>&1"
+        "jrflow campaign {params.config} {wildcards.campaign} --workers {threads} --out $(dirname {output}) > {log} 2>&1"
