@@ -50,13 +50,15 @@ def test_a_second_driver_refuses_and_the_first_is_not_disturbed(
                 _refuses(second, first, "all shards")
         assert_nothing_twice(done, tmp_path)
         assert first.lives_for(0)
-        n_done = len(written(tmp_path))
         assert first.kill()
+        n_done = len(written(tmp_path))
         assert lock_path(tmp_path / f"{NAME}.zarr").exists()  # a file is left, but nothing is locked
         third = jrflow_at_once(*command)
         with running(third):
             _begun(third, tmp_path, n_done)
-            assert f"going on; shards done: {n_done} of 150\n" in "".join(third.said)
+            # Of the last one, the source may be there and the status not.
+            told = [f"going on; shards done: {n} of 150\n" for n in (n_done - 1, n_done)]
+            assert any(text in "".join(third.said) for text in told)
             done = written(tmp_path)
             code, text = third.ends(300)
     assert code == 0, text
@@ -76,7 +78,8 @@ def test_of_two_drivers_started_at_once_one_does_it(
         with running(*both):
             results = [program.ends() for program in both]
         codes = sorted(code for code, _ in results)
-        assert codes == [0, 2], results
+        # On a busy machine the second may come when the first has finished: there is nothing to do then.
+        assert codes in ([0, 2], [0, 0]), results
         assert_same(folder, undisturbed_short)
 
 
