@@ -102,7 +102,9 @@ class Program:
         return killed
 
     def family(self) -> list[psutil.Process]:
-        """Everything that it started."""
+        """Everything that it started; of one that has ended the number may be another's by now."""
+        if self.wait(0) is not None:
+            return []
         with suppress(psutil.NoSuchProcess):
             return psutil.Process(self.pid).children(recursive=True)
         return []
