@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from jrflow.config import Config
+
+if TYPE_CHECKING:
+    from jrflow.campaign import ShardTask
 
 PROTOCOL = {"kind": "evoked", "n_trials": 3, "isi": 0.25, "tmin": -0.05, "tmax": 0.15, "transient": 0.05}
 
@@ -30,3 +33,17 @@ def tiny_config() -> Callable[..., Config]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def interrupted_after() -> Callable[[int], Callable[..., Iterator[int]]]:
+    """Make a ``map_shards`` that carries out n tasks, and is interrupted then."""
+
+    def after(n: int) -> Callable[..., Iterator[int]]:
+        def map_shards(function: Callable[[ShardTask], int], tasks: list[ShardTask]) -> Iterator[int]:
+            yield from map(function, tasks[:n])
+            raise KeyboardInterrupt
+
+        return map_shards
+
+    return after

@@ -28,6 +28,7 @@ from jrflow.simulation import simulate
 from jrflow.specification import specify
 
 MakeConfig = Callable[..., Config]
+InterruptedAfter = Callable[[int], Callable[..., Iterator[int]]]
 
 #: A protocol with noise, so that a wrong key of the random numbers shows.
 NOISY = {
@@ -41,16 +42,6 @@ def _checksums(manifest: dict[str, Any]) -> dict[str, str]:
 
 def _mtimes(store: Path) -> dict[str, int]:
     return {str(path.relative_to(store)): path.stat().st_mtime_ns for path in store.glob("source/c/*/0/0")}
-
-
-def _interrupted_after(n: int) -> Callable[..., Iterator[int]]:
-    """Carry out n tasks, then be interrupted."""
-
-    def map_shards(function: Callable[[ShardTask], int], tasks: list[ShardTask]) -> Iterator[int]:
-        yield from map(function, tasks[:n])
-        raise KeyboardInterrupt
-
-    return map_shards
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +97,12 @@ def test_an_unknown_campaign_is_refused(tiny_config: MakeConfig, tmp_path: Path)
         run_campaign(tiny_config(), "trian", tmp_path)
 
 
-def test_a_sealed_archive_is_left_alone(tiny_config: MakeConfig, tmp_path: Path) -> None:
+def test_a_sealed_archive_is_left_alone(
+    tiny_config: MakeConfig, tmp_path: Path, interrupted_after: InterruptedAfter
+) -> None:
     manifest = run_campaign(tiny_config(), "train", tmp_path, progress=None)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    assert run_campaign(tiny_config(), "train", tmp_path, _interrupted_after(0), progress=None) == manifest
+    assert run_campaign(tiny_config(), "train", tmp_path, interrupted_after(0), progress=None) == manifest
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
@@ -132,11 +125,14 @@ def test_values_depend_neither_on_shards_nor_on_order(
 
 
 def test_after_an_interruption_only_the_rest_is_done(
-    tiny_config: MakeConfig, tmp_path: Path, finished: tuple[Path, dict[str, Any]]
+    tiny_config: MakeConfig,
+    tmp_path: Path,
+    finished: tuple[Path, dict[str, Any]],
+    interrupted_after: InterruptedAfter,
 ) -> None:
     store = tmp_path / "train.zarr"
     with pytest.raises(KeyboardInterrupt):
-        run_campaign(tiny_config(), "train", tmp_path, _interrupted_after(3), progress=None)
+        run_campaign(tiny_config(), "train", tmp_path, interrupted_after(3), progress=None)
     assert pending_shards(store) == [3]
     assert not (tmp_path / "train.json").exists()
     done = _mtimes(store)
@@ -192,9 +188,11 @@ def test_a_store_of_another_configuration_is_not_touched(tiny_config: MakeConfig
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
-def test_execution_settings_make_no_other_campaign(tiny_config: MakeConfig, tmp_path: Path) -> None:
+def test_execution_settings_make_no_other_campaign(
+    tiny_config: MakeConfig, tmp_path: Path, interrupted_after: InterruptedAfter
+) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run_campaign(tiny_config(), "train", tmp_path, _interrupted_after(1), progress=None)
+        run_campaign(tiny_config(), "train", tmp_path, interrupted_after(1), progress=None)
     other = tiny_config(execution={"shard_size": 64, "chunk_size": 16})
     assert run_campaign(other, "train", tmp_path, progress=None)["shard_size"] == 32
 

@@ -13,11 +13,12 @@ import pytest
 from jrflow.archive import ArchiveError, ArchiveMismatchError, open_archive
 from jrflow.archive.place import files, place
 from jrflow.archive.writer import pending_shards
-from jrflow.campaign import ShardTask, run_campaign
+from jrflow.campaign import run_campaign
 from jrflow.config import Config
 from jrflow.simulation import simulate
 
 MakeConfig = Callable[..., Config]
+InterruptedAfter = Callable[[int], Callable[..., Iterator[int]]]
 
 #: Kind of design, size before and after; a saltelli design of n has 11 n simulations.
 GROWING = [("prior", 50, 110), ("sobol-sequence", 32, 128), ("saltelli", 4, 8)]
@@ -65,14 +66,12 @@ def test_only_what_is_new_is_simulated(
     assert manifest["n_simulations"] == 70
 
 
-def test_it_is_open_again_until_it_is_sealed(tiny_config: MakeConfig, tmp_path: Path) -> None:
+def test_it_is_open_again_until_it_is_sealed(
+    tiny_config: MakeConfig, tmp_path: Path, interrupted_after: InterruptedAfter
+) -> None:
     _run(tiny_config({"n": 50}), tmp_path)
-
-    def interrupted(_: Callable[[ShardTask], int], __: list[ShardTask]) -> Iterator[int]:
-        raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        _run(tiny_config({"n": 110}), tmp_path, map_shards=interrupted)
+        _run(tiny_config({"n": 110}), tmp_path, map_shards=interrupted_after(0))
     store = place(tmp_path / "train.zarr")
     assert pending_shards(store) == [1, 2, 3]
     with pytest.raises(ArchiveError, match="not sealed: 60 of 110"):

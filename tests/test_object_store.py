@@ -17,7 +17,7 @@ from upath import UPath
 from jrflow.archive import ArchiveError, open_archive
 from jrflow.archive.batches import Batches
 from jrflow.archive.place import files, place
-from jrflow.campaign import ShardTask, run_campaign
+from jrflow.campaign import run_campaign
 from jrflow.campaign.repair import repair_archive
 from jrflow.campaign.verify import verify_archive
 from jrflow.cluster.dask import map_over_workers
@@ -25,6 +25,7 @@ from jrflow.config import Config
 from jrflow.config.execution import ExecutionConfig
 
 MakeConfig = Callable[..., Config]
+InterruptedAfter = Callable[[int], Callable[..., Iterator[int]]]
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("object-store")]  # one server serves them all
 
@@ -90,14 +91,12 @@ def test_workers_write_to_it(bucket: str, tiny_config: MakeConfig, local: Path) 
     assert _contents(place(f"{bucket}/workers/train.zarr")) == _contents(place(local))
 
 
-def test_an_interrupted_campaign_goes_on(bucket: str, tiny_config: MakeConfig, local: Path) -> None:
-    def interrupted(function: Callable[[ShardTask], int], tasks: list[ShardTask]) -> Iterator[int]:
-        yield function(tasks[0])
-        raise KeyboardInterrupt
-
+def test_an_interrupted_campaign_goes_on(
+    bucket: str, tiny_config: MakeConfig, local: Path, interrupted_after: InterruptedAfter
+) -> None:
     folder = f"{bucket}/interrupted"
     with pytest.raises(KeyboardInterrupt):
-        run_campaign(_config(tiny_config), "train", folder, interrupted, progress=None)
+        run_campaign(_config(tiny_config), "train", folder, interrupted_after(1), progress=None)
     with pytest.raises(ArchiveError, match="is not sealed: 36 of 100"):
         open_archive(f"{folder}/train.zarr")
     manifest = run_campaign(_config(tiny_config), "train", folder, progress=None)

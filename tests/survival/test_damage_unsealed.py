@@ -12,11 +12,12 @@ import pytest
 from evidence import DAMAGES, NAME, assert_nothing_twice, assert_same, said, written
 
 from jrflow.archive import ArchiveError
-from jrflow.campaign import ShardTask, run_campaign
+from jrflow.campaign import run_campaign
 from jrflow.config import Config
 
 MakeConfig = Callable[..., Config]
 Undisturbed = Callable[..., Path]
+InterruptedAfter = Callable[[int], Callable[..., Iterator[int]]]
 
 #: Files, and the shards that are to be simulated again for the loss of one; the last shard is not full.
 FILES: dict[str, set[int]] = {
@@ -33,18 +34,10 @@ FILES: dict[str, set[int]] = {
 }
 
 
-def interrupted_after(n: int) -> Callable[..., Iterator[int]]:
-    """Carry out n tasks, then be interrupted."""
-
-    def map_shards(function: Callable[[ShardTask], int], tasks: list[ShardTask]) -> Iterator[int]:
-        yield from map(function, tasks[:n])
-        raise KeyboardInterrupt
-
-    return map_shards
-
-
 @pytest.fixture(scope="module")
-def simulated(tmp_path_factory: pytest.TempPathFactory, tiny_config: MakeConfig) -> Path:
+def simulated(
+    tmp_path_factory: pytest.TempPathFactory, tiny_config: MakeConfig, interrupted_after: InterruptedAfter
+) -> Path:
     """All four shards are done, nothing is sealed."""
     folder = tmp_path_factory.mktemp("simulated")
     with pytest.raises(KeyboardInterrupt):
@@ -52,18 +45,18 @@ def simulated(tmp_path_factory: pytest.TempPathFactory, tiny_config: MakeConfig)
     return folder
 
 
+@pytest.fixture
+def folder(tmp_path: Path, simulated: Path) -> Path:
+    """A copy that may be damaged."""
+    shutil.copytree(simulated, tmp_path / "run")
+    return tmp_path / "run"
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", FILES)
 def test_only_what_is_damaged_is_made_again(
-    tiny_config: MakeConfig,
-    tmp_path: Path,
-    simulated: Path,
-    undisturbed_tiny: Undisturbed,
-    name: str,
-    damage: str,
+    tiny_config: MakeConfig, folder: Path, undisturbed_tiny: Undisturbed, name: str, damage: str
 ) -> None:
-    folder = tmp_path / "run"
-    shutil.copytree(simulated, folder)
     before = written(folder)
     DAMAGES[damage](folder / f"{NAME}.zarr" / name)
     report = io.StringIO()
@@ -76,7 +69,9 @@ def test_only_what_is_damaged_is_made_again(
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_steps_of_failures_are_made_again(tiny_config: MakeConfig, tmp_path: Path, damage: str) -> None:
+def test_steps_of_failures_are_made_again(
+    tiny_config: MakeConfig, tmp_path: Path, interrupted_after: InterruptedAfter, damage: str
+) -> None:
     config = tiny_config(simulation={"protocol": tiny_config().simulation.protocol, "max_source": 1e-6})
     run_campaign(config, NAME, tmp_path / "undisturbed", progress=None)
     with pytest.raises(KeyboardInterrupt):
@@ -92,15 +87,13 @@ def test_steps_of_failures_are_made_again(tiny_config: MakeConfig, tmp_path: Pat
 @pytest.mark.parametrize("name", ["zarr.json", "source/zarr.json", "status/zarr.json", "A_e/zarr.json"])
 def test_damaged_metadata_are_refused(
     tiny_config: MakeConfig,
-    tmp_path: Path,
+    folder: Path,
     simulated: Path,
     undisturbed_tiny: Undisturbed,
     name: str,
     damage: str,
 ) -> None:
     """Never sealed as they are: the error names them, and with a copy of them all goes on."""
-    folder = tmp_path / "run"
-    shutil.copytree(simulated, folder)
     before = written(folder)
     path = folder / f"{NAME}.zarr" / name
     DAMAGES[damage](path)
@@ -113,11 +106,7 @@ def test_damaged_metadata_are_refused(
 
 
 @pytest.mark.parametrize("name", ["source/c/1/0/0", "status/c/1", "n_trials/c/1"])
-def test_verify_tells_of_a_damaged_shard(
-    tmp_path: Path, simulated: Path, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = tmp_path / "run"
-    shutil.copytree(simulated, folder)
+def test_verify_tells_of_a_damaged_shard(folder: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     store = folder / f"{NAME}.zarr"
     DAMAGES["flip in the middle"](store / name)
     code, text = said(capsys, "archive", "verify", store)
@@ -126,10 +115,8 @@ def test_verify_tells_of_a_damaged_shard(
 
 
 def test_what_killed_writers_had_begun_is_swept_away(
-    tiny_config: MakeConfig, tmp_path: Path, simulated: Path, undisturbed_tiny: Undisturbed
+    tiny_config: MakeConfig, folder: Path, undisturbed_tiny: Undisturbed
 ) -> None:
-    folder = tmp_path / "run"
-    shutil.copytree(simulated, folder)
     before = written(folder)
     store = folder / f"{NAME}.zarr"
     for name in ("source/c/1/0/0.9f.partial", "status/c/1.9f.partial", "zarr.json.77.partial"):

@@ -31,7 +31,7 @@ def store_attributes(store: UPath) -> dict[str, Any]:
     """
     found = _attributes(store)
     if found is None and not store.exists():
-        raise ArchiveError(f"{store}: there is no archive")
+        raise ArchiveError(f"{store}: there is no archive; expected a Zarr store made by jrflow")
     if found is None:
         raise ArchiveError(
             f"{store}: expected a Zarr store made by jrflow, found something else; if it was sealed and its "
@@ -60,6 +60,12 @@ def read_specification(store: UPath) -> dict[str, Any]:
             f"is damaged. A sealed archive is mended by: jrflow archive repair '{store}'"
         ) from error
     return specification
+
+
+def created_with(store: UPath) -> dict[str, Any]:
+    """Commit, and versions by package, with which a store was created."""
+    attrs = store_attributes(store)
+    return {"git_commit": attrs["git_commit"], "versions": json.loads(attrs["versions"])}
 
 
 def write_attributes(store: UPath, attrs: Mapping[str, Any]) -> None:

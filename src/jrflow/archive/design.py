@@ -11,12 +11,13 @@ from upath import UPath
 
 from jrflow.archive.attributes import write_attributes
 from jrflow.archive.errors import ArchiveMismatchError
+from jrflow.archive.layout import OUTCOMES
 from jrflow.archive.manifest import manifest_path
-from jrflow.archive.place import files, open_array
+from jrflow.archive.place import UNREADABLE, files, open_array
 from jrflow.model.parameters import ALL_PARAMETERS
 
 #: What is simulated, over ``sim``; everything else over ``sim`` is design.
-_SIMULATED = ("source", "failed_step", "n_trials", "status")
+_SIMULATED = ("source", *OUTCOMES)
 
 
 def mend_design(store: UPath, design: xr.Dataset) -> list[str]:
@@ -111,7 +112,7 @@ def _has(store: UPath, name: str, values: np.ndarray) -> bool:
     array = open_array(store, name)
     try:
         stored = np.asarray(array[: len(values)])
-    except (ValueError, RuntimeError, OSError):  # a checksum does not agree
+    except UNREADABLE:
         return False
     same = stored == values
     missing = stored != stored if array.fill_value != array.fill_value else stored == array.fill_value

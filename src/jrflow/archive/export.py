@@ -35,11 +35,10 @@ def export_netcdf(path: AnyPath, out: Path, query: str | None = None) -> int:
     """
     if out.exists():
         raise FileExistsError(f"{out} is there already; remove it, or choose another name")
-    ds = open_archive(path)
-    if query is not None:
-        ds = _select(ds, query)
+    everything = open_archive(path)
+    ds = everything if query is None else _select(everything, query)
     if ds.sizes["sim"] == 0:
-        raise ValueError(f"query {query!r} selects none of the simulations; {_ranges(open_archive(path))}")
+        raise ValueError(f"query {query!r} selects none of the simulations; {_ranges(everything)}")
     for variable in ds.variables.values():
         variable.encoding = {}
     unfinished = out.with_name(out.name + ".partial")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 from upath import UPath
 
-from jrflow.archive.attributes import read_specification, store_attributes
+from jrflow.archive.attributes import created_with, read_specification
 from jrflow.archive.errors import ArchiveMismatchError
 from jrflow.provenance import version_changes
 
@@ -52,7 +51,7 @@ def refuse(store: UPath, found: Differences, reason: str = "") -> NoReturn:
 
 def changed_versions(store: UPath) -> list[str]:
     """Packages that have another version now than when the store was created: 'numba 0.61 -> 0.62'."""
-    return version_changes(json.loads(store_attributes(store)["versions"]))
+    return version_changes(created_with(store)["versions"])
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

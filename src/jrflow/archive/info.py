@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-import numpy as np
 from upath import UPath
 
-from jrflow.archive.attributes import read_specification, store_attributes
+from jrflow.archive.attributes import created_with, read_specification, store_attributes
 from jrflow.archive.layout import ShardLayout
 from jrflow.archive.manifest import read_manifest
-from jrflow.archive.place import files, open_array
-from jrflow.archive.status import STATUS_MEANINGS
+from jrflow.archive.place import files, read_array
+from jrflow.archive.status import count_statuses
 from jrflow.archive.writer import pending_shards, read_status, shard_bytes
 from jrflow.config.sizes import readable
 from jrflow.model.parameters import ALL_PARAMETERS
@@ -21,9 +20,8 @@ from jrflow.model.parameters import ALL_PARAMETERS
 def info(store: UPath) -> str:
     """Describe an archive: what was simulated, how far it is, how large, where it comes from."""
     attrs, specification = store_attributes(store), read_specification(store)
-    layout, pending = ShardLayout.of_store(store), pending_shards(store)
-    status = read_status(store)
-    counts = np.bincount(status, minlength=len(STATUS_MEANINGS))
+    layout, pending, created = ShardLayout.of_store(store), pending_shards(store), created_with(store)
+    counts = count_statuses(read_status(store))
     sizes = dict(files(store))
     stored, raw = sum(sizes.values()), shard_bytes(store, range(layout.n_shards))
     protocol = json.loads(attrs["protocol"])
@@ -31,16 +29,14 @@ def info(store: UPath) -> str:
         "archive": f"{store} ({attrs['format']})",
         "title": attrs["title"],
         "state": _state(store, layout, pending),
-        "simulations": ", ".join(
-            f"{n:,} {meaning}" for n, meaning in zip(counts, STATUS_MEANINGS, strict=True) if n
-        ),
+        "simulations": ", ".join(f"{n:,} {meaning}" for meaning, n in counts.items() if n),
         "design": f"{specification['design']}, n = {specification['n']:,}, seed {specification['seed']}",
         "source": f"{layout.n_regions} regions, {layout.n_times} samples at {attrs['sfreq']:g} Hz",
         "model": f"{attrs['preset']}; {attrs['solver']}, dt {attrs['dt']:g} s, {attrs['precision']}",
         "protocol": ", ".join(f"{key} {value}" for key, value in protocol.items() if value is not None),
         "shards": f"{layout.n_shards} of {layout.shard_size} simulations, chunks of {layout.chunk_size}",
         "size": f"{readable(stored)} in {len(sizes)} files; {readable(raw)} before compression",
-        "made by": f"jrflow {json.loads(attrs['versions'])['jrflow']}, commit {attrs['git_commit']}",
+        "made by": f"jrflow {created['versions']['jrflow']}, commit {created['git_commit']}",
         "config hash": attrs["config_hash"],
     }
     width = max(map(len, rows))
@@ -57,6 +53,6 @@ def _state(store: UPath, layout: ShardLayout, pending: list[int]) -> str:
 
 def _parameters(store: UPath, names: list[str]) -> Iterator[str]:
     for name in names:
-        values, parameter = np.asarray(open_array(store, name)[:]), ALL_PARAMETERS[name]
+        values, parameter = read_array(store, name), ALL_PARAMETERS[name]
         unit = "" if parameter.unit == "1" else f" {parameter.unit}"
         yield f"  {name:6}{values.min():>10.4g} to {values.max():<10.4g}{unit:6}  {parameter.long_name}"

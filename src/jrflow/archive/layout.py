@@ -7,7 +7,7 @@ files, so workers need no locks; and a shard whose status says nothing is repeat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,8 @@ from jrflow.archive.variables import (
 #: Bytes a simulation takes besides its source: failed_step, n_trials, status.
 _BYTES_BESIDES = 4 + 4 + 1
 
+#: What there is of a simulation besides its source, in the order in which it is written; the status is last.
+OUTCOMES = ("n_trials", "failed_step", "status")
 #: What a simulation that has not been run is filled with. These values take no file.
 _FILL = {"failed_step": np.int32(-1), "n_trials": np.int32(0), "status": np.int8(NOT_SIMULATED)}
 _ATTRS = {"failed_step": FAILED_STEP_ATTRS, "n_trials": N_TRIALS_ATTRS, "status": STATUS_ATTRS}
@@ -92,10 +94,18 @@ class ShardLayout:
         start = shard * self.shard_size
         return slice(start, min(start + self.shard_size, self.n_simulations))
 
+    def size(self, shard: int) -> int:
+        """Number of simulations in a shard."""
+        ids = self.simulations(shard)
+        return ids.stop - ids.start
+
+    def total(self, shards: Iterable[int]) -> int:
+        """Number of simulations in some shards."""
+        return sum(map(self.size, shards))
+
     def nbytes(self, shard: int) -> int:
         """Size of a shard before compression, bytes."""
-        ids = self.simulations(shard)
-        return (ids.stop - ids.start) * (self.n_regions * self.n_times * 4 + _BYTES_BESIDES)
+        return self.size(shard) * (self.n_regions * self.n_times * 4 + _BYTES_BESIDES)
 
 
 def create_store(

@@ -43,7 +43,7 @@ def lock_path(store: UPath) -> UPath:
 
 @contextmanager
 def claim_store(store: UPath, wait: float = 0.0) -> Iterator[None]:
-    """Be the only one to create, extend, repair or seal a store; see ``claim_shards``.
+    """Be the only one to create a store; see ``claim_shards``.
 
     Others may go on with shards of their own.
     """

@@ -15,11 +15,11 @@ import zarr
 from upath import UPath
 from zarr.errors import ZarrUserWarning
 
-from jrflow.archive.attributes import read_specification, store_attributes
+from jrflow.archive.attributes import created_with, read_specification, store_attributes
 from jrflow.archive.errors import ArchiveError
-from jrflow.archive.layout import ShardLayout
-from jrflow.archive.place import files, open_array, read_json, remove_leftovers, write_atomically
-from jrflow.archive.status import NOT_SIMULATED, OK, STATUS_MEANINGS
+from jrflow.archive.layout import OUTCOMES, ShardLayout
+from jrflow.archive.place import files, read_array, read_json, remove_leftovers, write_atomically
+from jrflow.archive.status import NOT_SIMULATED, OK, STATUS_MEANINGS, count_statuses
 from jrflow.archive.writer import is_damaged, pending_shards
 
 Manifest = dict[str, Any]
@@ -159,10 +159,7 @@ def _sha256(path: UPath) -> str:
 def _describe(store: UPath) -> Manifest:
     layout = ShardLayout.of_store(store)
     attrs, specification = store_attributes(store), read_specification(store)
-    status, failed_step, n_trials = (
-        np.asarray(open_array(store, name)[:]) for name in ("status", "failed_step", "n_trials")
-    )
-    counts = np.bincount(status, minlength=4)
+    n_trials, failed_step, status = (read_array(store, name) for name in OUTCOMES)
     return {
         "format": attrs["format"],
         "campaign": attrs["campaign"],
@@ -175,10 +172,10 @@ def _describe(store: UPath) -> Manifest:
         "n_shards": layout.n_shards,
         "shard_size": layout.shard_size,
         "chunk_size": layout.chunk_size,
-        "counts": {meaning: int(n) for meaning, n in zip(STATUS_MEANINGS, counts, strict=True)},
+        "counts": count_statuses(status),
         "failures": _failures(status, failed_step),
         "steady_state": _steady_state(specification["simulation"]["protocol"], n_trials[status == OK]),
-        "created": {"git_commit": attrs["git_commit"], "versions": json.loads(attrs["versions"])},
+        "created": created_with(store),
     }
 
 

@@ -13,6 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import zarr
 from upath import UPath
 
@@ -21,6 +22,8 @@ from jrflow.archive.errors import ArchiveError
 #: What Zarr and this package name files that are not complete yet.
 PARTIAL = ".partial"
 
+#: What Zarr and its codecs raise where a file is damaged.
+UNREADABLE = (ValueError, RuntimeError, OSError)
 
 #: What users may give: a path of this machine or a URL.
 AnyPath = str | PathLike[str] | UPath
@@ -66,6 +69,11 @@ def open_array(store: UPath, name: str, mode: str = "r") -> zarr.Array:
             f"({error}). A sealed archive is mended by: jrflow archive repair '{store}'; of others "
             "restore the file from a copy, or delete the archive and start its campaign anew"
         ) from error
+
+
+def read_array(store: UPath, name: str) -> np.ndarray:
+    """All of one array of a store; raises as ``open_array``, and ``UNREADABLE`` where a chunk is damaged."""
+    return np.asarray(open_array(store, name)[:])
 
 
 def files(store: UPath) -> Iterator[tuple[str, int]]:

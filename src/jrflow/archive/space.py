@@ -58,7 +58,9 @@ def check_space(path: UPath, n_bytes: int) -> None:
 
 
 @contextmanager
-def explain_full_disk(path: UPath, where: str, still_to_write: Callable[[], int]) -> Iterator[None]:
+def explain_full_disk(
+    path: UPath, where: str, still_to_write: Callable[[], int] = lambda: 0
+) -> Iterator[None]:
     """Turn 'no space left on device' into a message that says what is needed and what to do.
 
     Parameters
@@ -68,7 +70,8 @@ def explain_full_disk(path: UPath, where: str, still_to_write: Callable[[], int]
     where
         What was being written.
     still_to_write
-        Gives the size of what is still to be written, before compression; asked only when needed.
+        Gives the size of what is still to be written, before compression; asked only when needed. By default
+        0: little beside simulations.
 
     Raises
     ------

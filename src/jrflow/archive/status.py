@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 OK = 0
 NOT_SIMULATED = 1
 NON_FINITE = 2
@@ -17,3 +19,9 @@ STATUS_ATTRS: dict[str, Any] = {
     "flag_values": [OK, NOT_SIMULATED, NON_FINITE, OUT_OF_RANGE],
     "flag_meanings": " ".join(STATUS_MEANINGS),
 }
+
+
+def count_statuses(status: np.ndarray) -> dict[str, int]:
+    """Number of simulations by the meaning of their status, those that none has included."""
+    counts = np.bincount(status, minlength=len(STATUS_MEANINGS)).tolist()
+    return dict(zip(STATUS_MEANINGS, counts, strict=True))

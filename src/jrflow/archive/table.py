@@ -12,7 +12,7 @@ from jrflow.archive.attributes import store_attributes
 from jrflow.archive.errors import ArchiveError
 from jrflow.archive.manifest import read_manifest
 from jrflow.archive.place import place
-from jrflow.archive.status import NOT_SIMULATED, OK, STATUS_MEANINGS
+from jrflow.archive.status import NOT_SIMULATED, OK, count_statuses
 from jrflow.config.suggest import did_you_mean
 from jrflow.model.parameters import ALL_PARAMETERS
 
@@ -98,10 +98,9 @@ def _usable(
             raise ValueError(f"simulations: {store} has none with the ids {_some(unknown)}")
         usable &= np.isin(sim, simulations)
     if not usable.any():
-        counts = np.bincount(status, minlength=len(STATUS_MEANINGS)).tolist()
         raise ValueError(
             f"{store}: expected {chosen} with status 0 (ok), found none; in all of it: "
-            f"{dict(zip(STATUS_MEANINGS, counts, strict=True))}"
+            f"{count_statuses(status)}"
         )
     return usable
 

@@ -12,16 +12,10 @@ from upath import UPath
 
 from jrflow.archive.attributes import read_specification
 from jrflow.archive.chunks import ThroughZarr, chunk_reader
-from jrflow.archive.layout import ShardLayout
-from jrflow.archive.place import files, open_array
+from jrflow.archive.layout import OUTCOMES, ShardLayout
+from jrflow.archive.place import UNREADABLE, files, open_array
 from jrflow.archive.status import NON_FINITE, NOT_SIMULATED, OUT_OF_RANGE
 from jrflow.model.parameters import ALL_PARAMETERS
-
-#: What a shard consists of besides its source, in the order in which it is written; the status is last.
-_OUTCOMES = ("n_trials", "failed_step", "status")
-
-#: What Zarr and its codecs raise where a file is damaged.
-_UNREADABLE = (ValueError, RuntimeError, OSError)
 
 
 def pending_shards(store: UPath) -> list[int]:
@@ -45,10 +39,10 @@ def read_status(store: UPath) -> np.ndarray:
     stored, layout = open_array(store, "status"), ShardLayout.of_store(store)
     try:
         return np.asarray(stored[:])
-    except _UNREADABLE:
+    except UNREADABLE:
         status = np.full(layout.n_simulations, NOT_SIMULATED, np.int8)
         for ids in map(layout.simulations, range(layout.n_shards)):
-            with suppress(*_UNREADABLE):
+            with suppress(*UNREADABLE):
                 status[ids] = np.asarray(stored[ids])
         return status
 
@@ -56,12 +50,12 @@ def read_status(store: UPath) -> np.ndarray:
 def shard_of(name: str) -> int | None:
     """Number of the shard that a file of a store belongs to, by its name; None if it belongs to none."""
     variable, _, chunk = name.partition("/c/")
-    return int(chunk.split("/")[0]) if chunk and variable in ("source", *_OUTCOMES) else None
+    return int(chunk.split("/")[0]) if chunk and variable in ("source", *OUTCOMES) else None
 
 
 def shard_files(shard: int) -> tuple[str, ...]:
     """Names of a shard's files, in the order of writing; all but source and status may be absent."""
-    return f"source/c/{shard}/0/0", *(f"{name}/c/{shard}" for name in _OUTCOMES)
+    return f"source/c/{shard}/0/0", *(f"{name}/c/{shard}" for name in OUTCOMES)
 
 
 def shard_bytes(store: UPath, shards: Iterable[int]) -> int:
@@ -95,7 +89,7 @@ def read_shard(store: UPath, shard: int) -> dict[str, np.ndarray]:
 
 
 def _read_outcomes(store: UPath, shard: int, ids: slice) -> dict[str, np.ndarray]:
-    stored = {name: np.asarray(open_array(store, name)[ids]) for name in _OUTCOMES}
+    stored = {name: np.asarray(open_array(store, name)[ids]) for name in OUTCOMES}
     # Where a file is lost, Zarr answers with the fill value.
     failed = np.isin(stored["status"], (NON_FINITE, OUT_OF_RANGE))
     if (failed & (stored["failed_step"] < 0)).any():
@@ -119,7 +113,7 @@ def is_damaged(store: UPath, shard: int) -> bool:
             out = np.empty(source.chunks, np.float32)
             for chunk in range(ids.start // reader.chunk_size, -(-ids.stop // reader.chunk_size)):
                 reader.read(chunk, out)
-    except _UNREADABLE:
+    except UNREADABLE:
         return True
     return False
 
@@ -150,7 +144,7 @@ def write_shard(store: UPath, shard: int, simulated: xr.Dataset) -> None:
         source = open_array(store, "source", "r+")
     source[ids] = simulated["source"].values.astype(np.float32, copy=False)
     # What is nothing but the fill value, such as the steps of failures where there were none, takes no file.
-    for name in _OUTCOMES:
+    for name in OUTCOMES:
         open_array(store, name, "r+")[ids] = simulated[name].values
 
 

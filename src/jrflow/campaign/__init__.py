@@ -1,6 +1,6 @@
 """One campaign from its configuration to a sealed archive: design, simulate what is missing, seal."""
 
-from jrflow.campaign.run import MapShards, run_campaign
-from jrflow.campaign.shard import ShardTask, simulate_shard
+from jrflow.campaign.run import run_campaign
+from jrflow.campaign.shard import MapShards, ShardTask, simulate_shard
 
 __all__ = ["MapShards", "ShardTask", "run_campaign", "simulate_shard"]

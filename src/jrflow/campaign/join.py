@@ -47,7 +47,7 @@ def join_archives(target: UPath, others: list[UPath], progress: TextIO | None = 
             added[str(other)] = _add(target, other, progress)
         pending = pending_shards(target)
         if not pending and read_manifest(target) is None:
-            with explain_full_disk(target, f"sealing {target.name}", lambda: 0):
+            with explain_full_disk(target, f"sealing {target.name}"):
                 seal(target, sealed_by({"added": added}))
     return pending
 
@@ -58,9 +58,8 @@ def _add(target: UPath, other: UPath, progress: TextIO | None) -> list[int]:
     if progress is not None:
         for change in changed_versions(other):
             print(f"{other}: note: made with other versions: {change}", file=progress)
-    total = sum(ids.stop - ids.start for ids in map(layout.simulations, missing))
     with (
-        Progress(f"adding {other.name}", total, progress) as bar,
+        Progress(f"adding {other.name}", layout.total(missing), progress) as bar,
         explain_full_disk(target, f"adding {other}", lambda: shard_bytes(target, pending_shards(target))),
     ):
         return add_archive(target, other, bar.advance)

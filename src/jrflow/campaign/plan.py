@@ -81,9 +81,8 @@ def announce(
         f"simulations: {layout.n_simulations}, shards: {layout.n_shards}, files: up to {layout.n_files}; "
         f"shards to simulate: {len(todo)}, up to {readable(n_bytes)}{_free(store)}, in {store}"
     )
-    sizes = [layout.simulations(shard) for shard in todo]
-    n_simulations = sum(ids.stop - ids.start for ids in sizes)
-    estimate = _trial(store, layout, sizes[0], n_simulations) if sizes else None
+    n_simulations = layout.total(todo)
+    estimate = _trial(store, layout, layout.simulations(todo[0]), n_simulations) if todo else None
     if estimate is not None:
         cores = config.execution.n_cores
         seconds = n_simulations * estimate.seconds / cores

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
@@ -19,10 +18,9 @@ from jrflow.archive.lock import claim_shards
 from jrflow.archive.manifest import Manifest, compare, manifest_path, seal
 from jrflow.archive.place import place, read_json, remove_leftovers, write_atomically
 from jrflow.archive.writer import remove_shard, shard_of
-from jrflow.campaign.run import MapShards, sealed_by
-from jrflow.campaign.shard import ShardTask, simulate_shard
+from jrflow.campaign.run import sealed_by
+from jrflow.campaign.shard import MapShards, simulate_shards
 from jrflow.campaign.store import create_from
-from jrflow.progress import Progress
 from jrflow.provenance import version_changes
 
 
@@ -66,9 +64,10 @@ def repair_archive(
         if not faults:
             return []
         _rebuild(store, manifest, [name for name in faults if shard_of(name) is None])
-        _simulate(
-            store, {shard for shard in map(shard_of, faults) if shard is not None}, map_shards, progress
-        )
+        damaged = sorted({shard for shard in map(shard_of, faults) if shard is not None})
+        for shard in damaged:
+            remove_shard(store, shard)
+        simulate_shards(store, damaged, map_shards, f"repairing {store.stem}", progress)
         remove_leftovers(store)
         remaining = compare(store, manifest)
         if remaining and not reseal:
@@ -95,19 +94,6 @@ def _rebuild(store: UPath, manifest: Manifest, names: list[str]) -> None:
                 raise ArchiveError(f"{store / name} cannot be made again; restore it from a copy")
             (store / name).parent.mkdir(parents=True, exist_ok=True)
             write_atomically(store / name, (fresh / name).read_bytes())
-
-
-def _simulate(store: UPath, shards: Iterable[int], map_shards: MapShards, progress: TextIO | None) -> None:
-    todo = sorted(shards)
-    if not todo:
-        return
-    for shard in todo:
-        remove_shard(store, shard)
-    layout = ShardLayout.of_store(store)
-    sizes = [layout.simulations(shard) for shard in todo]
-    with Progress(f"repairing {store.stem}", sum(ids.stop - ids.start for ids in sizes), progress) as bar:
-        for n_simulations in map_shards(simulate_shard, [ShardTask(str(store), shard) for shard in todo]):
-            bar.advance(n_simulations)
 
 
 def _differs(store: UPath, manifest: Manifest, remaining: dict[str, str]) -> str:

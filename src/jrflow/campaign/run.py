@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -17,15 +16,11 @@ from jrflow.archive.place import AnyPath, place
 from jrflow.archive.space import check_space, explain_full_disk
 from jrflow.archive.writer import pending_shards, shard_bytes
 from jrflow.campaign.plan import announce, conclude
-from jrflow.campaign.shard import ShardTask, simulate_shard
+from jrflow.campaign.shard import MapShards, simulate_shards
 from jrflow.campaign.store import is_prepared, prepare_store
 from jrflow.config.config import Config
-from jrflow.progress import Progress
 from jrflow.provenance import git_commit, versions
 from jrflow.specification import specify
-
-#: Applies a function to every task, in any order, and yields the results as they come.
-MapShards = Callable[[Callable[[ShardTask], int], list[ShardTask]], Iterable[int]]
 
 #: A store is created in seconds; so long may another process take for it, s.
 _PATIENCE = 300.0
@@ -80,7 +75,7 @@ def run_campaign(
         started = time.perf_counter()
         n_simulated = _simulate(config, store, None, state, map_shards, progress)
         seconds = round(time.perf_counter() - started, 3)
-        with explain_full_disk(store, f"sealing campaign {name!r}", lambda: 0):
+        with explain_full_disk(store, f"sealing campaign {name!r}"):
             manifest = seal(store, sealed_by({"simulations": n_simulated, "seconds": seconds}))
     conclude(name, manifest, progress)
     return manifest
@@ -176,10 +171,4 @@ def _simulate(
     todo = [shard for shard in shards if shard in pending or shard in damaged]
     check_space(store, shard_bytes(store, todo))
     announce(config, store, len(shards), todo, damaged, state, progress)
-    sizes = [layout.simulations(shard) for shard in todo]
-    total = sum(ids.stop - ids.start for ids in sizes)
-    if todo:
-        with Progress(store.stem, total, progress) as bar:
-            for n_simulations in map_shards(simulate_shard, [ShardTask(str(store), shard) for shard in todo]):
-                bar.advance(n_simulations)
-    return total
+    return simulate_shards(store, todo, map_shards, store.stem, progress)

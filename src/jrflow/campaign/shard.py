@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import xarray as xr
@@ -24,6 +24,7 @@ from jrflow.archive.writer import (
     shard_bytes,
     write_shard,
 )
+from jrflow.progress import Progress
 from jrflow.simulation import simulate
 from jrflow.specification import simulate_arguments
 
@@ -36,6 +37,10 @@ class ShardTask:
 
     store: str
     shard: int
+
+
+#: Applies a function to every task, in any order, and yields the results as they come.
+MapShards = Callable[[Callable[[ShardTask], int], list[ShardTask]], Iterable[int]]
 
 
 def simulate_shard(task: ShardTask) -> int:
@@ -63,6 +68,23 @@ def simulate_shard(task: ShardTask) -> int:
     except Exception as error:
         raise ShardError(f"{where}: {type(error).__name__}: {error}") from error
     return ids.stop - ids.start
+
+
+def simulate_shards(
+    store: UPath, shards: list[int], map_shards: MapShards, name: str, progress: TextIO | None
+) -> int:
+    """Simulate what is missing of some shards, wherever ``map_shards`` does, and show how far it is.
+
+    Returns
+    -------
+    The number of simulations in these shards.
+    """
+    total = ShardLayout.of_store(store).total(shards)
+    if shards:
+        with Progress(name, total, progress) as bar:
+            for n_simulations in map_shards(simulate_shard, [ShardTask(str(store), k) for k in shards]):
+                bar.advance(n_simulations)
+    return total
 
 
 def simulate_design(specification: Mapping[str, Any], design: xr.Dataset) -> xr.Dataset:

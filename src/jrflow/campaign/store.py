@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,13 @@ import numpy as np
 import xarray as xr
 from upath import UPath
 
-from jrflow.archive.attributes import FORMAT, is_half_made, read_specification, store_attributes
+from jrflow.archive.attributes import (
+    FORMAT,
+    created_with,
+    is_half_made,
+    read_specification,
+    store_attributes,
+)
 from jrflow.archive.conventions import conventions
 from jrflow.archive.design import extend_store, has_length, mend_design
 from jrflow.archive.errors import ArchiveError
@@ -52,15 +57,15 @@ def prepare_store(config: Config, specification: Mapping[str, Any], store: UPath
         layout = ShardLayout(config.n_simulations(name), len(regions), n_times, *sizes)
         _create(specification, store, layout)
         return "created"
-    design, attrs = design_from(specification), store_attributes(store)
+    design = design_from(specification)
     if is_prepared(config, specification, store):
-        with explain_full_disk(store, f"mending campaign {store.stem!r}", lambda: 0):
+        with explain_full_disk(store, f"mending campaign {store.stem!r}"):
             mend_design(store, _labelled(specification, design))
         return "found"
     n_before = design_from(read_specification(store)).sizes["sim"]
-    created = {"git_commit": attrs["git_commit"], "versions": json.loads(attrs["versions"])}
-    with explain_full_disk(store, f"extending campaign {store.stem!r}", lambda: 0):
-        extend_store(store, design, n_before, archive_attributes(specification, design.attrs, created))
+    attrs = archive_attributes(specification, design.attrs, created_with(store))
+    with explain_full_disk(store, f"extending campaign {store.stem!r}"):
+        extend_store(store, design, n_before, attrs)
     return "extended"
 
 

@@ -11,8 +11,8 @@ from upath import UPath
 from jrflow.archive.attributes import read_specification, store_attributes
 from jrflow.archive.layout import ShardLayout
 from jrflow.archive.manifest import Manifest, compare, damaged_shards, manifest_path
-from jrflow.archive.place import files, open_array, read_json
-from jrflow.archive.status import NOT_SIMULATED, STATUS_MEANINGS
+from jrflow.archive.place import UNREADABLE, files, open_array, read_array, read_json
+from jrflow.archive.status import NOT_SIMULATED, STATUS_MEANINGS, count_statuses
 from jrflow.archive.writer import pending_shards, read_design, read_status
 from jrflow.campaign.shard import simulate_design
 from jrflow.provenance import content_hash
@@ -104,13 +104,7 @@ def _files(store: UPath, manifest: Manifest) -> Iterator[Finding]:
 
 
 def _simulations(store: UPath, manifest: Manifest | None) -> Iterator[Finding]:
-    status = read_status(store)
-    counts = {
-        meaning: int(n)
-        for meaning, n in zip(
-            STATUS_MEANINGS, np.bincount(status, minlength=len(STATUS_MEANINGS)), strict=True
-        )
-    }
+    counts = count_statuses(read_status(store))
     text = ", ".join(f"{n} {meaning}" for meaning, n in counts.items() if n)
     sound = counts[STATUS_MEANINGS[NOT_SIMULATED]] == 0
     if manifest is not None and counts != manifest["counts"]:
@@ -153,8 +147,8 @@ def _design(store: UPath) -> Finding:
 def _is_stored(store: UPath, name: str, values: np.ndarray) -> bool:
     """Whether a variable has these values, and can be read at all."""
     try:
-        return np.array_equal(np.asarray(open_array(store, name)[:]), values)
-    except (ValueError, RuntimeError, OSError):
+        return np.array_equal(read_array(store, name), values)
+    except UNREADABLE:
         return False
 
 

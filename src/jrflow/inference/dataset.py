@@ -11,7 +11,7 @@ from upath import UPath
 
 from jrflow.archive.attributes import read_specification, store_attributes
 from jrflow.archive.layout import ShardLayout
-from jrflow.archive.place import AnyPath, open_array, place
+from jrflow.archive.place import AnyPath, open_array, place, read_array
 from jrflow.archive.status import OK, STATUS_MEANINGS
 from jrflow.config.contradictions import MIN_VALIDATION
 from jrflow.design.priors import Prior
@@ -106,9 +106,9 @@ def read_evoked_set(path: AnyPath, sfreq: float, tmin: float) -> EvokedSet:
     store = place(path)
     specification = read_specification(store)
     prior = prior_from(specification)
-    times = _read(store, "time")
+    times = read_array(store, "time")
     window = Window.of(times, sfreq, tmin)
-    status = _read(store, "status")
+    status = read_array(store, "status")
     usable = status == OK
     excluded = {
         meaning: int((status == value).sum())
@@ -117,10 +117,10 @@ def read_evoked_set(path: AnyPath, sfreq: float, tmin: float) -> EvokedSet:
     }
     if not usable.any():
         raise ValueError(f"{store}: expected simulations with status 0 (ok), found none: {excluded}")
-    targets = target_values(prior, {name: _read(store, name)[usable] for name in prior.names})
+    targets = target_values(prior, {name: read_array(store, name)[usable] for name in prior.names})
     _check_vary(store, prior, targets)
     return EvokedSet(
-        _read(store, "sim")[usable], _read_source(store, usable, window, times), targets, prior, window,
+        read_array(store, "sim")[usable], _read_source(store, usable, window, times), targets, prior, window,
         times, excluded, specification, store_attributes(store)["config_hash"],
     )  # fmt: skip
 
@@ -169,10 +169,6 @@ def split(data: EvokedSet, validation_fraction: float, seed: int) -> tuple[Evoke
         )
     # The validation part is taken from the end: it is the same whatever part of the rest is trained on.
     return data.take(order[:-n_validation]), data.take(order[-n_validation:])
-
-
-def _read(store: UPath, name: str) -> np.ndarray:
-    return np.asarray(open_array(store, name)[:])
 
 
 def _read_source(store: UPath, usable: np.ndarray, window: Window, times: np.ndarray) -> np.ndarray:
