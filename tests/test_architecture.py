@@ -14,7 +14,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("lazy",),
     ("model",),
     ("config",),
-    ("progress", "provenance"),
+    ("lock", "progress", "provenance"),
     ("design",),
     ("archive", "specification", "values"),
     ("simulation",),

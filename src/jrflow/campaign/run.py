@@ -32,6 +32,7 @@ def run_campaign(
     folder: AnyPath,
     map_shards: MapShards = map,
     progress: TextIO | None = sys.stderr,
+    wait: float = 0.0,
 ) -> Manifest:
     """Design a campaign, simulate the shards that are not done yet, and seal its archive.
 
@@ -51,6 +52,9 @@ def run_campaign(
         Carries out the tasks; by default one after another in this process.
     progress
         Where the plan and the progress are written; None for silence.
+    wait
+        How long to wait while another process is at work on the same simulations, s; then what it left is
+        done.
 
     Returns
     -------
@@ -70,7 +74,11 @@ def run_campaign(
     finished = _finished(config, specification, store)
     if finished is not None:
         return finished
-    with claim_shards(store):
+    with claim_shards(store, wait=wait, progress=progress):
+        # Whoever held it may have finished it.
+        finished = _finished(config, specification, store)
+        if finished is not None:
+            return finished
         state = prepare_store(config, specification, store)
         started = time.perf_counter()
         n_simulated = _simulate(config, store, None, state, map_shards, progress)
@@ -81,8 +89,12 @@ def run_campaign(
     return manifest
 
 
-def design_campaign(config: Config, name: str, folder: AnyPath) -> UPath:
+def design_campaign(
+    config: Config, name: str, folder: AnyPath, progress: TextIO | None = None, wait: float = 0.0
+) -> UPath:
     """Create the store of a campaign with its whole design, or make it as long as it should be; no more.
+
+    Parameters as for ``run_campaign``.
 
     Returns
     -------
@@ -92,7 +104,9 @@ def design_campaign(config: Config, name: str, folder: AnyPath) -> UPath:
     store = place(folder) / f"{name}.zarr"
     if not is_prepared(config, specification, store):
         # Several jobs may come to create it; it is made longer only where nobody is at work on it.
-        with claim_shards(store) if store.exists() else claim_store(store, wait=_PATIENCE):
+        there, told = store.exists(), progress if wait else None
+        new = claim_store(store, max(wait, _PATIENCE), told)
+        with claim_shards(store, None, wait, told) if there else new:
             prepare_store(config, specification, store)
     return store
 
@@ -104,6 +118,7 @@ def run_block(
     block: tuple[int, int],
     map_shards: MapShards = map,
     progress: TextIO | None = sys.stderr,
+    wait: float = 0.0,
 ) -> int:
     """Simulate one of several equal parts of a campaign, for one of several jobs or machines.
 
@@ -111,7 +126,7 @@ def run_block(
 
     Parameters
     ----------
-    config, name, folder, map_shards, progress
+    config, name, folder, map_shards, progress, wait
         As for ``run_campaign``.
     block
         Number of the block, from 1, and number of blocks.
@@ -123,12 +138,14 @@ def run_block(
     number, n_blocks = block
     if not 1 <= number <= n_blocks:
         raise ValueError(f"block: expected K/N with 1 <= K <= N, received {number}/{n_blocks}")
-    store = design_campaign(config, name, folder)
+    store = design_campaign(config, name, folder, progress, wait)
     n_shards = ShardLayout.of_store(store).n_shards
     shards = range((number - 1) * n_shards // n_blocks, number * n_shards // n_blocks)
     if read_manifest(store) is not None or not shards:
         return 0
-    with claim_shards(store, shards):
+    with claim_shards(store, shards, wait, progress):
+        if read_manifest(store) is not None:  # whoever held it did all the rest
+            return 0
         return _simulate(config, store, shards, "found", map_shards, progress)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -22,6 +23,13 @@ def add_campaign(commands: Commands) -> None:
         help="folder of the archive, or a URL: s3://bucket/run",
     )
     add_workers(parser, "execution.n_workers")
+    parser.add_argument(
+        "--wait",
+        action="store_const",
+        const=math.inf,
+        default=0.0,
+        help="wait while another process is at work on the same simulations, then do what it left",
+    )
     part = parser.add_mutually_exclusive_group()
     part.add_argument("--design", action="store_true", help="only create the archive, with its parameters")
     part.add_argument(
@@ -46,15 +54,15 @@ def _campaign(arguments: argparse.Namespace) -> int:
     config = load_config(arguments.config)
     which = config, arguments.name, arguments.out
     if arguments.design:
-        print(design_campaign(*which))
+        print(design_campaign(*which, sys.stderr, arguments.wait))
         return 0
     with workers(config.execution, arguments) as map_shards:
         if arguments.block:
-            n = run_block(*which, arguments.block, map_shards, sys.stderr)
+            n = run_block(*which, arguments.block, map_shards, sys.stderr, arguments.wait)
             number, n_blocks = arguments.block
             print(f"{arguments.name}: block {number} of {n_blocks}: {n} simulations")
             return 0
-        manifest = run_campaign(*which, map_shards, sys.stderr)
+        manifest = run_campaign(*which, map_shards, sys.stderr, arguments.wait)
     counts = ", ".join(f"{n} {meaning}" for meaning, n in manifest["counts"].items() if n)
     print(f"{arguments.out}/{manifest['store']}: {counts}")
     return 0
