@@ -18,10 +18,8 @@ from jrflow.archive.space import free_bytes, free_files
 from jrflow.archive.writer import read_design, shard_bytes
 from jrflow.campaign.shard import simulate_design
 from jrflow.config.config import Config
+from jrflow.config.cost import trial_simulations
 from jrflow.config.sizes import duration, readable
-
-#: Simulations of the trial run, of columns and of networks; a campaign many times longer is worth one.
-_TRIAL, _TRIAL_OF_NETWORKS, _WORTH = 1024, 32, 16
 
 #: From here on a reminder of quotas is worth its line.
 _MANY_FILES, _MANY_BYTES = 1000, 10e9
@@ -116,8 +114,8 @@ def conclude(name: str, manifest: Manifest, progress: TextIO | None) -> None:
 
 def _trial(store: UPath, layout: ShardLayout, ids: slice, n_simulations: int) -> Estimate | None:
     """Simulate and compress a few; None where that would take as long as doing it."""
-    n = _TRIAL if layout.n_regions == 1 else _TRIAL_OF_NETWORKS
-    if n_simulations < _WORTH * n or ids.stop - ids.start < n:
+    n = trial_simulations(layout.n_regions, n_simulations)
+    if n == 0 or ids.stop - ids.start < n:
         return None
     specification, design = read_specification(store), read_design(store, slice(ids.start, ids.start + n))
     simulate_design(specification, design)  # compiles, or loads what has been compiled

@@ -28,7 +28,7 @@ _PARTS = 8
 
 def shard_sizes(config: Config, name: str, n_regions: int) -> tuple[int, int]:
     """Simulations per shard and per chunk of a campaign: those configured, or else chosen by their size."""
-    execution, n_bytes = config.execution, _simulation_bytes(config, n_regions)
+    execution, n_bytes = config.execution, simulation_bytes(config, n_regions)
     chunk = execution.chunk_size or _power_of_two(_CHUNK / n_bytes)
     if execution.shard_size:
         fitting = min(chunk, execution.shard_size)
@@ -53,6 +53,17 @@ def block_count(config: Config, name: str, n_regions: int) -> int:
     return math.ceil(n_shards / per_block) if per_block else 1
 
 
+def worker_bytes(config: Config, name: str, n_regions: int) -> float:
+    """Memory that one worker needs to simulate and write one shard of a campaign, bytes."""
+    n_sims = min(shard_sizes(config, name, n_regions)[0], config.n_simulations(name))
+    return _COPIES * n_sims * simulation_bytes(config, n_regions) * _itemsize(config) / 4 + _BESIDES
+
+
+def simulation_bytes(config: Config, n_regions: int) -> int:
+    """Size of one simulation's sources in the archive, which keeps float32."""
+    return 4 * n_regions * config.simulation.timing.n_times
+
+
 def shard_faults(config: Config, n_regions: int) -> Iterator[Fault]:
     """Find shards or chunks that are too large, and say which sizes would do.
 
@@ -67,8 +78,8 @@ def shard_faults(config: Config, n_regions: int) -> Iterator[Fault]:
     if largest is None:
         return
     shard, chunk = shard_sizes(config, largest, n_regions)
-    n_sims, n_bytes = min(shard, config.n_simulations(largest)), _simulation_bytes(config, n_regions)
-    needed = _COPIES * n_sims * n_bytes * _itemsize(config) / 4 + _BESIDES
+    n_sims, n_bytes = min(shard, config.n_simulations(largest)), simulation_bytes(config, n_regions)
+    needed = worker_bytes(config, largest, n_regions)
     of_what = f"simulations of {n_regions:,} regions and {config.simulation.timing.n_times:,} samples"
     if needed > config.execution.memory_bytes:
         yield Fault(
@@ -90,19 +101,14 @@ def _smaller(config: Config, n_regions: int) -> str:
     if fits < 1:
         return ""
     shard = _power_of_two(fits)
-    chunk = min(shard, _power_of_two(_CHUNK / _simulation_bytes(config, n_regions)))
+    chunk = min(shard, _power_of_two(_CHUNK / simulation_bytes(config, n_regions)))
     return f"set shard_size to {shard} and chunk_size to {chunk}, or "
 
 
 def _simulations_in_memory(config: Config, n_regions: int) -> float:
     """How many simulations a worker can hold at once while it simulates and writes them."""
     room = (config.execution.memory_bytes - _BESIDES) / _COPIES
-    return room / (_simulation_bytes(config, n_regions) * _itemsize(config) / 4)
-
-
-def _simulation_bytes(config: Config, n_regions: int) -> int:
-    """Size of one simulation's sources in the archive, which keeps float32."""
-    return 4 * n_regions * config.simulation.timing.n_times
+    return room / (simulation_bytes(config, n_regions) * _itemsize(config) / 4)
 
 
 def _itemsize(config: Config) -> int:
