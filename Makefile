@@ -7,6 +7,7 @@ VENV ?= .venv
 PIP_FLAGS ?=
 PYTEST_FLAGS ?= -n auto --dist loadgroup
 SNAKEMAKE_FLAGS ?=
+SLURM_PYTEST_FLAGS ?=
 
 BIN := $(abspath $(VENV))/bin
 INSTALLED := $(VENV)/.installed
@@ -20,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-quick lint format schema lock clean
+.PHONY: help install demo test test-quick test-slurm lint format schema lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -58,6 +59,13 @@ test: $(INSTALLED) ## the whole test suite
 
 test-quick: $(INSTALLED) ## the tests that take no more than moments
 	$(INSIDE) OMP_NUM_THREADS=1 python -m pytest $(PYTEST_FLAGS) -m "not slow"
+
+# Most tests wait for Slurm; four at once, and the one that stops its controller after them.
+test-slurm: $(INSTALLED) ## the tests on a real Slurm, made for them on this machine; needs root
+	tests/slurm/cluster.sh up
+	@trap 'tests/slurm/cluster.sh down' EXIT; \
+	$(INSIDE) OMP_NUM_THREADS=1 python -m pytest tests/slurm -n 4 --dist load -m "not alone" $(SLURM_PYTEST_FLAGS) && \
+	$(INSIDE) OMP_NUM_THREADS=1 python -m pytest tests/slurm -m alone $(SLURM_PYTEST_FLAGS)
 
 lint: $(INSTALLED) ## format, rules, types, workflow; changes nothing
 	$(BIN)/ruff format --check $(CODE)

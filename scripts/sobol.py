@@ -1,32 +1,44 @@
-"""Sobol indices of the features of the evoked response."""
+"""Sobol indices of the features of the evoked response; here, or as an array of jobs of a cluster."""
 
 from __future__ import annotations
 
-import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import xarray as xr
-
-from jrflow.archive import open_archive
-from jrflow.config import load_config
-from jrflow.sensitivity.campaign import analyse_sobol
+from jrflow.cluster.command import Job, job_parser
+from jrflow.config.stages import analysis_bytes, analysis_seconds
+from jrflow.sensitivity.parts import join_parts, parts_of, write_part
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", type=Path, required=True)
+    parser = job_parser(__doc__)
     parser.add_argument("--lead-field", type=Path, required=True)
     parser.add_argument("--campaign", type=Path, required=True, help="manifest of the campaign")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args(argv)
-    config = load_config(arguments.config)
-    lead_field = xr.load_dataarray(arguments.lead_field, engine="h5netcdf")
-    campaign = open_archive(arguments.campaign.with_suffix(".zarr"))
-    result = analyse_sobol(campaign, lead_field, config.sensitivity, seed=config.run.seed)
-    result.to_netcdf(arguments.out, engine="h5netcdf")
-    return 0
+    job = Job.of(arguments, f"sobol-{arguments.campaign.stem}")
+    seconds = analysis_seconds(job.config, "sobol", arguments.campaign.stem)
+    n_bytes = analysis_bytes(job.config, "sobol", arguments.campaign.stem)
+    n_parts = _n_parts(job, seconds)
+    files = (arguments.config, arguments.lead_field, arguments.campaign)
+    parts = tuple(parts_of(*files, n_parts))
+    missing = [part for part in parts if not part.exists()]
+    if len(missing) > 1:
+        request = job.request(seconds / n_parts, n_bytes)
+        code = job.run([(*files, part) for part in missing], write_part, request)
+        if code:
+            return code
+    return job.run([(*files, parts, arguments.out)], join_parts, job.request(seconds, n_bytes))
+
+
+def _n_parts(job: Job, seconds: float) -> int:
+    """As many jobs as there may be, none shorter than the shortest that is worth one; here, one."""
+    if not job.submitted:
+        return 1
+    shortest = max(1.0, 60.0 * job.cluster.shortest_job)
+    return max(1, min(math.floor(seconds / shortest), job.cluster.most_jobs))
 
 
 if __name__ == "__main__":

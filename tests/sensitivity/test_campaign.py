@@ -11,7 +11,12 @@ from jrflow.config.campaigns import CampaignConfig
 from jrflow.config.priors import RelativeUniformPrior
 from jrflow.design import Prior, make_design
 from jrflow.model.parameters import INFERRED
-from jrflow.sensitivity.campaign import analyse_one_at_a_time, analyse_sobol, choose_channel
+from jrflow.sensitivity.campaign import (
+    analyse_one_at_a_time,
+    analyse_sobol,
+    choose_channel,
+    sobol_features,
+)
 from jrflow.simulation import simulate
 
 LOOP = ["C", "a_1", "a_2", "a_3", "a_4"]
@@ -52,7 +57,8 @@ def test_effect_of_the_loop(lead_field: xr.DataArray, preset: str) -> None:
 def test_sobol_indices_of_a_campaign(lead_field: xr.DataArray) -> None:
     """As published, A_i scales the response and b_i its duration; a_4 does nothing."""
     campaign = simulated("saltelli", 64, "as-published", ("A_i", "b_i", "a_4"))
-    indices = analyse_sobol(campaign, lead_field, CONFIG, seed=1)
+    features = sobol_features(campaign, lead_field, CONFIG)
+    indices = analyse_sobol(campaign, features, CONFIG, seed=1)
     assert indices["feature_units"].sel(feature="peak_amplitude") == "uV"
     total = indices["ST"]
     assert total.sel(feature="peak_amplitude").idxmax("parameter") == "A_i"

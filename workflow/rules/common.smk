@@ -3,23 +3,29 @@
 import json
 from pathlib import Path
 
+from jrflow.config.cluster import load_cluster
 from jrflow.specification import specify
 from jrflow.config.commented import commented_yaml
 from jrflow.config.document import Document
 from jrflow.config.eeg import CovarianceNoise, MontageHead
 from jrflow.config.load import check_files, load_connectome, parse_config
-from jrflow.config.shards import block_count, shard_count
+from jrflow.config.requests import Requests
 
 DOCUMENT = Document(Path(workflow.configfiles[-1]))
+# Not a part of the run's configuration: a profile for a cluster sets it.
+CLUSTER_FILE = config.pop("cluster", "")
+CHANGED = set(workflow.config_settings.config) - {"cluster"}
 CONFIG = parse_config(
-    config if workflow.config_settings.config else DOCUMENT.data,
+    config if CHANGED else DOCUMENT.data,
     DOCUMENT.origin,
     DOCUMENT.faults,
 )
+CLUSTER = load_cluster(CLUSTER_FILE or None)
 check_files(CONFIG)
 
 CONNECTOME = load_connectome(CONFIG)
 N_REGIONS = 1 if CONNECTOME is None else CONNECTOME.n_regions
+REQUESTS = Requests(CONFIG, CLUSTER, N_REGIONS, workflow.cores or 1)
 
 RUN = CONFIG.folder
 CONFIG_FILE = f"{RUN}/config.yaml"
@@ -74,20 +80,19 @@ def campaign_settings(wildcards):
 
 
 def campaign_threads(wildcards):
-    """Workers for one job: no more than it has shards, and what execution.n_workers says if it does."""
-    n_shards = shard_count(CONFIG, wildcards.campaign, N_REGIONS)
-    n_shards = min(n_shards, CONFIG.execution.shards_per_block or n_shards)
-    return min(n_shards, CONFIG.execution.n_workers or workflow.cores or 1)
+    """Workers of a job that simulates."""
+    return REQUESTS.cores(wildcards.campaign)
 
 
 def sealing_threads(wildcards):
-    """Where blocks have simulated, what is left is sealing."""
-    return 1 if blocks(wildcards) else campaign_threads(wildcards)
+    """Where blocks have simulated, what is left is sealing; where Dask submits jobs, nothing is left here."""
+    left_here = not CLUSTER.spreads and REQUESTS.n_blocks(wildcards.campaign) == 1
+    return campaign_threads(wildcards) if left_here else 1
 
 
 def blocks(wildcards):
     """What the blocks of a campaign leave behind; nothing where one job does it all."""
-    n_blocks = block_count(CONFIG, wildcards.campaign, N_REGIONS)
+    n_blocks = REQUESTS.n_blocks(wildcards.campaign)
     folder = f"{RUN}/archives/{wildcards.campaign}.blocks"
     return (
         [f"{folder}/{k}-of-{n_blocks}" for k in range(1, n_blocks + 1)]

@@ -13,6 +13,12 @@ rule lead_field:
         f"{RUN}/benchmarks/lead_field.tsv"
     conda:
         "../../envs/cpu.yaml"
+    group:
+        "prepare"
+    resources:
+        runtime=minutes("lead_field"),
+        mem_mb=mb("lead_field"),
+        seat=1,
     params:
         config=CONFIG_FILE,
         head=CONFIG.eeg.head.model_dump_json(),
@@ -35,6 +41,12 @@ rule noise_levels:
         f"{RUN}/benchmarks/noise_levels/{{model}}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    group:
+        "prepare"
+    resources:
+        runtime=minutes("noise_levels", "model"),
+        mem_mb=mb("noise_levels", "model"),
+        seat=1,
     params:
         config=CONFIG_FILE,
         settings=settings("eeg.noise", "simulation"),

@@ -14,6 +14,12 @@ rule limits:
         f"{RUN}/benchmarks/limits/{{model}}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    group:
+        "prepare"
+    resources:
+        runtime=minutes("limits", "model"),
+        mem_mb=mb("limits", "model"),
+        seat=1,
     params:
         config=CONFIG_FILE,
         settings=settings("limits", "simulation", "run.seed"),
@@ -35,11 +41,14 @@ rule train:
         f"{RUN}/benchmarks/train/{{model}}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        cluster=CLUSTER_FILE,
+        attempt=number_of_attempt,
     params:
         config=CONFIG_FILE,
         settings=settings("inference.training", "run.seed"),
     shell:
-        "python {input.script} --config {params.config} --noise {input.noise} --train {input.train}"
+        "python {input.script} --config {params.config} --cluster '{resources.cluster}' --attempt {resources.attempt} --noise {input.noise} --train {input.train}"
         " --threads {threads} --out $(dirname {output}) > {log} 2>&1"
 
 
@@ -59,10 +68,20 @@ rule evaluate:
         f"{RUN}/benchmarks/evaluate/{{model}}.tsv"
     conda:
         "../../envs/cpu.yaml"
+    group:
+        "score"
+    resources:
+        runtime=minutes("evaluate", "model"),
+        mem_mb=mb("evaluate", "model"),
+        seat=1,
     shell:
         "python {input.script} --noise {input.noise} --model $(dirname {input.model})"
         " --train {input.train} --test {input.test} --limits {input.limits} --threads {threads}"
         " --scores {output.scores} --predictions {output.predictions} > {log} 2>&1"
+
+
+localrules:
+    scores,
 
 
 rule scores:
@@ -92,11 +111,14 @@ rule learning_curve:
         f"{RUN}/benchmarks/learning_curve.tsv"
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        cluster=CLUSTER_FILE,
+        attempt=number_of_attempt,
     params:
         config=CONFIG_FILE,
         settings=settings("inference.learning_curve", "inference.training", "run.seed"),
     shell:
-        "python {input.script} --config {params.config} --noise {input.noise}"
+        "python {input.script} --config {params.config} --cluster '{resources.cluster}' --attempt {resources.attempt} --noise {input.noise}"
         " --train {input.train} --test {input.test} --threads {threads} --out {output} > {log} 2>&1"
 
 
@@ -115,6 +137,9 @@ rule apply:
         f"{RUN}/benchmarks/apply.tsv"
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        runtime=minutes("apply"),
+        mem_mb=mb("apply"),
     params:
         config=CONFIG_FILE,
         settings=settings("inference.apply", "run.seed"),

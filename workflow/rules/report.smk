@@ -20,6 +20,9 @@ rule report:
         f"{RUN}/logs/report.log",
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        runtime=minutes("report"),
+        mem_mb=mb("report"),
     params:
         settings=settings(
             "run",

@@ -16,11 +16,14 @@ rule sobol:
         campaign="|".join(CONFIG.sensitivity.sobol) or "none",
     conda:
         "../../envs/cpu.yaml"
+    resources:
+        cluster=CLUSTER_FILE,
+        attempt=number_of_attempt,
     params:
         config=CONFIG_FILE,
         settings=settings("sensitivity.channel", "sensitivity.n_bootstrap", "run.seed"),
     shell:
-        "python {input.script} --config {params.config} --lead-field {input.lead_field}"
+        "python {input.script} --config {params.config} --cluster '{resources.cluster}' --attempt {resources.attempt} --lead-field {input.lead_field}"
         " --campaign {input.campaign} --out {output} > {log} 2>&1"
 
 
@@ -39,6 +42,12 @@ rule one_at_a_time:
         campaign="|".join(CONFIG.sensitivity.one_at_a_time) or "none",
     conda:
         "../../envs/cpu.yaml"
+    group:
+        "prepare"
+    resources:
+        runtime=minutes("one_at_a_time", "campaign"),
+        mem_mb=mb("one_at_a_time", "campaign"),
+        seat=1,
     params:
         config=CONFIG_FILE,
         settings=settings("sensitivity.channel"),

@@ -1,4 +1,11 @@
-"""The campaigns: each one job, or, with execution.shards_per_block, a design, blocks, and the seal."""
+"""The campaigns: each one job, or a design, blocks, and the seal.
+
+How the work is divided is no part of what the manifest depends on: a run may begin here and go on on a cluster.
+"""
+
+
+localrules:
+    simulated,
 
 
 rule design:
@@ -27,17 +34,32 @@ rule block:
     conda:
         "../../envs/cpu.yaml"
     threads: campaign_threads
+    resources:
+        runtime=block_minutes,
+        mem_mb=block_mb,
+        scratch=CLUSTER.scratch or "",
     params:
         config=CONFIG_FILE,
         settings=campaign_settings,
     shell:
         "jrflow campaign {params.config} {wildcards.campaign} --block {wildcards.block}/{wildcards.n_blocks} "
-        "--workers {threads} --out $(dirname $(dirname {output})) > {log} 2>&1"
+        "--wait --workers {threads} --scratch '{resources.scratch}' --out $(dirname $(dirname {output})) > {log} 2>&1"
+
+
+rule simulated:
+    input:
+        blocks,
+    output:
+        temp(touch(f"{RUN}/archives/{{campaign}}.blocks/simulated")),
+    log:
+        f"{RUN}/logs/campaign/{{campaign}}.simulated.log",
+    conda:
+        "../../envs/cpu.yaml"
 
 
 rule campaign:
     input:
-        blocks,
+        f"{RUN}/archives/{{campaign}}.blocks/simulated",
     output:
         # Kept while the rule runs: a campaign whose settings have changed is refused, not destroyed.
         update(f"{RUN}/archives/{{campaign}}.json"),
@@ -48,8 +70,18 @@ rule campaign:
     conda:
         "../../envs/cpu.yaml"
     threads: sealing_threads
+    group:
+        campaign_group
+    resources:
+        runtime=campaign_minutes,
+        mem_mb=campaign_mb,
+        seat=1,
+        scratch=CLUSTER.scratch or "",
+        cluster=CLUSTER_FILE if CLUSTER.spreads else "",
+        attempt=number_of_attempt,
     params:
         config=CONFIG_FILE,
         settings=campaign_settings,
     shell:
-        "jrflow campaign {params.config} {wildcards.campaign} --workers {threads} --out $(dirname {output}) > {log} 2>&1"
+        "jrflow campaign {params.config} {wildcards.campaign} --wait --workers {threads} --attempt {resources.attempt} "
+        "--cluster '{resources.cluster}' --scratch '{resources.scratch}' --out $(dirname {output}) > {log} 2>&1"

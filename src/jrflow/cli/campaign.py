@@ -6,8 +6,12 @@ import argparse
 import math
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jrflow.cli.parts import Commands, add_command, add_workers, workers
+
+if TYPE_CHECKING:
+    from jrflow.archive.manifest import Manifest
 
 
 def add_campaign(commands: Commands) -> None:
@@ -30,6 +34,7 @@ def add_campaign(commands: Commands) -> None:
         default=0.0,
         help="wait while another process is at work on the same simulations, then do what it left",
     )
+    _add_cluster(parser)
     part = parser.add_mutually_exclusive_group()
     part.add_argument("--design", action="store_true", help="only create the archive, with its parameters")
     part.add_argument(
@@ -38,6 +43,20 @@ def add_campaign(commands: Commands) -> None:
         metavar="K/N",
         help="only simulate the K-th of N parts; without it all is sealed",
     )
+
+
+def _add_cluster(parser: argparse.ArgumentParser) -> None:
+    """Add what concerns clusters; an empty word is as good as none, so that a workflow can always give it."""
+    parser.add_argument(
+        "--cluster", default="", metavar="FILE", help="description of a cluster whose nodes simulate"
+    )
+    parser.add_argument(
+        "--jobs", type=Path, metavar="DIR", help="its jobs' files, by default DIR/<campaign>.jobs"
+    )
+    parser.add_argument(
+        "--attempt", type=int, default=1, metavar="N", help="later attempts ask for more time and memory"
+    )
+    parser.add_argument("--scratch", default="", metavar="DIR", help="for temporary files, such as $TMPDIR")
 
 
 def _block(text: str) -> tuple[int, int]:
@@ -49,6 +68,7 @@ def _block(text: str) -> tuple[int, int]:
 
 def _campaign(arguments: argparse.Namespace) -> int:
     from jrflow.campaign.run import design_campaign, run_block, run_campaign
+    from jrflow.cluster.scratch import local_folder
     from jrflow.config import load_config
 
     config = load_config(arguments.config)
@@ -56,13 +76,33 @@ def _campaign(arguments: argparse.Namespace) -> int:
     if arguments.design:
         print(design_campaign(*which, sys.stderr, arguments.wait))
         return 0
-    with workers(config.execution, arguments) as map_shards:
+    if arguments.cluster:
+        return _on_cluster(arguments)
+    with local_folder(arguments.scratch), workers(config.execution, arguments) as map_shards:
         if arguments.block:
             n = run_block(*which, arguments.block, map_shards, sys.stderr, arguments.wait)
             number, n_blocks = arguments.block
             print(f"{arguments.name}: block {number} of {n_blocks}: {n} simulations")
             return 0
         manifest = run_campaign(*which, map_shards, sys.stderr, arguments.wait)
+    return _told(arguments, manifest)
+
+
+def _on_cluster(arguments: argparse.Namespace) -> int:
+    from jrflow.cluster.campaign import run_on_cluster
+
+    if arguments.block:
+        raise ValueError("give --block or --cluster: a block is what one job of a cluster does")
+    local = "://" not in arguments.out
+    jobs = arguments.jobs or Path(arguments.out if local else ".") / f"{arguments.name}.jobs"
+    cluster = Path(arguments.cluster)
+    manifest = run_on_cluster(
+        arguments.config, arguments.name, arguments.out, cluster, jobs, arguments.attempt, sys.stderr
+    )
+    return _told(arguments, manifest)
+
+
+def _told(arguments: argparse.Namespace, manifest: Manifest) -> int:
     counts = ", ".join(f"{n} {meaning}" for meaning, n in manifest["counts"].items() if n)
     print(f"{arguments.out}/{manifest['store']}: {counts}")
     return 0

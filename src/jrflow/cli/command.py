@@ -7,15 +7,19 @@ that ``jrflow --help`` answers at once.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from importlib.metadata import version
 
 from jrflow.cli.archive import add_archive
 from jrflow.cli.campaign import add_campaign
 from jrflow.cli.config import add_config
+from jrflow.cli.driver import add_driver
 from jrflow.cli.infer import add_infer
 from jrflow.cli.parts import add_debug
+from jrflow.cli.profile import add_profile
 
 #: Exit code where the user can mend what is wrong (argparse uses the same).
 _USER_ERROR = 2
@@ -26,6 +30,7 @@ _INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; 0 where it succeeded, 1 where something is not sound, 2 where the call must change."""
     arguments = _parser().parse_args(argv)
+    _end_as_by_ctrl_c()
     try:
         return arguments.run(arguments)
     except KeyboardInterrupt:
@@ -43,6 +48,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _USER_ERROR
 
 
+def _end_as_by_ctrl_c() -> None:
+    """Let SIGTERM, with which schedulers end programs, leave as little behind as Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, interrupt)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="jrflow",
@@ -51,6 +66,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"jrflow {version('jrflow')}")
     add_debug(parser, default=False)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (add_config, add_campaign, add_archive, add_infer):
+    for add in (add_config, add_campaign, add_archive, add_infer, add_profile, add_driver):
         add(commands)
     return parser

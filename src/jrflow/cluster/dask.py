@@ -30,6 +30,11 @@ Result = TypeVar("Result")
 #: Applies a function to every task and yields the results as they complete.
 Map = Callable[[Callable[[Task], Result], Iterable[Task]], Iterable[Result]]
 
+_MEMORY = (
+    "all workers that tried a task were killed, most likely for want of memory; "
+    "raise execution.memory_per_worker, or lower execution.shard_size or execution.n_workers"
+)
+
 #: Tasks handed out per worker: one to work on and one to go on with.
 _IN_FLIGHT = 2
 
@@ -69,10 +74,19 @@ def map_over_workers(execution: ExecutionConfig, messages: TextIO | None = sys.s
         yield lambda function, tasks: map_on(client())(function, tasks)
 
 
-def map_on(client: Client) -> Map:
+def map_on(client: Client, n_places: int = 1, why_none: Callable[[], str] = lambda: "") -> Map:
     """Provide a ``map`` that works on the workers of a Dask client.
 
     A bounded number of tasks is in flight, so that a million of them cost no memory.
+
+    Parameters
+    ----------
+    client
+        Connected.
+    n_places
+        Workers that there may be: a cluster that grows with its work must see work for all of them.
+    why_none
+        What to say where no worker is left, instead of advice about memory.
     """
 
     def map_tasks(function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
@@ -80,14 +94,14 @@ def map_on(client: Client) -> Map:
 
         def hand_out() -> None:
             # Workers may come and go, so they are counted each time.
-            room = _IN_FLIGHT * max(1, len(client.nthreads())) - running.count()
+            room = _IN_FLIGHT * max(n_places, len(client.nthreads())) - running.count()
             for task in islice(waiting, max(0, room)):
                 running.add(client.submit(function, task, pure=False))
 
         with _explain_lost_scheduler():
             hand_out()
             for future in running:
-                result = _result(future)
+                result = _result(future, why_none)
                 hand_out()
                 yield result
 
@@ -104,11 +118,10 @@ def _explain_lost_scheduler() -> Iterator[None]:
         ) from error
 
 
-def _result(future: Future) -> Any:
+def _result(future: Future, why_none: Callable[[], str]) -> Any:
     try:
         return future.result()
-    except (KilledWorker, NoWorkerError, NoValidWorkerError) as error:
-        raise WorkersLostError(
-            "all workers that tried a task were killed, most likely for want of memory; "
-            "raise execution.memory_per_worker, or lower execution.shard_size or execution.n_workers"
-        ) from error
+    except (NoWorkerError, NoValidWorkerError) as error:
+        raise WorkersLostError(why_none() or _MEMORY) from error
+    except KilledWorker as error:
+        raise WorkersLostError(_MEMORY) from error

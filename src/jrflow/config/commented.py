@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from jrflow.config.config import Config
 from jrflow.config.schema_tree import Node, SchemaTree
+from jrflow.config.section import Section
 
 _WIDTH = 100
 
@@ -22,14 +22,14 @@ file with: jrflow config check config.yaml
 """
 
 
-def commented_yaml(config: Config) -> str:
+def commented_yaml(config: Section, header: str = _HEADER) -> str:
     """Write a configuration as YAML with a comment on every field, also on those not in use.
 
     The first entry of each kind is written out; further ones take one line and name only what
     differs from the defaults.
     """
-    writer = _Writer(SchemaTree(Config.model_json_schema()))
-    return "\n".join([*_comment(_HEADER), *writer.root(config.model_dump(mode="json"))]) + "\n"
+    writer = _Writer(SchemaTree(type(config).model_json_schema()))
+    return "\n".join([*_comment(header), *writer.root(config.model_dump(mode="json"))]) + "\n"
 
 
 class _Writer:

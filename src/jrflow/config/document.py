@@ -27,6 +27,13 @@ _Loader.add_implicit_resolver(
 class Document:
     """A mapping read from a YAML file.
 
+    Parameters
+    ----------
+    path
+        The file.
+    start
+        Advice for who has none.
+
     Attributes
     ----------
     data
@@ -37,7 +44,8 @@ class Document:
         Keys that are given twice.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, start: str = _START) -> None:
+        self._start = start
         self.data: dict[str, Any] = {}
         self.faults: list[Fault] = []
         self._lines: dict[Key, int] = {}
@@ -51,9 +59,11 @@ class Document:
         except yaml.YAMLError as error:
             self._refuse_yaml(error)
         if content is None:
-            self._refuse(f"the file is empty; {_START}")
+            self._refuse(f"the file is empty; {self._start}")
         if not isinstance(content, dict):
-            self._refuse(f"expected sections (key: value), received a {type(content).__name__}; {_START}")
+            self._refuse(
+                f"expected sections (key: value), received a {type(content).__name__}; {self._start}"
+            )
         self.data = content
 
     def _refuse(self, message: str) -> NoReturn:
@@ -72,7 +82,7 @@ class Document:
         try:
             return path.read_text(encoding="utf-8")
         except FileNotFoundError:
-            self._refuse(f"no such file in {Path.cwd()}; {_START}")
+            self._refuse(f"no such file in {Path.cwd()}; {self._start}")
         except OSError as error:
             self._refuse(f"cannot be read: {error.strerror}")
         except UnicodeDecodeError as error:

@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from difflib import unified_diff
 from pathlib import Path
 
+from jrflow.config.cluster import ClusterConfig
 from jrflow.config.commented import commented_yaml
 from jrflow.config.config import Config
 from jrflow.config.default import default_config
+from jrflow.config.profile import cluster_yaml, snakemake_profile
 
 
 def config_schema() -> str:
@@ -26,9 +28,14 @@ def config_schema() -> str:
 
 def generated() -> dict[str, str]:
     """Content of every generated file by its path from the top of the project."""
+    cluster = ClusterConfig()
     return {
         "workflow/schemas/config.schema.json": config_schema(),
         "config.yaml": commented_yaml(default_config()),
+        "profiles/slurm/config.yaml": snakemake_profile(
+            cluster, "profiles/slurm", "profiles/slurm/cluster.yaml"
+        ),
+        "profiles/slurm/cluster.yaml": cluster_yaml(cluster),
     }
 
 

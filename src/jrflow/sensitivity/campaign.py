@@ -12,31 +12,50 @@ from jrflow.sensitivity.oat import one_at_a_time
 from jrflow.sensitivity.sobol import sobol_indices
 
 
+def sobol_features(campaign: xr.Dataset, lead_field: xr.DataArray, config: SensitivityConfig) -> xr.Dataset:
+    """Named features of the evoked response at the configured channel, for each simulation.
+
+    Parameters
+    ----------
+    campaign
+        Archive of a campaign, or some simulations of it: each gives the same features alone or with others.
+    lead_field
+        Dims (channel, region), uV/mV.
+    config
+        Channel.
+
+    Returns
+    -------
+    As :func:`jrflow.eeg.features.erp_features`, with the channel as attribute.
+    """
+    channel = choose_channel(lead_field, config.channel)
+    evoked = _at_channel(campaign, lead_field, channel)
+    times, sims = evoked["time"].values, campaign["sim"].values
+    return erp_features(evoked.values, times, units="uV", sim=sims).assign_attrs(channel=channel)
+
+
 def analyse_sobol(
-    campaign: xr.Dataset, lead_field: xr.DataArray, config: SensitivityConfig, *, seed: int = 0
+    campaign: xr.Dataset, features: xr.Dataset, config: SensitivityConfig, *, seed: int = 0
 ) -> xr.Dataset:
-    """Sobol indices of the named features of the evoked response at the configured channel.
+    """Sobol indices of the features of a campaign.
 
     Parameters
     ----------
     campaign
         Archive of a saltelli campaign.
-    lead_field
-        Dims (channel, region), uV/mV.
+    features
+        Of all of its simulations, from ``sobol_features``.
     config
-        Channel and number of resamples.
+        Number of resamples.
     seed
         Seed of the resampling.
 
     Returns
     -------
-    As :func:`jrflow.sensitivity.sobol.sobol_indices`, with the channel as attribute.
+    As :func:`jrflow.sensitivity.sobol.sobol_indices`, with channel and preset as attributes.
     """
-    channel = choose_channel(lead_field, config.channel)
-    evoked = _at_channel(campaign, lead_field, channel)
-    features = erp_features(evoked.values, evoked["time"].values, units="uV", sim=campaign["sim"].values)
     indices = sobol_indices(campaign, features, n_bootstrap=config.n_bootstrap, seed=seed)
-    return indices.assign_attrs(channel=channel, preset=campaign.attrs["preset"])
+    return indices.assign_attrs(channel=features.attrs["channel"], preset=campaign.attrs["preset"])
 
 
 def analyse_one_at_a_time(

@@ -1,0 +1,42 @@
+"""jrflow driver: submit what submits jobs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from jrflow.cli.parts import Commands, add_command
+
+
+def add_driver(commands: Commands) -> None:
+    """Add the command to the command line."""
+    summary = "run a command that submits jobs, such as snakemake --profile slurm, as a job itself"
+    parser = add_command(commands, "driver", _driver, summary)
+    parser.add_argument(
+        "--cluster", type=Path, metavar="FILE", required=True, help="cluster.yaml beside the profile"
+    )
+    parser.add_argument("--minutes", type=int, metavar="N", help="time limit; it is renewed when it is up")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="its output: logs/driver-<job>.log")
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND ...")
+
+
+def _driver(arguments: argparse.Namespace) -> int:
+    from jrflow.cluster.driver import submit_driver
+    from jrflow.cluster.launcher import SubmissionError
+    from jrflow.config.cluster import load_cluster
+
+    command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
+    if not command:
+        raise ValueError(
+            "expected a command, such as: jrflow driver --cluster FILE -- snakemake --profile slurm"
+        )
+    try:
+        log = arguments.log or Path("logs/driver-%j.log")
+        job, log = submit_driver(command, load_cluster(arguments.cluster), log, arguments.minutes)
+    except SubmissionError as error:
+        print(f"jrflow: {error}", file=sys.stderr)
+        return 2
+    print(f"job {job}: {' '.join(command)}")
+    print(f"its output: tail -F {log}\nits end, with that of its jobs: scancel --batch --signal=TERM {job}")
+    return 0

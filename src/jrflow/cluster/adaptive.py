@@ -1,0 +1,131 @@
+"""Dask workers that are Slurm jobs of their own, more or fewer as there is work (dask-jobqueue)."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dask.config
+from distributed import Client
+from distributed.security import Security
+
+from jrflow.cluster.clients import WorkersLostError, has_dashboard
+from jrflow.cluster.jobqueue import slurm_classes
+from jrflow.cluster.queue import SlurmAwayError, named_jobs
+from jrflow.config.cluster import ClusterConfig
+from jrflow.config.execution import ExecutionConfig
+
+#: A worker leaves before its job's time is up, so that no task is lost with it: with this share of the time
+#: left, and some earlier than others, so that not all are replaced at once.
+_LEAVES_WITH, _STAGGER = 0.2, 0.1
+#: A task may lose so many workers before it is blamed for it: jobs are preempted, cancelled, out of time.
+_ALLOWED_FAILURES = 10
+#: A worker whose scheduler is gone ends after this time, and its job with it, s.
+_DEATH_TIMEOUT = 60
+_LOOPBACK = "127.0.0.1"
+
+
+@contextmanager
+def adaptive_client(
+    execution: ExecutionConfig, cluster: ClusterConfig, folder: Path, name: str
+) -> Iterator[Client]:
+    """Start a scheduler here, submit jobs of workers as there is work, and connect.
+
+    A worker job that is lost is replaced; all end with the context. Connections are encrypted, and only who
+    holds the credentials is let in; they lie in ``folder`` while the workers need them.
+
+    Parameters
+    ----------
+    execution
+        Memory of a worker, TLS.
+    cluster
+        What a job asks for, and how many there may be.
+    folder
+        Of credentials and logs; shared by all nodes, readable by the user alone.
+    name
+        Of the jobs.
+
+    Raises
+    ------
+    WorkersLostError
+        If no worker comes in time: with what squeue says of its jobs.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    slurm_cluster, _ = slurm_classes()
+    security = Security.temporary() if execution.tls else None
+    settings = {
+        "distributed.scheduler.no-workers-timeout": cluster.wait_for_workers * 60,
+        "distributed.scheduler.allowed-failures": _ALLOWED_FAILURES,
+    }
+    with (
+        dask.config.set(settings),
+        slurm_cluster(
+            security=security,
+            protocol="tls://" if execution.tls else "tcp://",
+            shared_temp_directory=str(folder),
+            interface=cluster.interface,
+            scheduler_options={
+                "interface": cluster.interface,
+                "dashboard_address": f"{_LOOPBACK}:8787" if has_dashboard() else None,
+            },
+            job_name=name,
+            **_job(execution, cluster, folder),
+        ) as workers,
+    ):
+        workers.adapt(minimum_jobs=1, maximum_jobs=cluster.nodes, interval="2s", wait_count=10)
+        with Client(workers, security=security) as client:
+            try:
+                client.wait_for_workers(1, timeout=cluster.wait_for_workers * 60)
+            except TimeoutError as error:
+                raise WorkersLostError(no_workers(name, cluster)) from error
+            yield client
+
+
+def no_workers(name: str, cluster: ClusterConfig) -> str:
+    """Say that no worker came, and what Slurm says of the jobs that should bring them."""
+    try:
+        waiting = [str(state) for state in named_jobs(name)]
+    except SlurmAwayError as error:
+        waiting = [str(error)]
+    return (
+        f"no Dask worker within {cluster.wait_for_workers:g} min (wait_for_workers in cluster.yaml). squeue "
+        f"says of the jobs {name}: {'; '.join(waiting) or 'there are none (their logs may say why)'}. What "
+        "was finished is kept: start again to do the rest"
+    )
+
+
+def tunnel(client: Client) -> str:
+    """How to see the dashboard from one's own computer; empty where there is none."""
+    if not has_dashboard():
+        return "none (bokeh is not installed)"
+    port = client.scheduler_info()["services"].get("dashboard")
+    here = f"{getpass.getuser()}@{socket.getfqdn()}"
+    return f"http://localhost:{port}/status after: ssh -N -L {port}:{_LOOPBACK}:{port} {here}"
+
+
+def _job(execution: ExecutionConfig, cluster: ClusterConfig, folder: Path) -> dict[str, object]:
+    """What a job of workers asks for: one process for each core."""
+    minutes = cluster.longest_job
+    lifetime = round(60 * minutes * (1 - _LEAVES_WITH))
+    extra = {"qos": cluster.qos, "constraint": cluster.constraint}
+    return {
+        "queue": cluster.partition,
+        "account": cluster.account,
+        "cores": cluster.cores,
+        "processes": cluster.cores,
+        "memory": f"{round(cluster.cores * execution.memory_bytes)}B",
+        "walltime": f"{minutes // 60:02}:{minutes % 60:02}:00",
+        "death_timeout": _DEATH_TIMEOUT,
+        "local_directory": cluster.scratch,
+        "log_directory": str(folder),
+        "job_script_prologue": list(cluster.setup),
+        "job_extra_directives": [f"--{option}={value}" for option, value in extra.items() if value],
+        "worker_extra_args": [
+            "--lifetime", f"{lifetime}s", "--lifetime-stagger", f"{round(60 * minutes * _STAGGER)}s",
+            "--no-dashboard",
+        ],
+    }  # fmt: skip

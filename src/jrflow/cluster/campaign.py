@@ -1,0 +1,134 @@
+"""A campaign whose simulations Dask spreads over the nodes of a cluster."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from distributed import Client
+from upath import UPath
+
+from jrflow.archive.manifest import Manifest, read_manifest
+from jrflow.archive.place import place
+from jrflow.campaign.run import run_campaign
+from jrflow.cluster.adaptive import adaptive_client, no_workers, tunnel
+from jrflow.cluster.allocation import in_allocation
+from jrflow.cluster.dask import map_on, map_over_workers
+from jrflow.cluster.launcher import launch
+from jrflow.cluster.scratch import local_folder
+from jrflow.cluster.task import Request, Task
+from jrflow.config import load_config
+from jrflow.config.cluster import ClusterConfig, load_cluster
+from jrflow.config.config import Config
+from jrflow.config.cost import campaign_seconds
+from jrflow.config.load import load_connectome
+from jrflow.config.packing import requested_mb, requested_minutes
+from jrflow.config.shards import worker_bytes
+
+#: The second process of an allocation is Dask's client: what it says of the work is what counts.
+_CLIENT_RANK = 1
+
+
+def run_on_cluster(
+    config_file: Path,
+    name: str,
+    folder: str,
+    cluster_file: Path,
+    jobs: Path,
+    attempt: int = 1,
+    progress: TextIO | None = sys.stderr,
+) -> Manifest:
+    """Simulate a campaign on a cluster, or the rest of it, and seal its archive.
+
+    Parameters
+    ----------
+    config_file, name, folder
+        Configuration, campaign and the archive's folder, as for ``run_campaign``.
+    cluster_file
+        Description of the cluster: 'adaptive' starts Dask's scheduler here and submits jobs of workers; the
+        others submit one job, of one node or several, that does it all.
+    jobs
+        Folder of the jobs' files; shared by all nodes.
+    attempt
+        Which attempt this is: later ones ask for more.
+    progress
+        Where states and progress are written; None for silence.
+
+    Raises
+    ------
+    SubmissionError, JobFailedError
+        If Slurm refuses a job, or a job fails.
+    WorkersLostError
+        If no worker comes in time.
+    """
+    config, cluster = load_config(config_file), load_cluster(cluster_file)
+    title = f"jrflow-{config.run.name}-{name}"
+    finished = read_manifest(_store(folder, name))
+    if finished is None and cluster.simulate == "adaptive" and cluster.cluster == "slurm":
+        with adaptive_client(config.execution, cluster, jobs, title) as client:
+            _say(progress, f"dashboard: {tunnel(client)}")
+            mapped = map_on(client, cluster.nodes * cluster.cores, lambda: no_workers(title, cluster))
+            return run_campaign(config, name, folder, mapped, progress, wait=float("inf"))
+    arguments = (config_file.resolve(), name, _absolute(folder), cluster_file.resolve(), jobs.resolve())
+    request = _request(config, name, cluster, title, attempt)
+    launch([Task(_simulate, arguments)], request, cluster, jobs, progress)
+    return run_campaign(config, name, folder, progress=None)
+
+
+def _simulate(
+    config_file: Path,
+    name: str,
+    folder: str,
+    cluster_file: Path,
+    jobs: Path,
+    progress: TextIO | None = sys.stderr,
+) -> None:
+    """Be one process of the job that simulates a campaign."""
+    config, cluster = load_config(config_file), load_cluster(cluster_file)
+    execution = config.execution
+    if cluster.simulate == "allocation" and cluster.cluster == "slurm":
+        in_allocation(
+            lambda client: _on_client(config, name, folder, client, progress), execution, cluster, jobs
+        )
+        return
+    with local_folder(cluster.scratch), map_over_workers(execution) as map_shards:
+        run_campaign(config, name, folder, map_shards, progress, wait=float("inf"))
+
+
+def _on_client(config: Config, name: str, folder: str, client: Client, progress: TextIO | None) -> None:
+    _say(progress, f"dashboard: {tunnel(client)}")
+    run_campaign(config, name, folder, map_on(client), progress, wait=float("inf"))
+
+
+def _request(config: Config, name: str, cluster: ClusterConfig, title: str, attempt: int) -> Request:
+    connectome = load_connectome(config)
+    n_regions = 1 if connectome is None else connectome.n_regions
+    together = cluster.simulate == "allocation"
+    nodes, ranks = (cluster.nodes, cluster.cores) if together else (1, 1)
+    n_workers = nodes * cluster.cores - (2 if together else 0)
+    seconds = campaign_seconds(config, name, n_regions, n_workers)
+    n_bytes = cluster.cores * worker_bytes(config, name, n_regions)
+    return Request(
+        name=title,
+        minutes=min(requested_minutes(seconds, attempt), cluster.longest_job),
+        memory_mb=requested_mb(n_bytes, attempt),
+        nodes=nodes,
+        ranks_per_node=ranks,
+        cores_per_rank=1 if together else cluster.cores,
+        decisive_rank=_CLIENT_RANK if together else None,
+    )
+
+
+def _store(folder: str, name: str) -> UPath:
+    return place(folder) / f"{name}.zarr"
+
+
+def _absolute(folder: str) -> str:
+    return folder if "://" in folder else str(Path(folder).resolve())
+
+
+def _say(progress: TextIO | None, text: str) -> None:
+    if progress is not None:
+        print(f"{text} [process {os.getpid()}]", file=progress, flush=True)

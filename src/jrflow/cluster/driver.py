@@ -1,0 +1,94 @@
+"""The program that submits jobs, as a job itself: for clusters whose login nodes are not for that."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from submitit.helpers import clean_env
+
+from jrflow.cluster.launcher import SubmissionError
+from jrflow.config.cluster import ClusterConfig
+
+#: Time before its end at which a driver stops what it drives, and asks to be started again, s.
+_NOTICE = 120
+
+_BODY = """\
+# What Slurm told this job would contradict what its own jobs ask for.
+job=$SLURM_JOB_ID starts=${SLURM_RESTART_COUNT:-0}
+unset ${!SLURM_@} ${!SRUN_@} ${!SBATCH_@} CUDA_VISIBLE_DEVICES
+command=(%(command)s)
+# A driver that was killed leaves Snakemake's lock; nobody else drives here.
+if [ "$starts" -gt 0 ] && [ "$(basename "${command[0]}")" = snakemake ]; then "${command[@]}" --unlock; fi
+again=
+# Job control: the command leads a group of its own, which is interrupted as by Ctrl-C.
+set -m
+"${command[@]}" &
+driven=$!
+trap 'again=yes; kill -INT -- -$driven' USR1
+trap 'kill -INT -- -$driven' TERM
+while kill -0 "$driven" 2>/dev/null; do wait "$driven"; code=$?; done
+if [ -n "$again" ]; then
+  echo "out of time; going on in another job"
+  exec scontrol requeue "$job"
+fi
+exit "$code"
+"""
+
+
+def submit_driver(
+    command: Sequence[str], cluster: ClusterConfig, log: Path, minutes: int | None = None
+) -> tuple[str, Path]:
+    """Submit a job that runs a command which submits jobs.
+
+    Before its time is up it interrupts the command, which cancels its jobs, and is put back into the queue:
+    so it may be shorter than what it drives. Cancelled, it interrupts the command, too.
+
+    Parameters
+    ----------
+    command
+        Such as snakemake --profile slurm.
+    cluster
+        Account, partition, longest time.
+    log
+        File of its output; %j stands for the job.
+    minutes
+        Time limit; by default the cluster's longest.
+
+    Returns
+    -------
+    Id of the job, and its log.
+
+    Raises
+    ------
+    SubmissionError
+        If Slurm refuses.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    script = "\n".join([*_head(cluster, log, minutes or cluster.longest_job), *cluster.setup, ""])
+    script += _BODY % {"command": shlex.join(command)}
+    with clean_env(("CUDA_VISIBLE_DEVICES",)):
+        done = subprocess.run(
+            ["sbatch", "--parsable"], input=script, capture_output=True, text=True, check=False
+        )
+    if done.returncode:
+        raise SubmissionError(f"Slurm does not take the driver: {done.stderr.strip()}\n{script}")
+    job = done.stdout.strip().split(";")[0]
+    return job, Path(str(log).replace("%j", job))
+
+
+def _head(cluster: ClusterConfig, log: Path, minutes: int) -> Iterator[str]:
+    yield "#!/bin/bash"
+    options = {
+        "job-name": "jrflow-driver", "output": str(log), "open-mode": "append", "requeue": None,
+        "time": str(minutes), "signal": f"B:USR1@{_NOTICE}", "cpus-per-task": "1", "mem": "4G",
+        "account": cluster.account, "partition": cluster.partition, "qos": cluster.qos,
+        "constraint": cluster.constraint, "chdir": str(Path.cwd()),
+    }  # fmt: skip
+    for name, value in options.items():
+        if name == "requeue":
+            yield "#SBATCH --requeue"
+        elif value is not None:
+            yield f"#SBATCH --{name}={shlex.quote(value)}"

@@ -1,0 +1,68 @@
+"""A node's own disk, for what need not outlive a job."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from jrflow.config.sizes import readable
+
+#: With less than this, the system's folder for temporary files is taken, bytes: workers spill and unpack.
+_LEAST = 100e6
+
+
+@contextmanager
+def local_folder(scratch: str | None, progress: TextIO | None = sys.stderr) -> Iterator[None]:
+    """Let temporary files go to a node's own disk, in this process and those that it starts.
+
+    Where that disk cannot be used, because it is full or absent, this is said, and the system's folder is
+    taken: nothing that is kept goes there, so nothing is lost.
+
+    Parameters
+    ----------
+    scratch
+        Folder, with variables of the node's environment such as $TMPDIR; None or '' for the system's.
+    progress
+        Where it is said.
+    """
+    if not scratch:
+        yield
+        return
+    folder = Path(os.path.expandvars(scratch))
+    unfit = _unfit(folder)
+    if unfit:
+        if progress is not None:
+            instead = tempfile.gettempdir()
+            print(f"scratch {folder}: {unfit}; using {instead} instead", file=progress, flush=True)
+        yield
+        return
+    before = os.environ.get("TMPDIR")
+    with tempfile.TemporaryDirectory(prefix="jrflow-", dir=folder, ignore_cleanup_errors=True) as own:
+        os.environ["TMPDIR"], tempfile.tempdir = own, None
+        try:
+            yield
+        finally:
+            tempfile.tempdir = None
+            if before is None:
+                del os.environ["TMPDIR"]
+            else:
+                os.environ["TMPDIR"] = before
+
+
+def _unfit(folder: Path) -> str | None:
+    """Why a folder cannot be used; None where it can."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder) as probe:
+            probe.write(b"x")
+            probe.flush()
+        disk = os.statvfs(folder)
+    except OSError as error:
+        return f"cannot be written ({error.strerror})"
+    free = disk.f_bavail * disk.f_frsize
+    return f"only {readable(free)} free" if free < _LEAST else None

@@ -1,0 +1,114 @@
+"""What a Slurm cluster says of itself: partitions, GPUs, the user's accounts, and whether it takes a job."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+from jrflow.config.cluster import ClusterConfig
+
+_ANSWER_WITHIN = 60.0  # s
+
+
+class NoSlurmError(OSError):
+    """Slurm's commands are not here, or do not answer."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A partition as sinfo describes it.
+
+    Attributes
+    ----------
+    name
+        As sbatch takes it.
+    is_default
+        Whether jobs go there that name none.
+    gpu_types
+        Types of its GPUs; '' for GPUs whose type has no name.
+    cores
+        Cores of its smallest node.
+    """
+
+    name: str
+    is_default: bool
+    gpu_types: frozenset[str]
+    cores: int
+
+
+def partitions() -> list[Partition]:
+    """Partitions of the cluster, in sinfo's order.
+
+    Raises
+    ------
+    NoSlurmError
+        If there is no Slurm.
+    """
+    found: dict[str, Partition] = {}
+    for line in _run(["sinfo", "--noheader", "-o", "%P|%c|%G"]).splitlines():
+        name, cores, gres = line.split("|")
+        types = {kind or "" for kind in re.findall(r"gpu(?::([A-Za-z][\w.-]*))?(?::\d+)", gres)}
+        known = found.get(name)
+        smallest = int(cores.rstrip("+"))
+        found[name] = Partition(
+            name.rstrip("*"),
+            name.endswith("*"),
+            frozenset(types | (known.gpu_types if known else set())),
+            min(smallest, known.cores) if known else smallest,
+        )
+    return list(found.values())
+
+
+def accounts() -> list[str]:
+    """Accounts that the user may charge; none where there is no accounting."""
+    user = getpass.getuser()
+    try:
+        lines = _run(["sacctmgr", "-nP", "show", "assoc", f"user={user}", "format=account"]).splitlines()
+    except NoSlurmError:
+        return []
+    return list(dict.fromkeys(line for line in lines if line))
+
+
+def has_accounting() -> bool:
+    """Whether sacct answers."""
+    try:
+        _run(["sacct", "--noheader", "--starttime=now"])
+    except NoSlurmError:
+        return False
+    return True
+
+
+def refusals(cluster: ClusterConfig) -> list[str]:
+    """Try a request of each kind without submitting it; what Slurm says against them."""
+    options = {
+        "account": cluster.account, "qos": cluster.qos, "constraint": cluster.constraint,
+        "partition": cluster.partition,
+    }  # fmt: skip
+    kinds = {"a job on CPUs": options | {"cpus-per-task": str(cluster.cores)}}
+    if cluster.training.gpus_per_node:
+        partition = cluster.gpu_partition or cluster.partition
+        kinds["a job on GPUs"] = options | {"partition": partition, "gres": cluster.gres()}
+    found = []
+    for kind, asked in kinds.items():
+        words = [f"--{name}={value}" for name, value in asked.items() if value]
+        try:
+            _run(["sbatch", "--test-only", "--time=10", *words, "--wrap=true"])
+        except NoSlurmError as error:
+            found.append(f"{kind} ({' '.join(words)}): {error}")
+    return found
+
+
+def _run(command: list[str]) -> str:
+    if shutil.which(command[0]) is None:
+        raise NoSlurmError(f"{command[0]} is not here: is this a login node of a Slurm cluster?")
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_ANSWER_WITHIN, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise NoSlurmError(f"{command[0]} did not answer within {_ANSWER_WITHIN:g} s") from error
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        raise NoSlurmError(said[-1] if said else f"{command[0]}: exit code {done.returncode}")
+    return done.stdout

@@ -1,0 +1,136 @@
+"""A cluster as jrflow sees it: where jobs go and what they may take. Changes no result.
+
+It is no part of a run's configuration, so that the same ``config.yaml`` runs anywhere: it stands in a file
+of its own, ``cluster.yaml``, beside Snakemake's profile.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from jrflow.config.booleans import boolean_faults
+from jrflow.config.document import Document
+from jrflow.config.fault import ConfigError
+from jrflow.config.schema_tree import SchemaTree
+from jrflow.config.section import Section
+from jrflow.config.translate import translate
+
+#: A word of a command line: an option's value can be nothing else.
+_Word = Field(None, pattern=r"^[^\s'\"`;$|&<>]+$")
+_START = "'jrflow profile install slurm' writes one"
+
+
+class TrainingNodes(Section):
+    """Over how many nodes and devices one training goes; its losses do not depend on that."""
+
+    nodes: int = Field(1, ge=1)
+    """Number of nodes."""
+    gpus_per_node: int = Field(1, ge=0)
+    """Number of GPUs on each, one for each rank; 0: trained on CPUs."""
+    ranks_per_node: int | None = Field(None, ge=1)
+    """Number of processes on each node; null: one for each GPU, or one."""
+    cores_per_rank: int = Field(4, ge=1)
+    """Number of cores of each process."""
+
+    @property
+    def ranks(self) -> int:
+        """Processes on each node."""
+        return self.ranks_per_node or self.gpus_per_node or 1
+
+
+class ClusterConfig(Section):
+    """Where jobs go, what they may take, and how simulations are spread over nodes."""
+
+    cluster: Literal["slurm", "local", "in-process"] = "slurm"
+    """Where submitit runs training and Sobol analyses: slurm; local: processes on this machine;
+    in-process: no processes, for debugging."""
+    simulate: Literal["node", "adaptive", "allocation"] = "node"
+    """How simulations are spread: node: Snakemake submits each block of shards as a job of one node,
+    whose cores are Dask workers; adaptive: Dask submits jobs of workers and ends them, as there is
+    work; allocation: one job of several nodes holds scheduler, client and workers."""
+    account: str | None = _Word
+    """Account that jobs are charged to; null: the user's default."""
+    partition: str | None = _Word
+    """Partition of jobs without GPUs; null: the cluster's default."""
+    gpu_partition: str | None = _Word
+    """Partition of jobs with GPUs; null: as the others."""
+    gpu_type: str | None = _Word
+    """Type of GPU as the cluster calls it, such as a100; null: any."""
+    qos: str | None = _Word
+    """Quality of service; null: the default."""
+    constraint: str | None = _Word
+    """Features that nodes must have; null: none."""
+    setup: tuple[str, ...] = ()
+    """Lines of shell that make jrflow available in a job, such as: module load python."""
+    interface: str | None = _Word
+    """Network interface between nodes, such as ib0, on which Dask listens; null: the node's address."""
+    scratch: str | None = None
+    """Folder on a node's own disk, such as $TMPDIR, for what need not be kept; null: the system's."""
+    accounting: bool = True
+    """Whether sacct knows of jobs that have ended; false: squeue is asked instead."""
+    cores: int = Field(8, ge=1)
+    """Number of cores of a job that simulates."""
+    nodes: int = Field(4, ge=1)
+    """Number of nodes of one allocation, or of worker jobs at most, where Dask spreads the simulations."""
+    shortest_job: int = Field(10, ge=0)
+    """Work is packed so that no job is expected to be shorter, minutes."""
+    longest_job: int = Field(240, ge=1)
+    """Longest time limit that is asked for, minutes."""
+    most_jobs: int = Field(100, ge=1)
+    """Number of jobs in the queue at any time, as far as there is a limit for each user."""
+    wait_for_workers: float = Field(60.0, gt=0)
+    """So long may Dask's workers wait in the queue, minutes; then it is given up, with what squeue says."""
+    most_requeues: int = Field(20, ge=0)
+    """Number of times that a training which runs out of time goes on in another job."""
+    poll: float = Field(10.0, gt=0)
+    """Time between two questions to Slurm about the jobs, s."""
+    training: TrainingNodes = TrainingNodes()
+    """Nodes and devices of one training."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> ClusterConfig:
+        if self.shortest_job > self.longest_job:
+            raise ValueError(
+                f"shortest_job ({self.shortest_job} min) is longer than longest_job ({self.longest_job} min)"
+            )
+        return self
+
+    @property
+    def spreads(self) -> bool:
+        """Whether Dask submits the jobs that simulate, not Snakemake."""
+        return self.simulate != "node"
+
+    def gres(self) -> str | None:
+        """What a job of training asks for: gpu:2 or gpu:a100:2; None without GPUs."""
+        if not self.training.gpus_per_node:
+            return None
+        kind = f":{self.gpu_type}" if self.gpu_type else ""
+        return f"gpu{kind}:{self.training.gpus_per_node}"
+
+
+#: This machine alone: nothing is submitted.
+HERE = ClusterConfig(cluster="in-process")
+
+
+def load_cluster(path: str | Path | None) -> ClusterConfig:
+    """Read and check the description of a cluster; None: this machine alone.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or anything in it is wrong: one error with all faults.
+    """
+    if path is None:
+        return HERE
+    document, tree = Document(Path(path), _START), SchemaTree(ClusterConfig.model_json_schema())
+    found = [*document.faults, *boolean_faults(document.data, tree)]
+    try:
+        cluster = ClusterConfig.model_validate(document.data)
+    except ValidationError as error:
+        found += translate(error, tree)
+    if found:
+        raise ConfigError(found, document.origin) from None
+    return cluster

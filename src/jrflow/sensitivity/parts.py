@@ -1,0 +1,78 @@
+"""A Sobol analysis in parts: features of some simulations each, then the indices of all.
+
+The features are most of the work and need one simulation at a time; what a part has found is a small file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from jrflow.archive import open_archive
+from jrflow.config import load_config
+from jrflow.sensitivity.campaign import analyse_sobol, sobol_features
+
+#: Simulations whose responses are in memory at once.
+_AT_ONCE = 16_384
+
+
+def parts_of(config_file: Path, lead_field_file: Path, manifest: Path, n_parts: int) -> list[Path]:
+    """Files of the parts of an analysis; their names hold what they depend on and which simulations.
+
+    Parameters
+    ----------
+    config_file, lead_field_file, manifest
+        Configuration of the run, lead field, and manifest of the campaign.
+    n_parts
+        Number of parts; there are no more than simulations.
+    """
+    config = load_config(config_file)
+    n = config.n_simulations(manifest.stem)
+    ends = np.linspace(0, n, min(n_parts, n) + 1).astype(int)
+    digest = hashlib.sha256(config.sensitivity.channel.encode())
+    for path in (lead_field_file, manifest):
+        digest.update(path.read_bytes())
+    folder = manifest.parent.parent / "sensitivity" / f"{manifest.stem}.parts-{digest.hexdigest()[:12]}"
+    return [folder / f"{start}-{stop}.nc" for start, stop in pairwise(ends)]
+
+
+def write_part(config_file: Path, lead_field_file: Path, manifest: Path, part: Path) -> None:
+    """Find the features of the simulations of one part; one that is there already is left alone."""
+    if part.exists():
+        return
+    start, stop = map(int, part.stem.split("-"))
+    config = load_config(config_file).sensitivity
+    lead_field = xr.load_dataarray(lead_field_file, engine="h5netcdf")
+    campaign = open_archive(manifest.with_suffix(".zarr"))
+    found = [
+        sobol_features(campaign.isel(sim=slice(at, min(at + _AT_ONCE, stop))), lead_field, config)
+        for at in range(start, stop, _AT_ONCE)
+    ]
+    part.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = part.with_suffix(".partial")
+    xr.concat(found, "sim", combine_attrs="override").to_netcdf(unfinished, engine="h5netcdf")
+    unfinished.replace(part)
+
+
+def join_parts(
+    config_file: Path, lead_field_file: Path, manifest: Path, parts: tuple[Path, ...], out: Path
+) -> None:
+    """Make the parts that are missing, and the indices of all."""
+    for part in parts:
+        write_part(config_file, lead_field_file, manifest, part)
+    config = load_config(config_file)
+    features = xr.concat(
+        [xr.load_dataset(part, engine="h5netcdf") for part in parts], "sim", combine_attrs="override"
+    )
+    campaign = open_archive(manifest.with_suffix(".zarr"))
+    indices = analyse_sobol(campaign, features, config.sensitivity, seed=config.run.seed)
+    unfinished = out.with_suffix(".partial")
+    indices.to_netcdf(unfinished, engine="h5netcdf")
+    unfinished.replace(out)
+    for part in parts:
+        part.unlink()
+    parts[0].parent.rmdir()

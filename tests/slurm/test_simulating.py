@@ -1,0 +1,181 @@
+"""Campaigns spread over nodes by Dask: the archives are those of a single process, whatever happens."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from evidence import assert_nothing_twice, assert_same, written
+from site_of_tests import LONG, assert_none_left, environment, jobs, running, shell, until, write_cluster
+
+WriteConfig = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Folder of the archive that a configuration makes in a single process."""
+
+    def simulate(config: Path) -> Path:
+        folder = tmp_path_factory.mktemp("undisturbed")
+        program = (
+            "import sys; from pathlib import Path; from jrflow.campaign import run_campaign; "
+            "from jrflow.config import load_config; "
+            "run_campaign(load_config(Path(sys.argv[1])), 'train', Path(sys.argv[2]), progress=None)"
+        )
+        shell(sys.executable, "-c", program, config, folder)
+        return folder
+
+    return simulate
+
+
+@contextmanager
+def campaign(config: Path, out: Path, *options: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """Start jrflow campaign; it ends with the context, and its jobs with it."""
+    command = ["jrflow", "campaign", str(config), "train", "--out", str(out)]
+    driver = subprocess.Popen(
+        [*command, *map(str, options)], env=environment(), cwd=config.parent, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        yield driver
+    finally:
+        driver.kill()
+        driver.communicate()
+        for job in jobs(prefix(config)):
+            shell("scancel", job, check=False)
+
+
+def prefix(config: Path) -> str:
+    """How the names of the jobs begin."""
+    return f"jrflow-{config.parent.name.replace('_', '-')}-train"
+
+
+def ends(driver: subprocess.Popen[str], code: int = 0, seconds: float = 240) -> str:
+    said, _ = driver.communicate(timeout=seconds)
+    assert driver.returncode == code, said
+    return said
+
+
+@pytest.mark.parametrize("simulate", ["node", "adaptive", "allocation"])
+def test_the_archive_is_that_of_a_single_process(
+    simulate: str, tmp_path: Path, write_config: WriteConfig, undisturbed: Callable[[Path], Path]
+) -> None:
+    config, out = write_config(LONG), tmp_path / "out"
+    with campaign(config, out, "--cluster", write_cluster(tmp_path, simulate=simulate)) as driver:
+        said = ends(driver)
+    assert_same(out, undisturbed(config))
+    assert_none_left(prefix(config))
+    folder = out / "train.jobs"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert not [path for path in folder.rglob("*") if path.suffix in (".pkl", ".pem")], (
+        "nothing secret is there"
+    )
+    if simulate == "adaptive":
+        assert "ssh -N -L" in said
+
+
+def test_a_cancelled_worker_job_is_replaced(
+    tmp_path: Path, write_config: WriteConfig, undisturbed: Callable[[Path], Path]
+) -> None:
+    config, out = write_config(LONG), tmp_path / "out"
+    with campaign(config, out, "--cluster", write_cluster(tmp_path, simulate="adaptive", nodes=1)) as driver:
+        until(lambda: len(written(out)) >= 3, "three shards")
+        job = running(prefix(config))[0]
+        done = written(out)
+        shell("scancel", job)
+        replaced = until(lambda: set(running(prefix(config))) - {job}, "another job of workers")
+        ends(driver)
+    assert replaced
+    assert_nothing_twice(done, out)
+    assert_same(out, undisturbed(config))
+
+
+def test_a_killed_worker_of_an_allocation_is_started_again(
+    tmp_path: Path, write_config: WriteConfig, undisturbed: Callable[[Path], Path]
+) -> None:
+    config, out = write_config(LONG), tmp_path / "out"
+    with campaign(config, out, "--cluster", write_cluster(tmp_path, simulate="allocation")) as driver:
+        until(lambda: len(written(out)) >= 2, "two shards")
+        job = running(prefix(config))[0]
+        workers = [p for p in _processes(job) if "--multiprocessing-fork" in " ".join(p.cmdline())]
+        assert workers
+        workers[0].kill()
+        ends(driver)
+    assert_same(out, undisturbed(config))
+
+
+def test_no_worker_comes(tmp_path: Path, write_config: WriteConfig) -> None:
+    config = write_config(LONG)
+    cluster = write_cluster(
+        tmp_path, simulate="adaptive", partition="cpu", cores=4, nodes=1, wait_for_workers=0.2
+    )
+    words = ["--partition=cpu", "--exclusive", "--output=/dev/null", "--wrap=sleep 300"]
+    blocking = [shell("sbatch", "--parsable", *words).strip() for _ in range(2)]
+    try:
+        with campaign(config, tmp_path / "out", "--cluster", cluster) as driver:
+            said = ends(driver, code=2)
+        assert "no Dask worker within 0.2 min (wait_for_workers in cluster.yaml)" in said
+        assert f"squeue says of the jobs {prefix(config)}: job" in said
+        assert "PENDING (" in said
+        assert_none_left(prefix(config))
+    finally:
+        shell("scancel", *blocking)
+
+
+def test_out_of_time_the_job_goes_on_in_another(
+    tmp_path: Path, write_config: WriteConfig, undisturbed: Callable[[Path], Path]
+) -> None:
+    """A single core for more than the minute that a job may take."""
+    protocol = {"protocol": LONG["simulation"]["protocol"] | {"n_trials": 500}}
+    config, out = write_config(LONG, simulation=protocol), tmp_path / "out"
+    cluster = write_cluster(tmp_path, simulate="node", cores=1, longest_job=1)
+    with campaign(config, out, "--cluster", cluster) as driver:
+        said = ends(driver, seconds=500)
+    assert "PENDING" in said.split("RUNNING", 1)[1]
+    assert_same(out, undisturbed(config))
+
+
+@pytest.mark.parametrize("simulate", ["node", "adaptive", "allocation"])
+def test_an_interrupted_driver_leaves_no_job(
+    simulate: str, tmp_path: Path, write_config: WriteConfig
+) -> None:
+    config, out = write_config(LONG), tmp_path / "out"
+    with campaign(config, out, "--cluster", write_cluster(tmp_path, simulate=simulate)) as driver:
+        until(lambda: written(out), "a shard")
+        driver.send_signal(signal.SIGTERM if simulate == "node" else signal.SIGINT)
+        ends(driver, code=130, seconds=60)
+    assert_none_left(prefix(config))
+
+
+def test_full_scratch_is_told_and_something_else_taken(
+    tmp_path: Path, write_config: WriteConfig, undisturbed: Callable[[Path], Path]
+) -> None:
+    config, out, scratch = write_config(LONG), tmp_path / "out", tmp_path / "scratch"
+    scratch.mkdir()
+    shell("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", scratch)
+    try:
+        cluster = write_cluster(tmp_path, simulate="node", scratch=str(scratch))
+        with campaign(config, out, "--cluster", cluster) as driver:
+            ends(driver)
+    finally:
+        shell("umount", scratch)
+    logs = "".join(path.read_text() for path in out.glob("train.jobs/*/*_log.err"))
+    assert f"scratch {scratch}: only" in logs
+    assert_same(out, undisturbed(config))
+
+
+def _processes(job: str) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("SLURM_JOB_ID") == job:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found

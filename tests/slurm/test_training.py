@@ -1,0 +1,240 @@
+"""Trainings as jobs, and what a cluster does to jobs: the weights are those of an undisturbed training."""
+
+from __future__ import annotations
+
+import fcntl
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from site_of_tests import (
+    ROOT,
+    TINY,
+    assert_none_left,
+    cluster_sh,
+    environment,
+    jobs,
+    preempt,
+    running,
+    shared_folder,
+    shell,
+    until,
+    write_cluster,
+)
+from trainings import Training, driven, ends, processes_of
+
+
+@pytest.fixture(scope="session")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Archive and noise levels that the trainings start from, made once for all processes of the tests."""
+    folder = shared_folder(tmp_path_factory) / "simulated"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        if not (folder / "done").exists():
+            (folder / "config.yaml").write_text(yaml.safe_dump(TINY))
+            shell(
+                "snakemake", "results/tiny/eeg/bilstm-noise.nc", "--snakefile", ROOT / "Snakefile",
+                "--directory", folder, "--workflow-profile", ROOT / "profiles/test",
+                "--configfile", folder / "config.yaml",
+            )  # fmt: skip
+            (folder / "done").touch()
+    return folder / "results/tiny"
+
+
+MakeTraining = Callable[..., Training]
+
+
+@pytest.fixture
+def make(tmp_path: Path, simulated: Path) -> MakeTraining:
+    return lambda **settings: Training(tmp_path, simulated, **settings)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(simulated: Path) -> Callable[[int], str]:
+    """Weights of a training that nothing disturbs, with so many ranks, in processes of this machine."""
+
+    def weights(n_ranks: int) -> str:
+        folder = simulated.parents[1] / f"undisturbed-{n_ranks}"
+        folder.mkdir(exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            fcntl.lockf(lock, fcntl.LOCK_EX)
+            training = Training(folder, simulated, cluster="local", training={"ranks_per_node": n_ranks})
+            if not (training.model / "model.json").exists():
+                ends(training.start())
+            return training.weights()
+
+    return weights
+
+
+def test_two_ranks_on_gpus_that_are_allotted(make: MakeTraining, undisturbed: Callable[[int], str]) -> None:
+    """The devices of the test cluster are none that PyTorch could use, which is said."""
+    training = make(gpu_partition="gpu", training={"gpus_per_node": 2})
+    with driven(training) as driver:
+        said = ends(driver)
+        assert "RUNNING on g1" in said
+        assert "epoch" in said, "the launcher shows what the ranks say"
+        folder = training.model.parents[1] / "logs/jobs/train-bilstm"
+        logs = "".join(path.read_text() for path in folder.glob("*/*_log.err"))
+        assert "Slurm gave this job GPU 0,1, but PyTorch" in logs
+        assert "rank 1 of 2 on cpu" in logs
+        assert training.weights() == undisturbed(2)
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert not list(folder.rglob("*.pkl")), "what could be executed is gone"
+    assert_none_left(training.jobs)
+
+
+def test_preempted_it_goes_back_into_the_queue(make: MakeTraining, undisturbed: Callable[[int], str]) -> None:
+    training = make(partition="spot", training={"ranks_per_node": 2})
+    with driven(training) as driver:
+        job = training.until_epoch(3)
+        preempt()
+        said = ends(driver)
+        assert f"job {job} PENDING" in said.split("RUNNING", 1)[1]
+        assert training.weights() == undisturbed(2)
+
+
+def test_out_of_time_it_goes_back_into_the_queue(
+    make: MakeTraining, undisturbed: Callable[[int], str]
+) -> None:
+    """Slurm sends its signal up to a minute early, so this may happen several times."""
+    training = make(longest_job=1, presentations=240_000)
+    with driven(training) as driver:
+        said = ends(driver, seconds=400)
+        assert "PENDING" in said.split("RUNNING", 1)[1]
+        history = (training.model / "history.csv").read_text().splitlines()
+        epochs = [int(line.split(",")[0]) for line in history[1:]]
+        assert epochs == list(range(1, len(epochs) + 1)), "no epoch twice, none left out"
+
+
+def test_its_node_dies(make: MakeTraining, undisturbed: Callable[[int], str]) -> None:
+    training = make(partition="fragile")
+    with driven(training) as driver:
+        training.until_epoch(3)
+        cluster_sh("crash", "f1")
+        try:
+            until(lambda: jobs(training.jobs) and not running(training.jobs), "the job back in the queue")
+        finally:
+            cluster_sh("revive", "f1")
+        ends(driver)
+        assert training.weights() == undisturbed(1)
+
+
+def test_cancelled_it_says_so_and_goes_on_when_started_again(
+    make: MakeTraining, undisturbed: Callable[[int], str]
+) -> None:
+    training = make()
+    with driven(training) as driver:
+        job = training.until_epoch(3)
+        shell("scancel", job)
+        assert "CANCELLED" in ends(driver, code=1)
+    before = training.epoch()
+    with driven(training) as driver:
+        ends(driver)
+    assert before >= 3
+    assert training.weights() == undisturbed(1)
+
+
+def test_a_killed_rank_ends_all_and_the_rest_is_done_when_started_again(
+    make: MakeTraining, undisturbed: Callable[[int], str]
+) -> None:
+    training = make(training={"ranks_per_node": 2})
+    with driven(training) as driver:
+        job = training.until_epoch(3)
+        processes_of(job, rank=1)[0].kill()
+        said = ends(driver, code=1)
+        assert "FAILED" in said
+        until(lambda: not processes_of(job, 0), "the end of the other rank", 60)
+    with driven(training) as driver:
+        ends(driver)
+    assert training.weights() == undisturbed(2)
+
+
+def test_a_rank_that_raises_is_shown_first(tmp_path: Path) -> None:
+    said = _launched(tmp_path, "one_fails_while_others_wait", 3)
+    first = said.split("first error, of rank 1 of 3:")[1]
+    assert "FileNotFoundError: no such file: the second rank's share" in first.split("end of")[0]
+    assert len(list(tmp_path.glob("started-*"))) == 3
+
+
+def test_a_rank_that_hangs_is_waited_for_within_a_bound(tmp_path: Path) -> None:
+    said = _launched(tmp_path, "one_hangs", 2)
+    assert "first error, of rank 0 of 2:" in said
+    assert_none_left(f"jrflow-{tmp_path.name}")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"account": "nobody"}, "Invalid account or account/partition combination"),
+        ({"partition": "nowhere"}, "Invalid partition name specified"),
+        ({"training": {"gpus_per_node": 9}}, "Requested node configuration is not available"),
+        ({"gpu_type": "a100", "training": {"gpus_per_node": 1}}, "node configuration is not available"),
+    ],
+    ids=["account", "partition", "more-gpus", "other-gpus"],
+)
+def test_what_slurm_refuses_is_told_with_its_words(
+    make: MakeTraining, settings: dict[str, Any], words: str
+) -> None:
+    training = make(**{"gpu_partition": "gpu"} | settings)
+    said = ends(training.start(), code=1)
+    assert f"Slurm does not take {training.jobs}: " in said
+    assert words in said
+    assert "asked for: " in said
+    assert "jrflow profile install slurm" in said
+    assert not training.model.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_driver_leaves_no_job(make: MakeTraining, number: signal.Signals) -> None:
+    training = make()
+    with driven(training) as driver:
+        training.until_epoch(1)
+        driver.send_signal(number)
+        assert "cancelled" in ends(driver, code=130, seconds=60)
+        assert_none_left(training.jobs)
+
+
+def test_after_a_killed_driver_the_job_is_joined(
+    make: MakeTraining, undisturbed: Callable[[int], str]
+) -> None:
+    training = make()
+    with driven(training) as driver:
+        job = training.until_epoch(2)
+        driver.send_signal(signal.SIGKILL)
+        driver.communicate()
+        again = training.start()
+        said = ends(again)
+        assert f"still under way, joined: job {job} RUNNING" in said
+        assert training.weights() == undisturbed(1)
+
+
+def _launched(folder: Path, function: str, n_ranks: int) -> str:
+    """What the launcher raises when ranks of a job call a function of ranks.py."""
+    program = f"""
+import sys
+from pathlib import Path
+from jrflow.cluster.launcher import launch
+from jrflow.cluster.outcome import JobFailedError
+from jrflow.cluster.task import Request, Task
+from jrflow.config.cluster import load_cluster
+from ranks import {function}
+folder = Path({str(folder)!r})
+request = Request("jrflow-{folder.name}", 5, 1000, ranks_per_node={n_ranks})
+try:
+    launch([Task({function}, (folder,))], request, load_cluster(folder / "cluster.yaml"), folder / "jobs")
+except JobFailedError as error:
+    sys.exit(str(error))
+"""
+    write_cluster(folder)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=200, check=False,
+        env=environment(PYTHONPATH=str(ROOT / "tests/slurm")),
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout + done.stderr
+    return done.stderr

@@ -1,0 +1,100 @@
+"""One training as a job: its files, its driver, and the processes of its ranks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+from site_of_tests import ROOT, TINY, environment, jobs, running, shell, until, write_cluster
+
+#: Epochs of half a second, so that there are some before and after whatever happens.
+TRAINING = {"max_presentations": 43_200, "batch_size": 24, "hidden": 16}
+
+
+class Training:
+    """One training in a folder of its own, driven by a process as a rule of the workflow drives it."""
+
+    def __init__(
+        self, folder: Path, simulated: Path, presentations: int | None = None, **cluster: Any
+    ) -> None:
+        self.folder, self.name = folder, folder.name.replace("_", "-")
+        training = TRAINING | ({"max_presentations": presentations} if presentations else {})
+        inference = TINY["inference"] | {"training": training}
+        config = TINY | {"run": {"name": self.name}, "inference": inference}
+        (folder / "config.yaml").write_text(yaml.safe_dump(config))
+        self.jobs = f"jrflow-{self.name}-train-bilstm"
+        self.model = folder / "results" / self.name / "models/bilstm"
+        self.cluster = write_cluster(folder, **cluster)
+        self._simulated = simulated
+
+    def start(self) -> subprocess.Popen[str]:
+        """Start the driver."""
+        arguments = {
+            "config": self.folder / "config.yaml", "cluster": self.cluster, "out": self.model,
+            "noise": self._simulated / "eeg/bilstm-noise.nc",
+            "train": self._simulated / "archives/train.json",
+        }  # fmt: skip
+        command = [sys.executable, str(ROOT / "scripts/train.py")]
+        command += [f"--{name}={value}" for name, value in arguments.items()]
+        return subprocess.Popen(
+            command, cwd=self.folder, env=environment(), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def epoch(self) -> int:
+        """Epochs of the last checkpoint."""
+        try:
+            return int(json.loads((self.model / "checkpoint/latest.json").read_text())["epoch"])
+        except FileNotFoundError:
+            return 0
+
+    def until_epoch(self, epoch: int) -> str:
+        """Wait until it is that far, and return the job."""
+        until(lambda: self.epoch() >= epoch, f"epoch {epoch} of {self.name}")
+        return running(self.jobs)[0]
+
+    def weights(self) -> str:
+        """Digest of the weights."""
+        return hashlib.sha256((self.model / "weights.safetensors").read_bytes()).hexdigest()
+
+
+@contextmanager
+def driven(training: Training) -> Iterator[subprocess.Popen[str]]:
+    """Start the driver; it ends with the context, and its jobs with it."""
+    driver = training.start()
+    try:
+        yield driver
+    finally:
+        driver.kill()
+        driver.communicate()
+        for job in jobs(training.jobs):
+            shell("scancel", job, check=False)
+
+
+def ends(driver: subprocess.Popen[str], code: int = 0, seconds: float = 240) -> str:
+    """What the driver says until it ends with that exit code."""
+    said, _ = driver.communicate(timeout=seconds)
+    assert driver.returncode == code, said
+    return said
+
+
+def processes_of(job: str, rank: int) -> list[psutil.Process]:
+    """Processes of one rank of a job that run its work."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            told = process.environ()
+            its_rank = told.get("SLURM_JOB_ID") == job and told.get("SLURM_PROCID") == str(rank)
+            if its_rank and "submitit.core._submit" in process.cmdline():
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found

@@ -1,0 +1,54 @@
+"""What each job asks for on a cluster, and which steps share one."""
+
+if CLUSTER.cluster != "in-process":
+
+    # These submit jobs themselves, and wait for them.
+    localrules:
+        train,
+        learning_curve,
+        sobol,
+
+
+if CLUSTER.spreads:
+
+    localrules:
+        campaign,
+
+
+def campaign_group(wildcards):
+    """Short campaigns, and the sealing of those that blocks have simulated, share jobs."""
+    return "simulate" if REQUESTS.is_short(wildcards.campaign) else None
+
+
+def campaign_minutes(wildcards, attempt):
+    return REQUESTS.campaign(wildcards.campaign, attempt)[0]
+
+
+def campaign_mb(wildcards, attempt):
+    return REQUESTS.campaign(wildcards.campaign, attempt)[1]
+
+
+def block_minutes(wildcards, attempt):
+    return REQUESTS.block(wildcards.campaign, attempt)[0]
+
+
+def block_mb(wildcards, attempt):
+    return REQUESTS.block(wildcards.campaign, attempt)[1]
+
+
+def minutes(step, wildcard=None):
+    """Time limit of a step of the analysis, as a function of its wildcards and the attempt."""
+    return lambda wildcards, attempt: REQUESTS.analysis(
+        step, getattr(wildcards, wildcard or "", ""), attempt
+    )[0]
+
+
+def mb(step, wildcard=None):
+    """Memory of a step of the analysis, as a function of its wildcards and the attempt."""
+    return lambda wildcards, attempt: REQUESTS.analysis(
+        step, getattr(wildcards, wildcard or "", ""), attempt
+    )[1]
+
+
+def number_of_attempt(wildcards, attempt):
+    return attempt
