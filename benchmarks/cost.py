@@ -2,9 +2,9 @@
 
     python benchmarks/cost.py [--only evoked,rest] [--repeats 5] [--core 0]
 
-CPU time of one core: a shard is simulated, compressed and written in this process; a model is trained on 2,000
-simulations, reading its campaign included. Start-up is left out of both. Everything runs once to compile and
-warm up, and medians count. A ratio above 1 means that more was expected than was taken.
+CPU time of one core: a shard is simulated, compressed and written in this process; a model is trained on
+2,000 simulations, reading its campaign included. Start-up is left out of both. Everything runs once to
+compile and warm up, and medians count. A ratio above 1 means that more was expected than was taken.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import argparse
 import os
 import platform
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
