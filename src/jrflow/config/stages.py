@@ -46,7 +46,7 @@ _OAT_S = 0.6e-3
 _DRAW_S, _LIMITS_COPIES = 1e-3, 3.0
 #: Training on one core: operations/s, s a number of input, s a batch.
 _FLOPS, _INPUT_S, _BATCH_S = 20e9, 30e-9, 3e-3
-#: With more threads or devices each but the first adds so much of its own speed. Not measured beyond 2.
+#: With more threads or devices each but the first adds so much of its own speed. A guess: one was measured.
 _SHARE = 0.6
 #: What a GPU does of the operations in the time of one core. A guess on the safe side: none was measured.
 _GPU_CORES = 8.0
