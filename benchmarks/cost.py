@@ -1,10 +1,10 @@
 """What jrflow.config.cost expects beside what this machine takes.
 
-    python benchmarks/cost.py [--only evoked,rest] [--repeats 5] [--core 0]
+    python benchmarks/cost.py [--only evoked rest] [--repeats 5] [--core 0]
 
-CPU time of one core: a shard is simulated, compressed and written in this process; a model is trained on 2,000
-simulations, reading its campaign included. Start-up is left out of both. Everything runs once to compile and
-warm up, and medians count. A ratio above 1 means that more was expected than was taken.
+CPU time of one core: a shard is simulated, compressed and written in this process; a model is trained on
+2,000 simulations, reading its campaign included. Start-up is left out of both. Everything runs once to
+compile and warm up, and medians count. A ratio above 1 means that more was expected than was taken.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import argparse
 import os
 import platform
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
@@ -55,7 +54,7 @@ CASES: dict[str, tuple[int, str, dict[str, Any]]] = {
     "evoked, unit-consistent": (4096, "unit-consistent", EVOKED),
     "evoked, as-published": (4096, "as-published", EVOKED),
     "evoked, no settling": (1024, "unit-consistent", EVOKED | {"steady_state_tolerance": None}),
-    "evoked, float64": (1024, "unit-consistent", EVOKED | {"precision": "float64"}),
+    "evoked, float64": (4096, "unit-consistent", EVOKED | {"precision": "float64"}),
     "rest, noise": (512, "unit-consistent", REST),
     "network of 68, delays": (32, "unit-consistent", _network(68, speed=3.0)),
     "network of 200": (32, "unit-consistent", _network(200)),
@@ -67,7 +66,7 @@ N_TRAINING = 2000
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", help="beginnings of cases, separated by commas")
+    parser.add_argument("--only", nargs="*", default=[""], help="beginnings of cases")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--core", type=int, help="core to stay on")
     arguments = parser.parse_args(argv)
@@ -77,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     load = os.getloadavg()[0]
     print(f"{platform.machine()}, Python {platform.python_version()}, core {core}, load {load:.1f}")
     table = Table("Expected beside measured, one core, CPU time", "expected", "measured", "expected/measured")
-    begins = tuple(arguments.only.split(","))
+    begins = tuple(arguments.only)
     with tempfile.TemporaryDirectory(prefix="jrflow-cost-") as temporary:
         cases = {name: partial(_shard, *case) for name, case in CASES.items()} | {TRAINING: _training}
         for k, (name, prepare) in enumerate(cases.items()):

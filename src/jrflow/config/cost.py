@@ -2,8 +2,8 @@
 
 Nothing is measured here and nothing is loaded: a workflow asks while it reads its rules. All constants were
 measured on one core of a shared AMD EPYC of the third generation (Zen 3: AVX2, no AVX-512), as CPU time of
-``jrflow.simulate``; a core with AVX-512 takes about half. ``python benchmarks/cost.py`` prints what this module
-says beside what a machine takes; docs/reference/cost.md explains it.
+``jrflow.simulate``; a core with AVX-512 takes about half. ``python benchmarks/cost.py`` prints what this
+module says beside what a machine takes; docs/reference/cost.md explains it.
 """
 
 from __future__ import annotations
@@ -53,16 +53,19 @@ _SAMPLE_NS = 3.0
 #: Trials that an evoked response is simulated for where it may settle: most settle in two or three, and
 #: whoever settles late is simulated anew, with others that do (median 2, effective 3 to 5 over a prior of
 #: +-50 %). With a background input more settle late, and some never.
-_TRIALS, _TRIALS_DRIVEN = 4, 6
+_TRIALS, _TRIALS_DRIVEN = 5, 6
 
 #: Labelling, checking, compressing and writing: s a byte of float32, and s a simulation.
 _WRITING_S = 8e-9
 _SIMULATION_S = 20e-6
+#: Besides, s a shard: its design is read, its coefficients are laid out, its file is opened.
+_SHARD_S = 0.05
 #: Sealing reads what was written once more: s a byte of float32, on one core.
-_SEALING_S = 1e-9
+_SEALING_S = 2e-9
 
 #: Starting: importing, the compiled kernels from numba's cache, Dask's workers; s. Compiling takes up to 80 s
-#: instead, once on a machine: that is left to the allowance of whoever asks for time.
+#: instead, once on a machine: that is left to the allowance of whoever asks for time. From the wall time of
+#: the demo's campaigns, 14.6 to 38 s with one worker while others used the machine: little else is in them.
 START_UP_S = 15.0
 
 #: What a GPU does in the time of one core. No card was measured: a guess on the safe side.
@@ -128,7 +131,8 @@ def block_timer(config: Config, name: str, n_regions: int, n_cores: int) -> Call
     def expected(n_shards: int) -> float:
         # The trial runs on one core, twice: once to compile, or to load what has been compiled.
         trial = 2 * trial_simulations(n_regions, min(n_shards * shard, n_simulations))
-        return START_UP_S + seconds * (math.ceil(n_shards / n_cores) * shard + trial)
+        rounds = math.ceil(n_shards / n_cores)
+        return START_UP_S + rounds * _SHARD_S + seconds * (rounds * shard + trial)
 
     return expected
 

@@ -1,9 +1,9 @@
 """What the stages after simulating take, computed from the configuration: seconds and bytes.
 
 Constants were measured on one core of the machine of :mod:`jrflow.config.cost`, with one thread, by
-``/usr/bin/time -v`` around each of ``scripts/*.py``: on the archives of ``config.yaml``, and on campaigns four to
-twenty times as large. Every stage starts with some seconds and some 0.3 GB of packages; what it reads then
-decides.
+``/usr/bin/time -v`` around each of ``scripts/*.py``: on the archives of ``config.yaml``, and on campaigns
+four to twenty times as large. Every stage starts with some seconds and some 0.3 GB of packages; what it reads
+then decides.
 """
 
 from __future__ import annotations
@@ -35,17 +35,18 @@ _TORCH_S, _TORCH_BYTES = 8.0, 450e6
 _LEAD_FIELD_BYTES = 400e6
 #: Reading an archive and averaging it shard by shard: s a byte of float32, and copies of a shard.
 _READING_S, _SHARD_COPIES = 8e-9, 4.0
-#: Noise levels: the whole campaign at once; s a byte, and copies.
-_LEVELS_S, _LEVELS_COPIES = 15e-9, 4.0
-#: Sensitivity: s a simulation (of Sobol campaigns half of it for 200 resamples: a guess), and copies of the
-#: whole campaign.
-_SOBOL_S, _RESAMPLE_S, _SOBOL_COPIES = 0.2e-3, 1e-6, 10.0
-_OAT_S, _OAT_COPIES = 0.6e-3, 16.0
+#: Stages that hold the whole campaign in memory, and how many times.
+_COPIES = {"noise_levels": 4.0, "sobol": 10.0, "one_at_a_time": 16.0}
+#: Noise levels: s a byte.
+_LEVELS_S = 15e-9
+#: Sensitivity: s a simulation (of Sobol campaigns half of it for 200 resamples: a guess).
+_SOBOL_S, _RESAMPLE_S = 0.2e-3, 1e-6
+_OAT_S = 0.6e-3
 #: Limits: s a draw besides its simulations, and copies of their sources in float64.
 _DRAW_S, _LIMITS_COPIES = 1e-3, 3.0
 #: Training on one core: operations/s, s a number of input, s a batch.
 _FLOPS, _INPUT_S, _BATCH_S = 20e9, 30e-9, 3e-3
-#: With more threads or devices each but the first adds so much of its own speed. Not measured beyond 2.
+#: With more threads or devices each but the first adds so much of its own speed. A guess: one was measured.
 _SHARE = 0.6
 #: What a GPU does of the operations in the time of one core. A guess on the safe side: none was measured.
 _GPU_CORES = 8.0
@@ -53,8 +54,8 @@ _GPU_CORES = 8.0
 _KEPT, _INPUT_COPIES = 8, 5.0
 #: Extra-trees: s and bytes a training simulation, the time for each noise level.
 _TREES_S, _TREES_BYTES = 0.27e-3, 2500.0
-#: The report: s besides its start, for each preset.
-_PRESET_S = 15.0
+#: The report: s besides its start, for each preset; copies of the campaigns that it shows.
+_PRESET_S, _SHOWN_COPIES = 15.0, 4.0
 #: Channels where the montage's name does not end in their number.
 _CHANNELS = 128
 #: Simulations around the estimate of each recorded response, and responses of a recording.
@@ -83,7 +84,7 @@ def training_seconds(
 
 
 def training_bytes(config: Config, model: str) -> float:
-    """Expected memory in which a model is trained, bytes: of its campaign only averages, never all sources."""
+    """Expected memory in which a model is trained, bytes: only averages of its campaign, not all sources."""
     training = config.inference.training
     n_validation = training.validation_fraction * _n_training(config, model)
     n_numbers = 2 * max(n_validation, training.batch_size) * _network_steps(config) * training.hidden * _KEPT
@@ -131,12 +132,9 @@ def analysis_seconds(config: Config, rule: Rule, name: str = "", n_threads: int 
 def analysis_bytes(config: Config, rule: Rule, name: str = "") -> float:
     """Expected memory of a stage after simulating, bytes; parameters as for ``analysis_seconds``."""
     models, curve = config.inference.models, config.inference.learning_curve
-    if rule == "noise_levels":
-        return _START_BYTES + _LEVELS_COPIES * _campaign_bytes(config, models[name].train)
-    if rule == "sobol":
-        return _START_BYTES + _SOBOL_COPIES * _campaign_bytes(config, name)
-    if rule == "one_at_a_time":
-        return _START_BYTES + _OAT_COPIES * _campaign_bytes(config, name)
+    if rule in _COPIES:
+        campaign = models[name].train if rule == "noise_levels" else name
+        return _START_BYTES + _COPIES[rule] * _campaign_bytes(config, campaign)
     if rule == "limits":
         n = 2 * _n_varied(config, models[name].train) * config.limits.n_draws
         return _START_BYTES + _LIMITS_COPIES * 2 * n * simulation_bytes(config, 1)
@@ -146,7 +144,7 @@ def analysis_bytes(config: Config, rule: Rule, name: str = "") -> float:
         return training_bytes(config, curve.model)
     if rule == "report":
         shown = sum(_campaign_bytes(config, campaign) for campaign in config.sensitivity.one_at_a_time)
-        return _TORCH_BYTES + _LEVELS_COPIES * shown
+        return _TORCH_BYTES + _SHOWN_COPIES * shown
     if rule == "lead_field":
         return _LEAD_FIELD_BYTES
     return _TORCH_BYTES + _RESPONSES * _SHARD_COPIES * _NEARBY * simulation_bytes(config, 1) / 2
