@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import math
-import multiprocessing
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,32 +20,27 @@ from jrflow.campaign.run import run_block, run_campaign
 from jrflow.cli import main
 from jrflow.config import Config
 
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["jrflow.campaign.run"])
-
-
-def _hold(store: str, shards: range | None, held: Any, go: Any) -> None:
-    with claim_shards(place(store), shards):
-        held.set()
-        go.wait(60)
+#: Hold some shards, or all, until the input ends.
+_HOLD = """
+import sys
+from jrflow.archive.lock import claim_shards
+from jrflow.archive.place import place
+store, *n = sys.argv[1:]
+with claim_shards(place(store), range(int(n[0])) if n else None):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 @contextmanager
-def another_process(store: Path, shards: range | None = None) -> Iterator[tuple[int, Any]]:
-    """A process that holds shards: its number, and the event that ends it."""
-    held, go = PROCESSES.Event(), PROCESSES.Event()
-    process = PROCESSES.Process(target=_hold, args=(str(store), shards, held, go))
-    process.start()
-    try:
-        assert held.wait(60)
-        assert process.pid is not None
-        yield process.pid, go
-    finally:
-        go.set()
-        process.join(60)
-        if process.exitcode is None:
-            process.kill()
-            process.join()
+def another_process(store: Path, *n: int) -> Iterator[tuple[int, Callable[[], None]]]:
+    """A process that holds all shards, or the first n: its number, and what ends it."""
+    command = [sys.executable, "-c", _HOLD, str(store), *map(str, n)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process.pid, process.stdin.close
 
 
 class Listener(io.StringIO):
@@ -75,11 +69,11 @@ def test_who_waits_does_what_is_left(config: Config, tmp_path: Path) -> None:
     with another_process(tmp_path / "train.zarr") as (pid, go):
         with pytest.raises(CampaignBusyError, match=f"at work on it: process {pid} on"):
             run_campaign(config, "train", tmp_path, progress=None)
-        said = Listener(go.set)
+        said = Listener(go)
         assert run_block(config, "train", tmp_path, (1, 2), progress=said, wait=math.inf) == 64
     said.assert_waited_for(pid)
     with another_process(tmp_path / "train.zarr") as (pid, go):
-        said = Listener(go.set)
+        said = Listener(go)
         run_campaign(config, "train", tmp_path, progress=said, wait=math.inf)
     said.assert_waited_for(pid)
     assert "shards done: 2 of 4" in said.getvalue()
@@ -92,7 +86,7 @@ def test_what_the_other_has_finished_is_returned(config: Config, tmp_path: Path)
     for block in (None, (1, 1)):
         manifest.rename(hidden)  # so that it is sealed while this one waits
         with another_process(tmp_path / "train.zarr") as (pid, go):
-            said = Listener(lambda go=go: (hidden.rename(manifest), go.set()))
+            said = Listener(lambda go=go: (hidden.rename(manifest), go()))
             if block is None:
                 assert run_campaign(config, "train", tmp_path, progress=said, wait=math.inf) == done
             else:
@@ -103,7 +97,7 @@ def test_what_the_other_has_finished_is_returned(config: Config, tmp_path: Path)
 
 def test_patience_ends(tmp_path: Path) -> None:
     store = place(tmp_path / "train.zarr")
-    with another_process(tmp_path / "train.zarr", range(3)):
+    with another_process(tmp_path / "train.zarr", 3):
         began = time.monotonic()
         with (
             pytest.raises(CampaignBusyError, match=r"\(shards 0 to 2, since"),
@@ -120,7 +114,7 @@ def test_the_command_waits(config: Config, tmp_path: Path, monkeypatch: pytest.M
     path.write_text(config.model_dump_json())  # JSON is YAML
     command = ["campaign", str(path), "train", "--out", str(tmp_path)]
     with another_process(tmp_path / "train.zarr") as (pid, go):
-        said = Listener(go.set)
+        said = Listener(go)
         monkeypatch.setattr(sys, "stderr", said)
         assert main(command) == 2
         assert "another process is at work on it" in said.getvalue()

@@ -26,18 +26,21 @@ class Progress:
         Simulations in all.
     stream
         Where to write; None for silence.
+    done
+        Simulations of an earlier run among them.
     """
 
-    def __init__(self, name: str, total: int, stream: TextIO | None) -> None:
-        self._name, self._total, self._done = name, total, 0
+    def __init__(self, name: str, total: int, stream: TextIO | None, done: int = 0) -> None:
+        self._name, self._total, self._done = name, total, done
         self._stream = stream
         self._last_line = time.monotonic()
         # The first results come late, since workers start and compile first: the rate is that of late.
-        self._times = deque([(self._last_line, 0)], maxlen=_RECENT)
+        self._times = deque([(self._last_line, done)], maxlen=_RECENT)
         on_terminal = stream is not None and stream.isatty()
         self._bar = tqdm(
-            desc=name, total=total, unit="sim", unit_scale=True, file=stream, disable=not on_terminal
-        )
+            desc=name, total=total, initial=done, unit="sim", unit_scale=True, file=stream,
+            disable=not on_terminal,
+        )  # fmt: skip
 
     def __enter__(self) -> Progress:
         return self
@@ -47,9 +50,10 @@ class Progress:
     ) -> None:
         self._bar.close()
 
-    def advance(self, n: int) -> None:
-        """Count ``n`` more simulations as done."""
+    def advance(self, n: int, note: str = "") -> None:
+        """Count ``n`` more simulations as done; a note says better how far it has come than their number."""
         self._done += n
+        self._bar.set_postfix_str(note, refresh=False)
         self._bar.update(n)
         now = time.monotonic()
         self._times.append((now, self._done))
@@ -58,9 +62,6 @@ class Progress:
             self._last_line = now
             begin, done_then = self._times[0]
             rate = (self._done - done_then) / max(now - begin, 1e-9)
-            print(
-                f"{self._name}: {self._done} of {self._total} simulations, {rate:.0f}/s, "
-                f"{(self._total - self._done) / rate:.0f} s to go",
-                file=self._stream,
-                flush=True,
-            )
+            how_far = note or f"{self._done} of {self._total} simulations, {rate:.0f}/s"
+            to_go = f"{(self._total - self._done) / rate:.0f} s to go"
+            print(f"{self._name}: {how_far}, {to_go}", file=self._stream, flush=True)

@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from jrflow.config.inference import TrainingConfig
-from jrflow.inference import train as training
 from jrflow.inference.evaluate import Parts, network_r2
 from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.session import Plan, Session
-from jrflow.inference.train import Fit, train
+from jrflow.inference.train import Fit, train, training_fingerprint
 
 TRAINING = TrainingConfig(samples_per_step=10, hidden=16, batch_size=50, max_presentations=9000)
 SHORT = TRAINING.model_copy(update={"max_presentations": 2700, "dropout": 0.1})
@@ -116,6 +115,6 @@ def test_levels_of_different_shape_take_turns(experiment: Any, parts: Parts) -> 
     mixed = NoiseLevels.of(experiment.lead_field, levels, parts.train.window, "projected")
     fit = run(parts, mixed)
     assert np.isfinite([record["training_loss"] for record in fit.history]).all()
-    assert training._fingerprint(parts.train, mixed, SHORT, 0) != training._fingerprint(
+    assert training_fingerprint(parts.train, mixed, SHORT, 0) != training_fingerprint(
         parts.train, NoiseLevels(mixed.names, mixed.sd, mixed.shapes[:1] * 3), SHORT, 0
     )

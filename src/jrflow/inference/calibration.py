@@ -15,6 +15,7 @@ import torch
 from jrflow.inference.dataset import EvokedSet
 from jrflow.inference.networks import BiLSTM
 from jrflow.inference.observation import NoiseShape
+from jrflow.inference.parallel import ALONE, Ranks
 from jrflow.inference.randomness import Stream, torch_generator
 
 #: Nominal coverage.
@@ -69,22 +70,25 @@ class Calibration:
         shapes: Sequence[NoiseShape],
         sd_range: tuple[float, float],
         seed: int,
+        ranks: Ranks = ALONE,
     ) -> Calibration:
         """Tabulate the errors on the validation part over the range of noise met in training.
 
-        Where noise of several shapes was met, an interval is as wide as the worst of them needs.
+        Where noise of several shapes was met, an interval is as wide as the worst of them needs. Several
+        ranks divide the levels of noise among them, and all get the whole table.
         """
         levels = np.unique(np.geomspace(*sd_range, _N_LEVELS))
         source = torch.from_numpy(validation.source)
-        half_widths = []
-        for i, level in enumerate(levels):
+        half_widths = np.zeros((len(levels), validation.targets.shape[1]))
+        for i in range(ranks.rank, len(levels), ranks.world_size):
+            level = levels[i]
             sd = torch.full((len(source),), float(level))
             by_shape = []
             for shape in shapes:
                 observed = shape.observe(source, sd, torch_generator(seed, Stream.CALIBRATION, i))
                 by_shape.append(conformal_half_width(network.predict(observed, sd) - validation.targets))
-            half_widths.append(np.max(by_shape, axis=0))
-        return cls(levels, np.stack(half_widths))
+            half_widths[i] = np.max(by_shape, axis=0)
+        return cls(levels, ranks.sum(torch.from_numpy(half_widths), patiently=True).numpy())
 
     def at(self, sd: float) -> np.ndarray:
         """Half widths at one noise, shape (n_targets,): linear in log(sd), the ends held beyond them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TextIO
 
@@ -19,9 +20,11 @@ from jrflow.inference.calibration import Calibration
 from jrflow.inference.dataset import EvokedSet, read_evoked_set, split, target_bounds
 from jrflow.inference.evaluate import NETWORK, Parts, evaluate
 from jrflow.inference.learning import learning_curve
-from jrflow.inference.model import Description, Target, TrainedModel, save_model
+from jrflow.inference.model import Description, Target, TrainedModel, load_model, save_model
 from jrflow.inference.observation import NoiseLevels
-from jrflow.inference.train import Fit, train
+from jrflow.inference.parallel import ALONE, Ranks
+from jrflow.inference.train import Fit, train, training_fingerprint
+from jrflow.lock import Claim, hold
 from jrflow.model.parameters import PARAMETERS
 from jrflow.provenance import git_commit, versions
 
@@ -35,8 +38,12 @@ def train_model(
     folder: Path,
     *,
     progress: TextIO | None = sys.stderr,
+    ranks: Ranks = ALONE,
+    wait: float = 0.0,
 ) -> TrainedModel:
     """Train a network on a campaign, or the rest of the way if that was interrupted, and save it.
+
+    A complete model of the same training is returned as it is. The folder is locked meanwhile.
 
     Parameters
     ----------
@@ -52,20 +59,46 @@ def train_model(
         Where the model goes; checkpoints are kept in its folder ``checkpoint`` until it is complete.
     progress
         Where progress is written; None for silence.
+    ranks
+        This process and those that train with it; see :func:`jrflow.inference.train.train`. All return the
+        model, when the first one has saved it.
+    wait
+        How long to wait while another process trains in the same folder, s; then what it left is done.
+
+    Raises
+    ------
+    BusyError
+        If another process trains in the same folder.
+    ValueError, RanksError
+        As :func:`jrflow.inference.train.train`.
     """
     data = read_evoked_set(train_store, config.sfreq, config.tmin)
     training, validation = split(data, config.validation_fraction, seed)
     noise = NoiseLevels.of(lead_field, levels, data.window, config.spatial)
-    fit = train(
-        training, validation, noise, config, seed,
-        folder=folder / "checkpoint", name=f"training on {train_store.stem}", progress=progress,
-    )  # fmt: skip
-    calibration = Calibration.fit(fit.network, validation, noise.distinct_shapes, fit.sd_range, seed)
-    description = _describe(training, len(validation.sim), noise, lead_field, fit, calibration, config, seed)
-    model = TrainedModel(fit.network, description)
-    save_model(folder, model, fit.history)
-    # What is complete needs no checkpoint, and one of other settings would be in the way of the next.
-    shutil.rmtree(folder / "checkpoint")
+    name = f"training on {train_store.stem}"
+    expected = training_fingerprint(training, noise, config, seed), _source(lead_field), noise.names
+    with ExitStack() as held:
+
+        def claim() -> bool:
+            claimed = Claim(folder / ".lock", str(folder), name)
+            held.enter_context(hold(claimed, wait=wait, remove=True, progress=progress))
+            return _is_complete(folder, *expected)
+
+        def save() -> bool:
+            save_model(folder, model, fit.history)
+            _forget_checkpoint(folder)
+            return True
+
+        if ranks.ask_first(claim):
+            return load_model(folder)
+        fit = train(
+            training, validation, noise, config, seed,
+            folder=folder / "checkpoint", name=name, progress=progress, ranks=ranks,
+        )  # fmt: skip
+        table = Calibration.fit(fit.network, validation, noise.distinct_shapes, fit.sd_range, seed, ranks)
+        description = _describe(training, len(validation.sim), noise, lead_field, fit, table, config, seed)
+        model = TrainedModel(fit.network, description)
+        ranks.ask_first(save)
     return model
 
 
@@ -123,6 +156,24 @@ def read_parts(train_store: Path, test_store: Path, config: TrainingConfig, seed
     return Parts(training, validation, read_evoked_set(test_store, config.sfreq, config.tmin))
 
 
+def _is_complete(folder: Path, fingerprint: str, source: SourceConfig, levels: tuple[str, ...]) -> bool:
+    """Whether a folder holds the whole model of this very training."""
+    try:
+        found = load_model(folder).description
+    except (FileNotFoundError, ValueError):
+        return False
+    if (found.fingerprint, found.source, tuple(found.noise_levels)) != (fingerprint, source, levels):
+        return False
+    _forget_checkpoint(folder)
+    return True
+
+
+def _forget_checkpoint(folder: Path) -> None:
+    """What is complete needs no checkpoint, and one of other settings would be in the way of the next."""
+    if (folder / "checkpoint").exists():
+        shutil.rmtree(folder / "checkpoint")
+
+
 def _describe(
     data: EvokedSet,
     n_validation: int,
@@ -156,6 +207,7 @@ def _describe(
         campaign=data.specification["campaign"],
         config_hash=data.config_hash,
         seed=seed,
+        fingerprint=training_fingerprint(data, noise, config, seed),
         provenance={"git_commit": git_commit(), "versions": versions()},
     )
 

@@ -51,8 +51,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     groups = {"weights": checkpoint.weights, "best": checkpoint.best, "optimiser": checkpoint.optimiser}
     tensors = {f"{group}/{name}": t for group, named in groups.items() for name, t in named.items()}
     path = folder / f"epoch-{checkpoint.epoch:05d}.safetensors"
-    # Copies, for safetensors refuses tensors that share their memory.
-    write_atomically(path, save({name: tensor.clone() for name, tensor in tensors.items()}))
+    # Copies, for safetensors refuses tensors that share their memory; on the CPU, for any machine to read.
+    write_atomically(path, save({name: tensor.cpu().clone() for name, tensor in tensors.items()}))
     pointer = {
         "file": path.name,
         "fingerprint": checkpoint.fingerprint,

@@ -38,7 +38,7 @@ class Description(BaseModel):
 
     ``times`` are the centres (s) of the blocks that the network sees; ``sd_range`` (mV) is the noise it has
     met and ``source`` the patch it was seen from; ``calibration_sd`` (mV) and ``calibration_half_width``
-    tabulate its 90 % intervals.
+    tabulate its 90 % intervals; ``fingerprint`` is a hash of what its weights depend on (older ones lack it).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,6 +61,7 @@ class Description(BaseModel):
     campaign: str
     config_hash: str
     seed: int
+    fingerprint: str = ""
     provenance: dict[str, Any]
 
 

@@ -110,8 +110,10 @@ class BiLSTM(nn.Module):
         return estimates
 
     def standardise(self, targets: np.ndarray) -> torch.Tensor:
-        """What :meth:`forward` should return for these targets, float32."""
-        return ((torch.from_numpy(targets) - self.target_mean) / self.target_sd).float()
+        """What :meth:`forward` should return for these targets, float32, on the network's device."""
+        return (
+            (torch.from_numpy(targets).to(self.target_mean.device) - self.target_mean) / self.target_sd
+        ).float()
 
     def _steps(self, observed: torch.Tensor, sd: torch.Tensor) -> torch.Tensor:
         """Components of each step and the noise: (n, n_steps, n_inputs * samples_per_step + 1)."""

@@ -45,7 +45,13 @@ class NoiseShape:
             a.shape == b.shape and np.allclose(a, b, atol=1e-6) for a, b in zip(ours, theirs, strict=True)
         )
 
-    def observe(self, source: torch.Tensor, sd: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def observe(
+        self,
+        source: torch.Tensor,
+        sd: torch.Tensor,
+        generator: torch.Generator,
+        share: slice = slice(None),
+    ) -> torch.Tensor:
         """Draw one observation of each response.
 
         Parameters
@@ -54,18 +60,25 @@ class NoiseShape:
             Clean block-averaged source, mV, shape (n, n_blocks).
         sd
             Standard deviation of a single sample's noise, mV, shape (n,).
+        generator
+            On the device of the source.
+        share
+            Of which responses, by position, observations are wanted; they are the same whatever the share.
 
         Returns
         -------
         torch.Tensor
-            mV, shape (n, n_inputs, n_blocks).
+            mV, shape (n, n_inputs, n_blocks), n that of the share.
         """
+        device = source.device
         direction, spread, root = (
-            torch.as_tensor(a, dtype=source.dtype) for a in (self.direction, self.spread, self.factor)
+            torch.as_tensor(a, dtype=source.dtype, device=device)
+            for a in (self.direction, self.spread, self.factor)
         )
-        white = torch.randn(len(source), len(direction), root.shape[1], generator=generator)
-        noise = spread @ white @ root.T
-        return direction[:, None] * source[:, None] + sd[:, None, None] * noise
+        size = len(source), len(direction), root.shape[1]
+        white = torch.randn(size, generator=generator, device=device)
+        noise = spread @ white[share] @ root.T
+        return direction[:, None] * source[share, None] + sd[share, None, None] * noise
 
     def _described(self) -> tuple[np.ndarray, ...]:
         # The factor is not unique, the covariance is.

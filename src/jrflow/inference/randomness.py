@@ -30,9 +30,11 @@ def entropy(seed: int, stream: Stream, *key: int) -> int:
     return (int(high) << 32 | int(low)) >> 1
 
 
-def torch_generator(seed: int, stream: Stream, *key: int) -> torch.Generator:
-    """Generator of a stream, for PyTorch."""
-    return torch.Generator().manual_seed(entropy(seed, stream, *key))
+def torch_generator(
+    seed: int, stream: Stream, *key: int, device: str | torch.device = "cpu"
+) -> torch.Generator:
+    """Generator of a stream, for PyTorch; on each kind of device its numbers are others."""
+    return torch.Generator(device).manual_seed(entropy(seed, stream, *key))
 
 
 def numpy_generator(seed: int, stream: Stream, *key: int) -> np.random.Generator:

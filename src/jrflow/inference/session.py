@@ -15,6 +15,7 @@ from jrflow.inference.checkpoint import Checkpoint, optimiser_tensors, restore_o
 from jrflow.inference.dataset import EvokedSet
 from jrflow.inference.networks import BiLSTM
 from jrflow.inference.observation import NoiseLevels
+from jrflow.inference.parallel import ALONE, Ranks
 from jrflow.inference.randomness import Stream, entropy, torch_generator
 
 #: Share of the gradient steps over which the learning rate rises to its peak.
@@ -59,6 +60,11 @@ class Plan:
 class Session:
     """A training under way: what an epoch does, and the state that a checkpoint keeps.
 
+    Several ranks draw the same order and the same noise for the whole batch, and each takes its share of
+    it; so they do what one process would, but for the rounding of sums. Only dropout must differ between
+    them: each has a stream of its own, so that with dropout the number of ranks changes the result as another
+    seed would.
+
     Attributes
     ----------
     epoch, history
@@ -75,13 +81,20 @@ class Session:
     noise: NoiseLevels
     sd_range: tuple[float, float]
     seed: int
+    ranks: Ranks = ALONE
 
     def __post_init__(self) -> None:
         self.epoch = 0
         self.history: list[dict[str, float]] = []
         self.best: dict[str, torch.Tensor] = {}
-        self._source = torch.from_numpy(self.data.source)
-        self._targets = self.network.standardise(self.data.targets)
+        self._parallel = self.ranks.wrap(self.network)
+        self._source, self._validation = (
+            torch.from_numpy(part.source).to(self.ranks.device) for part in (self.data, self.validation)
+        )
+        self._targets, self._wanted = (
+            self.network.standardise(part.targets) for part in (self.data, self.validation)
+        )
+        self._settle()
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint."""
@@ -95,49 +108,64 @@ class Session:
         state = optimiser_tensors(self.optimiser)
         return Checkpoint(fingerprint, self.epoch, self.history, self.network.state_dict(), self.best, state)
 
+    @property
+    def report(self) -> str:
+        """How far it has come, in a line."""
+        last, rate = self.history[-1], self.optimiser.param_groups[0]["lr"]
+        losses = f"training loss {last['training_loss']:.3g}, validation loss {last['validation_loss']:.3g}"
+        return f"epoch {self.epoch} of {self.plan.n_epochs}, {losses}, learning rate {rate:.2g}"
+
     def run_epoch(self) -> None:
         """Show every training simulation once, then look at the validation part."""
-        generator = torch_generator(self.seed, Stream.EPOCH, self.epoch)
-        order = torch.randperm(self.plan.n, generator=generator)
+        device = self.ranks.device
+        generator = torch_generator(self.seed, Stream.EPOCH, self.epoch, device=device)
+        order = torch.randperm(self.plan.n, generator=generator, device=device)
         self.network.train()
-        total = 0.0
+        # Summed where it is, so that a GPU need not be waited for at every step.
+        total = torch.zeros((), dtype=torch.float64, device=device)
+        key = (self.epoch, 1) if self.ranks.is_alone else (self.epoch, 1, self.ranks.rank)
         # Dropout has no generator of its own; the fork leaves the caller's random state alone.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(entropy(self.seed, Stream.EPOCH, self.epoch, 1))
+        with torch.random.fork_rng(devices=self._gpus):
+            torch.manual_seed(entropy(self.seed, Stream.EPOCH, *key))
             for batch, index in enumerate(order.split(self.plan.batch_size)):
-                total += self._step(batch, index, generator) * len(index)
+                total += self._step(batch, index, generator)
         self.epoch += 1
-        self._record(total / self.plan.n)
+        self._record(float(self.ranks.sum(total)) / self.plan.n)
 
-    def _step(self, batch: int, index: torch.Tensor, generator: torch.Generator) -> float:
+    def _step(self, batch: int, index: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """One gradient step; the sum of this rank's losses, float64."""
         step = self.epoch * self.plan.n_batches + batch
         for group in self.optimiser.param_groups:
             group["lr"] = self.plan.learning_rate(step)
-        observed, sd = self._observe(self._source[index], step, generator)
-        loss = nn.functional.mse_loss(self.network(observed, sd), self._targets[index])
+        share, n = self.ranks.share(len(index))
+        observed, sd = self._observe(self._source[index], step, generator, share)
+        loss = nn.functional.mse_loss(self._parallel(observed, sd), self._targets[index[share]])
         self.optimiser.zero_grad()
-        loss.backward()
+        # DDP takes the mean over the ranks: by this weight it becomes that over the batch. It is 1 for one.
+        (loss * (n * self.ranks.world_size / len(index))).backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP_NORM)
         self.optimiser.step()
-        return float(loss.detach())
+        return loss.detach().double() * n
 
     def _observe(
-        self, source: torch.Tensor, step: int, generator: torch.Generator
+        self, source: torch.Tensor, step: int, generator: torch.Generator, share: slice
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Add noise of a size drawn log-uniformly; levels that differ in shape take turns."""
         low, high = np.log(self.sd_range)
-        sd = torch.exp(low + (high - low) * torch.rand(len(source), generator=generator))
+        drawn = torch.rand(len(source), generator=generator, device=source.device)
+        sd = torch.exp(low + (high - low) * drawn)
         shapes = self.noise.distinct_shapes
-        return shapes[step % len(shapes)].observe(source, sd, generator), sd
+        return shapes[step % len(shapes)].observe(source, sd, generator, share), sd[share]
 
     @torch.no_grad()
     def _record(self, training_loss: float) -> None:
         self.network.eval()
         # The same noise after every epoch, so that losses can be compared.
-        generator = torch_generator(self.seed, Stream.VALIDATION)
-        observed, sd = self._observe(torch.from_numpy(self.validation.source), 0, generator)
-        wanted = self.network.standardise(self.validation.targets)
-        loss = float(nn.functional.mse_loss(self.network(observed, sd), wanted))
+        generator = torch_generator(self.seed, Stream.VALIDATION, device=self.ranks.device)
+        share, n = self.ranks.share(len(self._validation))
+        observed, sd = self._observe(self._validation, 0, generator, share)
+        mean = nn.functional.mse_loss(self.network(observed, sd), self._wanted[share])
+        loss = float(self.ranks.sum(mean.double() * n)) / len(self._validation)
         if not self.history or loss < min(record["validation_loss"] for record in self.history):
             self.best = copy.deepcopy(self.network.state_dict())
         self.history.append(
@@ -148,3 +176,21 @@ class Session:
                 "validation_loss": loss,
             }
         )
+
+    @property
+    def _gpus(self) -> list[torch.device]:
+        return [self.ranks.device] if self.ranks.device.type == "cuda" else []
+
+    def _settle(self) -> None:
+        """Let DDP arrange the gradients as it will for good, which it does after the first step.
+
+        Their order decides how sums over the ranks are rounded: a training that goes on would else differ in
+        the last bits from one that never stopped.
+        """
+        if self.ranks.is_alone:
+            return
+        sd = torch.ones(1, device=self.ranks.device)
+        with torch.random.fork_rng(devices=self._gpus):
+            source = self._source[:1, None].expand(-1, len(self.network.direction), -1)
+            (self._parallel(source, sd).sum() * 0).backward()
+        self.optimiser.zero_grad()
