@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 import yaml
-from site_of_tests import ROOT, TINY, environment, jobs, running, shell, until, write_cluster
+from site_of_tests import ROOT, TINY, environment, jobs, run_name, running, shell, until, write_cluster
 
 #: Epochs of half a second, so that there are some before and after whatever happens.
 TRAINING = {"max_presentations": 43_200, "batch_size": 24, "hidden": 16}
@@ -25,7 +25,7 @@ class Training:
     def __init__(
         self, folder: Path, simulated: Path, presentations: int | None = None, **cluster: Any
     ) -> None:
-        self.folder, self.name = folder, folder.name.replace("_", "-")
+        self.folder, self.name = folder, run_name(folder)
         training = TRAINING | ({"max_presentations": presentations} if presentations else {})
         inference = TINY["inference"] | {"training": training}
         config = TINY | {"run": {"name": self.name}, "inference": inference}

@@ -45,9 +45,9 @@ def rank_outcomes(job: submitit.Job[None], n_ranks: int) -> list[RankOutcome]:
     return sorted(found, key=lambda outcome: outcome.time)
 
 
-def last_line(job: submitit.Job[None]) -> str:
-    """What the first rank wrote last; empty where it has not written anything."""
-    paths = _paths(job, 0)
+def last_line(job: submitit.Job[None], rank: int) -> str:
+    """What a rank wrote last; empty where it has not written anything."""
+    paths = _paths(job, rank)
     logs = [path for path in (paths.stderr, paths.stdout) if path.exists()]
     for path in sorted(logs, key=lambda log: log.stat().st_mtime, reverse=True):
         lines = _end(path, 1)
