@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import subprocess
@@ -98,3 +99,13 @@ def processes_of(job: str, rank: int) -> list[psutil.Process]:
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
     return found
+
+
+@contextmanager
+def once(folder: Path) -> Iterator[bool]:
+    """Hold a folder that several processes of the tests share; whether it has still to be filled."""
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        yield not (folder / "filled").exists()
+        (folder / "filled").touch()

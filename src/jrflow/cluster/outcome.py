@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,10 @@ from jrflow.cluster.queue import JobState
 #: Lines of a rank's log that are shown when it failed.
 _LINES = 15
 _LOG_BYTES = 20_000
+#: What a rank says that fails because another one is gone.
+_CONSEQUENCE = re.compile(
+    "connection (closed|reset)|broken pipe|first rank gave up|ncclRemoteError|RanksError", re.IGNORECASE
+)
 #: How lines of the launchers begin, which are about themselves.
 _LAUNCHERS = ("submitit INFO", "submitit WARNING", "srun: ", "slurmstepd")
 
@@ -60,6 +65,8 @@ def failure(name: str, job: submitit.Job[None], n_ranks: int, state: JobState | 
     """Say what a job failed of: the state, the first error of its ranks, the ends of all logs."""
     said = [f"{name}: {state or f'job {job.job_id} is no longer known to Slurm'}{_meaning(state)}"]
     errors = [outcome for outcome in rank_outcomes(job, n_ranks) if outcome.error is not None]
+    # A rank that fails first lets go of the others, and leaves its word after them, perhaps.
+    errors.sort(key=lambda outcome: bool(_CONSEQUENCE.search(outcome.error or "")))
     if errors:
         said += [
             f"first error, of rank {errors[0].rank} of {n_ranks}:",
