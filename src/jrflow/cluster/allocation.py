@@ -19,6 +19,7 @@ from distributed.security import Security
 
 from jrflow.cluster.clients import WAIT_FOR_WORKERS, has_dashboard
 from jrflow.cluster.jobqueue import slurm_classes
+from jrflow.cluster.scratch import is_unset
 from jrflow.config.cluster import ClusterConfig
 from jrflow.config.execution import ExecutionConfig
 
@@ -120,4 +121,5 @@ def _common(security: Security | None, cluster: ClusterConfig) -> dict[str, Any]
 
 
 def _scratch(cluster: ClusterConfig) -> str | None:
-    return os.path.expandvars(cluster.scratch) if cluster.scratch else None
+    folder = os.path.expandvars(cluster.scratch or "")
+    return None if not folder or is_unset(Path(folder)) else folder

@@ -50,7 +50,7 @@ def partitions() -> list[Partition]:
     found: dict[str, Partition] = {}
     for line in _run(["sinfo", "--noheader", "-o", "%P|%c|%G"]).splitlines():
         name, cores, gres = line.split("|")
-        types = {kind or "" for kind in re.findall(r"gpu(?::([A-Za-z][\w.-]*))?(?::\d+)", gres)}
+        types = _gpu_types(gres)
         known = found.get(name)
         smallest = int(cores.rstrip("+"))
         found[name] = Partition(
@@ -60,6 +60,18 @@ def partitions() -> list[Partition]:
             min(smallest, known.cores) if known else smallest,
         )
     return list(found.values())
+
+
+def _gpu_types(gres: str) -> set[str]:
+    """Types of the GPUs in gpu:a100:4(S:0-1),shard:8 or the like; '' where there is none but their number."""
+    found = set()
+    for each in re.sub(r"\([^)]*\)", "", gres).split(","):
+        name, *words = each.split(":")
+        if name == "gpu":
+            # The number may be left out, and types such as 2080ti begin with a digit.
+            kinds = words[:-1] if words and re.fullmatch(r"\d+[KMGTP]?", words[-1]) else words
+            found.add(":".join(kinds))
+    return found
 
 
 def accounts() -> list[str]:
@@ -82,9 +94,9 @@ def has_accounting() -> bool:
 
 
 def refusals(cluster: ClusterConfig) -> list[str]:
-    """Try a request of each kind without submitting it; what Slurm says against them."""
+    """Try a request of each kind, of the longest time, without submitting it; what Slurm says against them."""
     options = {
-        "account": cluster.account, "qos": cluster.qos, "constraint": cluster.constraint,
+        "time": str(cluster.longest_job), "account": cluster.account, "qos": cluster.qos, "constraint": cluster.constraint,
         "partition": cluster.partition,
     }  # fmt: skip
     kinds = {"a job on CPUs": options | {"cpus-per-task": str(cluster.cores)}}
@@ -95,7 +107,7 @@ def refusals(cluster: ClusterConfig) -> list[str]:
     for kind, asked in kinds.items():
         words = [f"--{name}={value}" for name, value in asked.items() if value]
         try:
-            _run(["sbatch", "--test-only", "--time=10", *words, "--wrap=true"])
+            _run(["sbatch", "--test-only", *words, "--wrap=true"])
         except NoSlurmError as error:
             found.append(f"{kind} ({' '.join(words)}): {error}")
     return found
