@@ -20,6 +20,8 @@ from jrflow.config.translate import translate
 
 #: A word of a command line: an option's value can be nothing else.
 _Word = Field(None, pattern=r"^[^\s'\"`;$|&<>]+$")
+#: Processes of an allocation that do not simulate: Dask's scheduler and client.
+_NOT_WORKERS = 2
 _START = "'jrflow profile install slurm' writes one"
 
 
@@ -95,6 +97,11 @@ class ClusterConfig(Section):
         if self.shortest_job > self.longest_job:
             raise ValueError(
                 f"shortest_job ({self.shortest_job} min) is longer than longest_job ({self.longest_job} min)"
+            )
+        if self.simulate == "allocation" and self.nodes * self.cores <= _NOT_WORKERS:
+            raise ValueError(
+                f"simulate: allocation with {self.nodes} nodes of {self.cores} cores leaves none for workers, "
+                f"since scheduler and client take {_NOT_WORKERS}; raise nodes or cores, or simulate: node"
             )
         return self
 
