@@ -7,6 +7,7 @@ scheduler, the second goes on as the client, the others are workers.
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -61,9 +62,13 @@ def in_allocation(
             )
         except SystemExit:
             return  # so the runner ends a scheduler or worker that is no longer needed
-        with runner, Client(runner.scheduler_address, security=security) as client:
-            client.wait_for_workers(1, timeout=WAIT_FOR_WORKERS)
-            work(client)
+        try:
+            with runner, Client(runner.scheduler_address, security=security) as client:
+                client.wait_for_workers(1, timeout=WAIT_FOR_WORKERS)
+                work(client)
+        finally:
+            # Only the client comes here, when the others have been ended: no key is left lying about.
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _runner_class(security: Security | None) -> Any:
