@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
+from jrflow.cluster.queue import absent
 from jrflow.config.cluster import ClusterConfig
 
 _ANSWER_WITHIN = 60.0  # s
@@ -94,10 +95,10 @@ def has_accounting() -> bool:
 
 
 def refusals(cluster: ClusterConfig) -> list[str]:
-    """Try a request of each kind, of the longest time, without submitting it; what Slurm says against them."""
+    """Try the longest request of each kind without submitting it; what Slurm says against them."""
     options = {
-        "time": str(cluster.longest_job), "account": cluster.account, "qos": cluster.qos, "constraint": cluster.constraint,
-        "partition": cluster.partition,
+        "time": str(cluster.longest_job), "account": cluster.account, "qos": cluster.qos,
+        "constraint": cluster.constraint, "partition": cluster.partition,
     }  # fmt: skip
     kinds = {"a job on CPUs": options | {"cpus-per-task": str(cluster.cores)}}
     if cluster.training.gpus_per_node:
@@ -115,7 +116,7 @@ def refusals(cluster: ClusterConfig) -> list[str]:
 
 def _run(command: list[str]) -> str:
     if shutil.which(command[0]) is None:
-        raise NoSlurmError(f"{command[0]} is not here: is this a login node of a Slurm cluster?")
+        raise NoSlurmError(absent(command[0]))
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_ANSWER_WITHIN, check=False)
     except subprocess.TimeoutExpired as error:
