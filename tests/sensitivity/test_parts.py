@@ -75,6 +75,7 @@ def test_every_simulation_is_in_one_part(copied: Files, n_parts: int) -> None:
     assert all(ranges)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_once", [5, 16_384])
 def test_features_and_indices_are_those_of_the_whole(
     copied: Files, whole: tuple[xr.Dataset, xr.Dataset], at_once: int, monkeypatch: pytest.MonkeyPatch
