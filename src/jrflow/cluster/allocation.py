@@ -20,6 +20,7 @@ from distributed.security import Security
 
 from jrflow.cluster.clients import WAIT_FOR_WORKERS, has_dashboard
 from jrflow.cluster.jobqueue import slurm_classes
+from jrflow.cluster.scratch import is_unset
 from jrflow.config.cluster import ClusterConfig
 from jrflow.config.execution import ExecutionConfig
 
@@ -66,7 +67,8 @@ def in_allocation(
                 client.wait_for_workers(1, timeout=WAIT_FOR_WORKERS)
                 work(client)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)  # nobody needs the credentials any more
+            # Only the client comes here, when the others have been ended: no key is left lying about.
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _runner_class(security: Security | None) -> Any:
@@ -124,4 +126,5 @@ def _common(security: Security | None, cluster: ClusterConfig) -> dict[str, Any]
 
 
 def _scratch(cluster: ClusterConfig) -> str | None:
-    return os.path.expandvars(cluster.scratch) if cluster.scratch else None
+    folder = os.path.expandvars(cluster.scratch or "")
+    return None if not folder or is_unset(Path(folder)) else folder

@@ -93,6 +93,9 @@ def _simulate(
             lambda client: _on_client(config, name, folder, client, progress), execution, cluster, jobs
         )
         return
+    if cluster.cluster == "slurm":
+        # What the job asked for; a node without cgroups shows all of its cores.
+        execution = execution.model_copy(update={"n_workers": cluster.cores})
     with local_folder(cluster.scratch), map_over_workers(execution) as map_shards:
         run_campaign(config, name, folder, map_shards, progress, wait=float("inf"))
 

@@ -20,6 +20,7 @@ _LOG_BYTES = 20_000
 _CONSEQUENCE = re.compile(
     "connection (closed|reset)|broken pipe|first rank gave up|ncclRemoteError|RanksError", re.IGNORECASE
 )
+_TRACEBACK = "Traceback (most recent call last):\n"
 #: How lines of the launchers begin, which are about themselves.
 _LAUNCHERS = ("submitit INFO", "submitit WARNING", "srun: ", "slurmstepd")
 
@@ -104,9 +105,10 @@ def _meaning(state: JobState | None) -> str:
 
 
 def _own(traceback: str) -> str:
-    """A traceback without the frames of the launcher, which are the same for all."""
+    """A traceback without the frames of the launcher, which are the same for all; causes stay."""
     head, call, rest = traceback.partition("self.function(*self.arguments)\n")
-    return f"{head.splitlines()[0]}\n{rest}" if call else head
+    causes, title, _ = head.rpartition(_TRACEBACK)
+    return f"{causes}{title}{rest}" if call else head
 
 
 def _end(path: Path, n_lines: int) -> Sequence[str]:

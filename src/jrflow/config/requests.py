@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from jrflow.config.cluster import ClusterConfig
 from jrflow.config.config import Config
-from jrflow.config.cost import block_seconds
+from jrflow.config.cost import block_seconds, sealing_seconds
 from jrflow.config.packing import fitting_shards_per_block, requested_mb, requested_minutes
 from jrflow.config.shards import shard_count, worker_bytes
 from jrflow.config.stages import Rule, analysis_bytes, analysis_seconds
@@ -86,7 +86,8 @@ class Requests:
     def _campaign_seconds(self, campaign: str) -> float:
         n_blocks = self.n_blocks(campaign)
         n_shards = 0 if n_blocks > 1 else shard_count(self.config, campaign, self.n_regions)
-        return block_seconds(self.config, campaign, self.n_regions, n_shards, self.cores(campaign))
+        simulating = block_seconds(self.config, campaign, self.n_regions, n_shards, self.cores(campaign))
+        return simulating + sealing_seconds(self.config, campaign, self.n_regions)
 
     def _simulating(self, campaign: str, seconds: float, attempt: int) -> tuple[int, int]:
         n_bytes = self.cores(campaign) * worker_bytes(self.config, campaign, self.n_regions)

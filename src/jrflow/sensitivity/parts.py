@@ -6,6 +6,7 @@ The features are most of the work and need one simulation at a time; what a part
 from __future__ import annotations
 
 import hashlib
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -73,6 +74,5 @@ def join_parts(
     unfinished = out.with_suffix(".partial")
     indices.to_netcdf(unfinished, engine="h5netcdf")
     unfinished.replace(out)
-    for part in parts:
-        part.unlink()
-    parts[0].parent.rmdir()
+    # With what an interrupted analysis in another number of parts may have left.
+    shutil.rmtree(parts[0].parent)
