@@ -22,10 +22,10 @@ LONG: dict[str, Any] = {
     "run": {"name": "long"},
     "simulation": {"protocol": {"kind": "evoked", "n_trials": 60}, "steady_state_tolerance": None},
     "priors": {"half": {"kind": "relative-uniform"}},
-    "campaigns": {"train": {"design": "prior", "n": 12_000, "prior": "half"}},
+    "campaigns": {"train": {"design": "prior", "n": 6_000, "prior": "half"}},
     "eeg": {"noise": {"quiet": {"kind": "snr", "snr_db": 20}}},
     "inference": {},
-    "execution": {"shard_size": 500, "chunk_size": 250, "n_workers": 1},
+    "execution": {"shard_size": 250, "chunk_size": 250, "n_workers": 1},
 }
 #: So long may anything take that is not a time limit, s: a busy machine, and Slurm's own pauses.
 PATIENCE = 150.0

@@ -14,8 +14,10 @@ from evidence import assert_nothing_twice, assert_same, written
 from pipelines import Pipeline
 from site_of_tests import LONG, TINY, cluster_sh, environment, preempt, shared_folder, shell, until
 
-#: Six blocks of four shards each.
-BLOCKS: dict[str, Any] = LONG | {"execution": LONG["execution"] | {"shards_per_block": 4}}
+#: Three blocks of eight shards each, without workers, which take seconds to start.
+BLOCKS: dict[str, Any] = LONG | {
+    "execution": LONG["execution"] | {"backend": "in-process", "shards_per_block": 8}
+}
 ARCHIVE = "archives/train.json"
 
 
@@ -130,7 +132,7 @@ def test_a_job_goes_back_into_the_queue(
 
 def test_out_of_time_a_job_is_submitted_again(tmp_path: Path) -> None:
     """A minute is too short for a campaign of a minute and a half of one core."""
-    protocol = LONG["simulation"]["protocol"] | {"n_trials": 800}
+    protocol = LONG["simulation"]["protocol"] | {"n_trials": 1600}
     config = LONG | {"simulation": LONG["simulation"] | {"protocol": protocol}}
     pipeline = Pipeline(tmp_path, config, cores=1, longest_job=1)
     with pipeline.started(ARCHIVE) as driver:

@@ -133,7 +133,10 @@ def _known() -> dict[str, list[str]]:
 
 def _ask(meaning: str, choices: list[str]) -> str:
     hint = f" (such as {', '.join(choices[:8])})" if choices else ""
-    return input(f"{meaning}{hint}; Enter for none: ").strip()
+    try:
+        return input(f"{meaning}{hint}; Enter for none: ").strip()
+    except EOFError as error:
+        raise ValueError(f"no answer to: {meaning}; nothing was written. --help lists the options") from error
 
 
 def _profiles() -> Path:

@@ -131,6 +131,17 @@ def tunnel(client: Client) -> str:
     return f"http://localhost:{port}/status after: ssh -N -L {port}:{_LOOPBACK}:{port} {here}"
 
 
+def _scratch(cluster: ClusterConfig) -> list[str]:
+    """Shell that makes workers use the node's own disk, where there is one that can be written."""
+    if not cluster.scratch:
+        return []
+    return [
+        f'export DASK_TEMPORARY_DIRECTORY="{cluster.scratch}"',
+        '[ -w "$DASK_TEMPORARY_DIRECTORY" ] || { unset DASK_TEMPORARY_DIRECTORY; '
+        f'echo "scratch {cluster.scratch} cannot be written; using that of the system" >&2; }}',
+    ]
+
+
 def _job(execution: ExecutionConfig, cluster: ClusterConfig, folder: Path) -> dict[str, object]:
     """What a job of workers asks for: one process for each core."""
     minutes = cluster.longest_job
@@ -144,9 +155,8 @@ def _job(execution: ExecutionConfig, cluster: ClusterConfig, folder: Path) -> di
         "memory": f"{round(cluster.cores * execution.memory_bytes)}B",
         "walltime": f"{minutes // 60:02}:{minutes % 60:02}:00",
         "death_timeout": _DEATH_TIMEOUT,
-        "local_directory": cluster.scratch,
         "log_directory": str(folder),
-        "job_script_prologue": list(cluster.setup),
+        "job_script_prologue": [*cluster.setup, *_scratch(cluster)],
         "job_extra_directives": [f"--{option}={value}" for option, value in extra.items() if value],
         "worker_extra_args": [
             "--lifetime", f"{lifetime}s", "--lifetime-stagger", f"{round(60 * minutes * _STAGGER)}s",

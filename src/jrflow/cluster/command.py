@@ -115,7 +115,8 @@ class Job:
             print(error, file=progress)
             return _FAILED
         except KeyboardInterrupt as error:
-            print(f"interrupted ({error}); its jobs are cancelled, started again it goes on", file=progress)
+            cancelled = f" by {error}; its jobs are cancelled" if self.submitted else ""
+            print(f"interrupted{cancelled}; started again it goes on", file=progress)
             return _INTERRUPTED
         return 0
 

@@ -21,6 +21,9 @@ from jrflow.config.translate import translate
 
 #: A word of a command line: an option's value can be nothing else.
 _Word = Field(None, pattern=r"^[^\s'\"`;$|&<>]+$")
+#: Features may be combined, and folders may be named by variables.
+_Features = Field(None, pattern=r"^[^\s'\"`;$<>]+$")
+_Folder = Field(None, pattern=r"^[^\s'\"`;|&<>]+$")
 #: Processes of an allocation that do not simulate: Dask's scheduler and client.
 _NOT_WORKERS = 2
 _START = "'jrflow profile install slurm' writes one"
@@ -64,13 +67,13 @@ class ClusterConfig(Section):
     """Type of GPU as the cluster calls it, such as a100; null: any."""
     qos: str | None = _Word
     """Quality of service; null: the default."""
-    constraint: str | None = _Word
+    constraint: str | None = _Features
     """Features that nodes must have; null: none."""
     setup: tuple[str, ...] = ()
     """Lines of shell that make jrflow available in a job, such as: module load python."""
     interface: str | None = _Word
     """Network interface between nodes, such as ib0, on which Dask listens; null: the node's address."""
-    scratch: str | None = None
+    scratch: str | None = _Folder
     """Folder on a node's own disk, such as $TMPDIR, for what need not be kept; null: the system's."""
     accounting: bool = True
     """Whether sacct knows of jobs that have ended; false: squeue is asked instead."""

@@ -70,13 +70,14 @@ class Requests:
 
     def campaign(self, campaign: str, attempt: int) -> tuple[int, int]:
         """Minutes and MB of a campaign's own job, which simulates what no block has."""
-        return self._simulating(campaign, self._campaign_seconds(campaign), attempt)
+        n_workers = 1 if self.n_blocks(campaign) > 1 else self.cores(campaign)
+        return self._simulating(campaign, n_workers, self._campaign_seconds(campaign), attempt)
 
     def block(self, campaign: str, attempt: int) -> tuple[int, int]:
         """Minutes and MB of one block."""
         n_shards = self.shards_per_block(campaign) or shard_count(self.config, campaign, self.n_regions)
         seconds = block_seconds(self.config, campaign, self.n_regions, n_shards, self.cores(campaign))
-        return self._simulating(campaign, seconds, attempt)
+        return self._simulating(campaign, self.cores(campaign), seconds, attempt)
 
     def analysis(self, rule: Rule, name: str, attempt: int) -> tuple[int, int]:
         """Minutes and MB of a step of the analysis."""
@@ -89,8 +90,8 @@ class Requests:
         simulating = block_seconds(self.config, campaign, self.n_regions, n_shards, self.cores(campaign))
         return simulating + sealing_seconds(self.config, campaign, self.n_regions)
 
-    def _simulating(self, campaign: str, seconds: float, attempt: int) -> tuple[int, int]:
-        n_bytes = self.cores(campaign) * worker_bytes(self.config, campaign, self.n_regions)
+    def _simulating(self, campaign: str, n_workers: int, seconds: float, attempt: int) -> tuple[int, int]:
+        n_bytes = n_workers * worker_bytes(self.config, campaign, self.n_regions)
         return self._minutes(seconds, attempt), requested_mb(n_bytes, attempt)
 
     def _minutes(self, seconds: float, attempt: int) -> int:

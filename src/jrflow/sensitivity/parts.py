@@ -6,6 +6,7 @@ The features are most of the work and need one simulation at a time; what a part
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from itertools import pairwise
 from pathlib import Path
@@ -54,7 +55,7 @@ def write_part(config_file: Path, lead_field_file: Path, manifest: Path, part: P
         for at in range(start, stop, _AT_ONCE)
     ]
     part.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = part.with_suffix(".partial")
+    unfinished = part.with_name(f"{part.name}.{os.getpid()}.partial")
     xr.concat(found, "sim", combine_attrs="override").to_netcdf(unfinished, engine="h5netcdf")
     unfinished.replace(part)
 
