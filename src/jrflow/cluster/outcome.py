@@ -92,6 +92,11 @@ def _meaning(state: JobState | None) -> str:
     """What a user can do about a state."""
     if state is None:
         return ""
+    if state.never_starts:
+        return (
+            ": it can never start, for it asks for more than its partition, account or quality of service gives "
+            "to a job; see scontrol show partition, and change cluster.yaml. It was cancelled"
+        )
     known = {
         "TIMEOUT": "it ran out of time too often; raise longest_job or most_requeues in cluster.yaml",
         "OUT_OF_MEMORY": "it took more memory than it had asked for",

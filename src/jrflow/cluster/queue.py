@@ -15,6 +15,12 @@ _UNDER_WAY = {
 }  # fmt: skip
 #: From these a job may return to the queue; they are no end before they have lasted.
 _PERHAPS_REQUEUED = {"PREEMPTED", "NODE_FAIL"}
+#: Why a job waits that will wait for ever: it asks for what its partition, account or quality of service does
+#: not give to any job.
+_NEVER = re.compile(
+    "PartitionConfig|Partition(Node|Time)Limit|BadConstraints|AccountNotAllowed|QOSNotAllowed|"
+    "Invalid(Account|QOS)|(Assoc|QOS)Max.*Per(Job|Node)"
+)
 _ANSWER_WITHIN = 60.0  # s
 _FIELDS = "%i|%T|%r|%N|%M"
 
@@ -56,6 +62,11 @@ class JobState:
     def may_return(self) -> bool:
         """Whether it may have been put back into the queue."""
         return self.state in _PERHAPS_REQUEUED
+
+    @property
+    def never_starts(self) -> bool:
+        """Whether it waits for what cannot happen."""
+        return self.state == "PENDING" and bool(_NEVER.match(self.reason))
 
     def __str__(self) -> str:
         where = f" on {self.nodes}, {self.elapsed}" if self.nodes and self.state != "PENDING" else ""

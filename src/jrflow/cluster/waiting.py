@@ -16,6 +16,8 @@ from jrflow.config.cluster import ClusterConfig
 #: A job that has ended leaves its word on a shared file system, which may take so long to show it; and one
 #: that was preempted, or whose node died, may take so long to be put back into the queue, s.
 _SETTLES_WITHIN = 90.0
+#: So often must Slurm say that a job can never start before it is given up: limits may just be being changed.
+_HOPELESS_AFTER = 6
 #: That nothing has changed is told after this time, s.
 _TELL_EVERY = 300.0
 _TICK = 0.2  # s, in which an interruption is noticed
@@ -46,6 +48,7 @@ class Waiting:
         self._jobs = {str(job.job_id): job for job in jobs}
         self._request, self._cluster, self._progress = request, cluster, progress
         self._ended: dict[str, float] = {}
+        self._hopeless: dict[str, float] = {}
         self._told: dict[str, tuple[str, float]] = {}
 
     def wait(self, check_interrupted: Callable[[], None]) -> None:
@@ -91,6 +94,10 @@ class Waiting:
     def _has_failed(self, job: submitit.Job[None], state: JobState | None) -> bool:
         """Whether it has ended without success, and long enough ago for that to be the last word."""
         job_id = str(job.job_id)
+        if state is not None and state.never_starts:
+            since = self._hopeless.setdefault(job_id, time.monotonic())
+            return time.monotonic() - since > _HOPELESS_AFTER * self._cluster.poll
+        self._hopeless.pop(job_id, None)
         if state is not None and state.under_way:
             self._ended.pop(job_id, None)
             # Slurm ends the other ranks of one that failed; here nobody else does.
