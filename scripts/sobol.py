@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,10 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     n_parts = _n_parts(job, seconds)
     files = (arguments.config, arguments.lead_field, arguments.campaign)
     parts = tuple(parts_of(*files, n_parts))
-    missing = [part for part in parts if not part.exists()]
-    if len(missing) > 1:
+    # All of them, so that jobs of an earlier start are recognised; a part that is there takes a moment.
+    if n_parts > 1 and not all(part.exists() for part in parts):
         request = job.request(seconds / n_parts, n_bytes)
-        code = job.run([(*files, part) for part in missing], write_part, request)
+        code = job.run([(*files, part) for part in parts], write_part, request)
         if code:
             return code
     return job.run([(*files, parts, arguments.out)], join_parts, job.request(seconds, n_bytes))
@@ -38,7 +39,8 @@ def _n_parts(job: Job, seconds: float) -> int:
     if not job.submitted:
         return 1
     shortest = max(1.0, 60.0 * job.cluster.shortest_job)
-    return max(1, min(math.floor(seconds / shortest), job.cluster.most_jobs))
+    here = len(os.sched_getaffinity(0)) if job.cluster.cluster == "local" else job.cluster.most_jobs
+    return max(1, min(math.floor(seconds / shortest), job.cluster.most_jobs, here))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import yaml
 # Before they are imported, so that what differs is shown.
 pytest.register_assert_rewrite("evidence", "processes", "site_of_tests")
 
-from site_of_tests import shell  # noqa: E402
+from site_of_tests import run_name, shell  # noqa: E402
 
 
 def pytest_sessionstart() -> None:
@@ -36,7 +36,7 @@ def write_config(tmp_path: Path) -> Callable[..., Path]:
     """Write a configuration: tiny.yaml or LONG with some sections changed, under a name of its own."""
 
     def write(base: dict[str, Any], **sections: Any) -> Path:
-        content = base | {"run": {"name": tmp_path.name.replace("_", "-")}}
+        content = base | {"run": {"name": run_name(tmp_path)}}
         for name, section in sections.items():
             content[name] = base.get(name, {}) | section
         path = tmp_path / "config.yaml"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -21,10 +22,10 @@ LONG: dict[str, Any] = {
     "run": {"name": "long"},
     "simulation": {"protocol": {"kind": "evoked", "n_trials": 60}, "steady_state_tolerance": None},
     "priors": {"half": {"kind": "relative-uniform"}},
-    "campaigns": {"train": {"design": "prior", "n": 24_000, "prior": "half"}},
+    "campaigns": {"train": {"design": "prior", "n": 6_000, "prior": "half"}},
     "eeg": {"noise": {"quiet": {"kind": "snr", "snr_db": 20}}},
     "inference": {},
-    "execution": {"shard_size": 1000, "chunk_size": 500, "n_workers": 1},
+    "execution": {"shard_size": 250, "chunk_size": 250, "n_workers": 1},
 }
 #: So long may anything take that is not a time limit, s: a busy machine, and Slurm's own pauses.
 PATIENCE = 150.0
@@ -57,6 +58,11 @@ def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE)
         assert time.monotonic() < give_up, f"{what}: not within {seconds:g} s\n{shell('squeue', check=False)}"
         time.sleep(0.2)
     return found
+
+
+def run_name(folder: Path) -> str:
+    """Name of a run that no other test has: jobs are told apart by it."""
+    return f"t{hashlib.sha256(str(folder).encode()).hexdigest()[:10]}"
 
 
 def write_cluster(folder: Path, **settings: Any) -> Path:

@@ -12,7 +12,17 @@ from pathlib import Path
 import psutil
 import pytest
 from evidence import assert_nothing_twice, assert_same, written
-from site_of_tests import LONG, assert_none_left, environment, jobs, running, shell, until, write_cluster
+from site_of_tests import (
+    LONG,
+    assert_none_left,
+    environment,
+    jobs,
+    run_name,
+    running,
+    shell,
+    until,
+    write_cluster,
+)
 
 WriteConfig = Callable[..., Path]
 
@@ -37,7 +47,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Pa
 @contextmanager
 def campaign(config: Path, out: Path, *options: str | Path) -> Iterator[subprocess.Popen[str]]:
     """Start jrflow campaign; it ends with the context, and its jobs with it."""
-    command = ["jrflow", "campaign", str(config), "train", "--out", str(out)]
+    command = ["jrflow", "campaign", str(config), "train", "--out", str(out), "--jobs", str(jobs_of(out))]
     driver = subprocess.Popen(
         [*command, *map(str, options)], env=environment(), cwd=config.parent, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -51,9 +61,14 @@ def campaign(config: Path, out: Path, *options: str | Path) -> Iterator[subproce
             shell("scancel", job, check=False)
 
 
+def jobs_of(out: Path) -> Path:
+    """Folder of the jobs' files."""
+    return out.parent / "jobs"
+
+
 def prefix(config: Path) -> str:
     """How the names of the jobs begin."""
-    return f"jrflow-{config.parent.name.replace('_', '-')}-train"
+    return f"jrflow-{run_name(config.parent)}-train"
 
 
 def ends(driver: subprocess.Popen[str], code: int = 0, seconds: float = 240) -> str:
@@ -71,7 +86,7 @@ def test_the_archive_is_that_of_a_single_process(
         said = ends(driver)
     assert_same(out, undisturbed(config))
     assert_none_left(prefix(config))
-    folder = out / "train.jobs"
+    folder = jobs_of(out)
     assert folder.stat().st_mode & 0o777 == 0o700
     assert not [path for path in folder.rglob("*") if path.suffix in (".pkl", ".pem")], (
         "nothing secret is there"
@@ -128,19 +143,6 @@ def test_no_worker_comes(tmp_path: Path, write_config: WriteConfig) -> None:
         shell("scancel", *blocking)
 
 
-def test_out_of_time_the_job_goes_on_in_another(
-    tmp_path: Path, write_config: WriteConfig, undisturbed: Callable[[Path], Path]
-) -> None:
-    """A single core for more than the minute that a job may take."""
-    protocol = {"protocol": LONG["simulation"]["protocol"] | {"n_trials": 500}}
-    config, out = write_config(LONG, simulation=protocol), tmp_path / "out"
-    cluster = write_cluster(tmp_path, simulate="node", cores=1, longest_job=1)
-    with campaign(config, out, "--cluster", cluster) as driver:
-        said = ends(driver, seconds=500)
-    assert "PENDING" in said.split("RUNNING", 1)[1]
-    assert_same(out, undisturbed(config))
-
-
 @pytest.mark.parametrize("simulate", ["node", "adaptive", "allocation"])
 def test_an_interrupted_driver_leaves_no_job(
     simulate: str, tmp_path: Path, write_config: WriteConfig
@@ -165,7 +167,7 @@ def test_full_scratch_is_told_and_something_else_taken(
             ends(driver)
     finally:
         shell("umount", scratch)
-    logs = "".join(path.read_text() for path in out.glob("train.jobs/*/*_log.err"))
+    logs = "".join(path.read_text() for path in jobs_of(out).glob("*/*_log.err"))
     assert f"scratch {scratch}: only" in logs
     assert_same(out, undisturbed(config))
 

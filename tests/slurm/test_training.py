@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import signal
 import subprocess
 import sys
@@ -26,24 +25,21 @@ from site_of_tests import (
     until,
     write_cluster,
 )
-from trainings import Training, driven, ends, processes_of
+from trainings import Training, driven, ends, once, processes_of
 
 
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Archive and noise levels that the trainings start from, made once for all processes of the tests."""
     folder = shared_folder(tmp_path_factory) / "simulated"
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.lockf(lock, fcntl.LOCK_EX)
-        if not (folder / "done").exists():
+    with once(folder) as is_first:
+        if is_first:
             (folder / "config.yaml").write_text(yaml.safe_dump(TINY))
             shell(
                 "snakemake", "results/tiny/eeg/bilstm-noise.nc", "--snakefile", ROOT / "Snakefile",
                 "--directory", folder, "--workflow-profile", ROOT / "profiles/test",
                 "--configfile", folder / "config.yaml",
             )  # fmt: skip
-            (folder / "done").touch()
     return folder / "results/tiny"
 
 
@@ -61,13 +57,11 @@ def undisturbed(simulated: Path) -> Callable[[int], str]:
 
     def weights(n_ranks: int) -> str:
         folder = simulated.parents[1] / f"undisturbed-{n_ranks}"
-        folder.mkdir(exist_ok=True)
-        with (folder / "lock").open("w") as lock:
-            fcntl.lockf(lock, fcntl.LOCK_EX)
+        with once(folder) as is_first:
             training = Training(folder, simulated, cluster="local", training={"ranks_per_node": n_ranks})
-            if not (training.model / "model.json").exists():
+            if is_first:
                 ends(training.start())
-            return training.weights()
+        return training.weights()
 
     return weights
 

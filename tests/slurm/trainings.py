@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 
 import psutil
 import yaml
-from site_of_tests import ROOT, TINY, environment, jobs, running, shell, until, write_cluster
+from site_of_tests import ROOT, TINY, environment, jobs, run_name, running, shell, until, write_cluster
 
 #: Epochs of half a second, so that there are some before and after whatever happens.
 TRAINING = {"max_presentations": 43_200, "batch_size": 24, "hidden": 16}
@@ -25,7 +26,7 @@ class Training:
     def __init__(
         self, folder: Path, simulated: Path, presentations: int | None = None, **cluster: Any
     ) -> None:
-        self.folder, self.name = folder, folder.name.replace("_", "-")
+        self.folder, self.name = folder, run_name(folder)
         training = TRAINING | ({"max_presentations": presentations} if presentations else {})
         inference = TINY["inference"] | {"training": training}
         config = TINY | {"run": {"name": self.name}, "inference": inference}
@@ -98,3 +99,13 @@ def processes_of(job: str, rank: int) -> list[psutil.Process]:
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
     return found
+
+
+@contextmanager
+def once(folder: Path) -> Iterator[bool]:
+    """Hold a folder that several processes of the tests share; whether it has still to be filled."""
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        yield not (folder / "filled").exists()
+        (folder / "filled").touch()

@@ -82,6 +82,7 @@ rule campaign:
     params:
         config=CONFIG_FILE,
         settings=campaign_settings,
+        jobs=f"{RUN}/logs/jobs/campaign",
     shell:
         "jrflow campaign {params.config} {wildcards.campaign} --wait --workers {threads} --attempt {resources.attempt} "
-        "--cluster '{resources.cluster}' --scratch '{resources.scratch}' --out $(dirname {output}) > {log} 2>&1"
+        "--cluster '{resources.cluster}' --jobs {params.jobs}-{wildcards.campaign} --scratch '{resources.scratch}' --out $(dirname {output}) > {log} 2>&1"

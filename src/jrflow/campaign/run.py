@@ -155,6 +155,11 @@ def sealed_by(last_run: dict[str, Any]) -> dict[str, Any]:
     return {"time": now, "git_commit": git_commit(), "versions": versions(), "last_run": last_run}
 
 
+def finished_campaign(config: Config, name: str, folder: AnyPath) -> Manifest | None:
+    """Manifest of a campaign that is complete; None if there is something to do; raises as the others."""
+    return _finished(config, specify(config, name), place(folder) / f"{name}.zarr")
+
+
 def _finished(config: Config, specification: dict[str, Any], store: UPath) -> Manifest | None:
     """Manifest of a campaign that is complete; None if there is something to do.
 

@@ -23,7 +23,7 @@ def add_driver(commands: Commands) -> None:
 
 def _driver(arguments: argparse.Namespace) -> int:
     from jrflow.cluster.driver import submit_driver
-    from jrflow.cluster.launcher import SubmissionError
+    from jrflow.cluster.record import SubmissionError
     from jrflow.config.cluster import load_cluster
 
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command

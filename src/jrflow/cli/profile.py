@@ -91,7 +91,8 @@ def _install(arguments: argparse.Namespace) -> int:
 def _cluster(arguments: argparse.Namespace) -> ClusterConfig:
     """From the options, and where they are silent from the user, or from what Slurm says."""
     from jrflow.cluster.site import has_accounting
-    from jrflow.config.cluster import ClusterConfig
+    from jrflow.config.cluster import parse_cluster
+    from jrflow.config.fault import Origin
 
     known = _known()
     given: dict[str, Any] = {}
@@ -110,7 +111,7 @@ def _cluster(arguments: argparse.Namespace) -> ClusterConfig:
     given["training"] = {"gpus_per_node": n_gpus}
     if n_gpus and given["gpu_partition"] is None and known.get("gpu_partition"):
         given["gpu_partition"] = known["gpu_partition"][0]
-    return ClusterConfig.model_validate(given)
+    return parse_cluster(given, Origin("the options"))
 
 
 def _known() -> dict[str, list[str]]:
@@ -132,7 +133,10 @@ def _known() -> dict[str, list[str]]:
 
 def _ask(meaning: str, choices: list[str]) -> str:
     hint = f" (such as {', '.join(choices[:8])})" if choices else ""
-    return input(f"{meaning}{hint}; Enter for none: ").strip()
+    try:
+        return input(f"{meaning}{hint}; Enter for none: ").strip()
+    except EOFError as error:
+        raise ValueError(f"no answer to: {meaning}; nothing was written. --help lists the options") from error
 
 
 def _profiles() -> Path:

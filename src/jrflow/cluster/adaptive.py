@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import dask.config
 from distributed import Client
 from distributed.security import Security
+from tornado.ioloop import PeriodicCallback
 
 from jrflow.cluster.clients import WorkersLostError, has_dashboard
 from jrflow.cluster.jobqueue import slurm_classes
-from jrflow.cluster.queue import SlurmAwayError, named_jobs
+from jrflow.cluster.queue import SlurmAwayError, job_states, named_jobs
 from jrflow.config.cluster import ClusterConfig
 from jrflow.config.execution import ExecutionConfig
 
@@ -77,12 +80,33 @@ def adaptive_client(
         ) as workers,
     ):
         workers.adapt(minimum_jobs=1, maximum_jobs=cluster.nodes, interval="2s", wait_count=10)
+        replacing = PeriodicCallback(lambda: _replace_lost(workers), 1000 * cluster.poll)
+        workers.loop.add_callback(replacing.start)
         with Client(workers, security=security) as client:
             try:
                 client.wait_for_workers(1, timeout=cluster.wait_for_workers * 60)
             except TimeoutError as error:
                 raise WorkersLostError(no_workers(name, cluster)) from error
             yield client
+
+
+async def _replace_lost(workers: Any) -> None:
+    """Submit jobs anew for those that Slurm no longer has.
+
+    Dask replaces a worker that has left, but counts one for each process: of a job of several, cancelled, it
+    knows none by the job's name, and would wait for it for ever; as for a job cancelled while pending.
+    """
+    jobs = {name: str(job.job_id) for name, job in workers.workers.items() if getattr(job, "job_id", None)}
+    try:
+        known = await asyncio.to_thread(job_states, list(jobs.values())) if jobs else {}
+    except SlurmAwayError:
+        return
+    lost = [name for name, job in jobs.items() if job not in known or not known[job].under_way]
+    for name in lost:
+        if name in workers.workers:
+            await workers.workers.pop(name).close()
+    if lost:
+        await workers._correct_state()
 
 
 def no_workers(name: str, cluster: ClusterConfig) -> str:
@@ -107,6 +131,17 @@ def tunnel(client: Client) -> str:
     return f"http://localhost:{port}/status after: ssh -N -L {port}:{_LOOPBACK}:{port} {here}"
 
 
+def _scratch(cluster: ClusterConfig) -> list[str]:
+    """Shell that makes workers use the node's own disk, where there is one that can be written."""
+    if not cluster.scratch:
+        return []
+    return [
+        f'export DASK_TEMPORARY_DIRECTORY="{cluster.scratch}"',
+        '[ -w "$DASK_TEMPORARY_DIRECTORY" ] || { unset DASK_TEMPORARY_DIRECTORY; '
+        f'echo "scratch {cluster.scratch} cannot be written; using that of the system" >&2; }}',
+    ]
+
+
 def _job(execution: ExecutionConfig, cluster: ClusterConfig, folder: Path) -> dict[str, object]:
     """What a job of workers asks for: one process for each core."""
     minutes = cluster.longest_job
@@ -120,9 +155,8 @@ def _job(execution: ExecutionConfig, cluster: ClusterConfig, folder: Path) -> di
         "memory": f"{round(cluster.cores * execution.memory_bytes)}B",
         "walltime": f"{minutes // 60:02}:{minutes % 60:02}:00",
         "death_timeout": _DEATH_TIMEOUT,
-        "local_directory": cluster.scratch,
         "log_directory": str(folder),
-        "job_script_prologue": list(cluster.setup),
+        "job_script_prologue": [*cluster.setup, *_scratch(cluster)],
         "job_extra_directives": [f"--{option}={value}" for option, value in extra.items() if value],
         "worker_extra_args": [
             "--lifetime", f"{lifetime}s", "--lifetime-stagger", f"{round(60 * minutes * _STAGGER)}s",

@@ -7,6 +7,7 @@ scheduler, the second goes on as the client, the others are workers.
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from distributed.security import Security
 
 from jrflow.cluster.clients import WAIT_FOR_WORKERS, has_dashboard
 from jrflow.cluster.jobqueue import slurm_classes
+from jrflow.cluster.scratch import is_unset
 from jrflow.config.cluster import ClusterConfig
 from jrflow.config.execution import ExecutionConfig
 
@@ -58,11 +60,15 @@ def in_allocation(
                     "local_directory": _scratch(cluster),
                 },
             )
-        except SystemExit:
+        except (SystemExit, KeyboardInterrupt):
             return  # so the runner ends a scheduler or worker that is no longer needed
-        with runner, Client(runner.scheduler_address, security=security) as client:
-            client.wait_for_workers(1, timeout=WAIT_FOR_WORKERS)
-            work(client)
+        try:
+            with runner, Client(runner.scheduler_address, security=security) as client:
+                client.wait_for_workers(1, timeout=WAIT_FOR_WORKERS)
+                work(client)
+        finally:
+            # Only the client comes here, when the others have been ended: no key is left lying about.
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _runner_class(security: Security | None) -> Any:
@@ -120,4 +126,5 @@ def _common(security: Security | None, cluster: ClusterConfig) -> dict[str, Any]
 
 
 def _scratch(cluster: ClusterConfig) -> str | None:
-    return os.path.expandvars(cluster.scratch) if cluster.scratch else None
+    folder = os.path.expandvars(cluster.scratch or "")
+    return None if not folder or is_unset(Path(folder)) else folder

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import TextIO
 
 from distributed import Client
-from upath import UPath
 
-from jrflow.archive.manifest import Manifest, read_manifest
-from jrflow.archive.place import place
-from jrflow.campaign.run import run_campaign
+from jrflow.archive.manifest import Manifest
+from jrflow.campaign.run import finished_campaign, run_campaign
 from jrflow.cluster.adaptive import adaptive_client, no_workers, tunnel
 from jrflow.cluster.allocation import in_allocation
 from jrflow.cluster.dask import map_on, map_over_workers
@@ -65,8 +63,10 @@ def run_on_cluster(
     """
     config, cluster = load_config(config_file), load_cluster(cluster_file)
     title = f"jrflow-{config.run.name}-{name}"
-    finished = read_manifest(_store(folder, name))
-    if finished is None and cluster.simulate == "adaptive" and cluster.cluster == "slurm":
+    finished = finished_campaign(config, name, folder)
+    if finished is not None:
+        return finished
+    if cluster.simulate == "adaptive" and cluster.cluster == "slurm":
         with adaptive_client(config.execution, cluster, jobs, title) as client:
             _say(progress, f"dashboard: {tunnel(client)}")
             mapped = map_on(client, cluster.nodes * cluster.cores, lambda: no_workers(title, cluster))
@@ -93,6 +93,9 @@ def _simulate(
             lambda client: _on_client(config, name, folder, client, progress), execution, cluster, jobs
         )
         return
+    if cluster.cluster == "slurm":
+        # What the job asked for; a node without cgroups shows all of its cores.
+        execution = execution.model_copy(update={"n_workers": cluster.cores})
     with local_folder(cluster.scratch), map_over_workers(execution) as map_shards:
         run_campaign(config, name, folder, map_shards, progress, wait=float("inf"))
 
@@ -119,10 +122,6 @@ def _request(config: Config, name: str, cluster: ClusterConfig, title: str, atte
         cores_per_rank=1 if together else cluster.cores,
         decisive_rank=_CLIENT_RANK if together else None,
     )
-
-
-def _store(folder: str, name: str) -> UPath:
-    return place(folder) / f"{name}.zarr"
 
 
 def _absolute(folder: str) -> str:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from jrflow.cluster.launcher import SubmissionError, launch
+from jrflow.cluster.launcher import launch
 from jrflow.cluster.outcome import JobFailedError
+from jrflow.cluster.record import SubmissionError
 from jrflow.cluster.task import Request, Task
 from jrflow.config import load_config
 from jrflow.config.cluster import ClusterConfig, load_cluster
@@ -91,7 +92,7 @@ class Job:
             nodes=nodes.nodes if several else 1,
             ranks_per_node=ranks,
             cores_per_rank=nodes.cores_per_rank,
-            gres=self.cluster.gres(),
+            gres=self.cluster.gres(None if several else 1),
         )
 
     def request(self, seconds: float, n_bytes: float) -> Request:
@@ -114,7 +115,8 @@ class Job:
             print(error, file=progress)
             return _FAILED
         except KeyboardInterrupt as error:
-            print(f"interrupted ({error}); its jobs are cancelled, started again it goes on", file=progress)
+            cancelled = f" by {error}; its jobs are cancelled" if self.submitted else ""
+            print(f"interrupted{cancelled}; started again it goes on", file=progress)
             return _INTERRUPTED
         return 0
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from submitit.helpers import clean_env
 
-from jrflow.cluster.launcher import SubmissionError
+from jrflow.cluster.queue import absent
+from jrflow.cluster.record import SubmissionError
 from jrflow.config.cluster import ClusterConfig
 
 #: Time before its end at which a driver stops what it drives, and asks to be started again, s.
@@ -29,7 +31,10 @@ set -m
 driven=$!
 trap 'again=yes; kill -INT -- -$driven' USR1
 trap 'kill -INT -- -$driven' TERM
-while kill -0 "$driven" 2>/dev/null; do wait "$driven"; code=$?; done
+# A signal ends a wait, too; the last one is of the command that has ended, maybe at once.
+while kill -0 "$driven" 2>/dev/null; do wait "$driven"; done
+wait "$driven"
+code=$?
 if [ -n "$again" ]; then
   echo "out of time; going on in another job"
   exec scontrol requeue "$job"
@@ -66,6 +71,8 @@ def submit_driver(
     SubmissionError
         If Slurm refuses.
     """
+    if shutil.which("sbatch") is None:
+        raise SubmissionError(absent("sbatch"))
     log.parent.mkdir(parents=True, exist_ok=True)
     script = "\n".join([*_head(cluster, log, minutes or cluster.longest_job), *cluster.setup, ""])
     script += _BODY % {"command": shlex.join(command)}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,23 +16,18 @@ from typing import Any, TextIO
 import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.helpers import clean_env
-from submitit.slurm.slurm import SlurmJob
 
-from jrflow.archive.place import place, write_atomically
-from jrflow.cluster.queue import SlurmAwayError, cancel, job_states
+from jrflow.cluster.queue import SlurmAwayError, absent, cancel
+from jrflow.cluster.record import SubmissionError, fingerprint, forget_jobs, join, record_jobs, say
 from jrflow.cluster.task import Request, Task
 from jrflow.cluster.waiting import Waiting
 from jrflow.config.cluster import ClusterConfig
-from jrflow.provenance import content_hash
 
 #: Time between the signal that a job's time is up and its end, s, and at most as a share of its time: what is
 #: written is written atomically, so it need only be enough to get back into the queue.
 _NOTICE, _NOTICE_SHARE = 90, 0.25
-_SUBMITTED = "submitted.json"
-
-
-class SubmissionError(OSError):
-    """Slurm does not take a job."""
+#: So long may a job of this machine take to notice Ctrl-C, and to end its ranks, s.
+_HEARD_WITHIN, _ENDS_WITHIN = 2.0, 10.0
 
 
 def launch(
@@ -74,14 +69,17 @@ def launch(
         return
     folder = _private(folder)
     with _interruptible() as check_interrupted:
-        jobs = _join(tasks, cluster, folder, progress) or _submit(tasks, request, cluster, folder)
+        asked = fingerprint(tasks, request)
+        joined = join(asked, folder, progress) if cluster.cluster == "slurm" else None
+        jobs = joined or _submit(tasks, request, cluster, folder)
         try:
+            record_jobs(asked, jobs, request, folder)
             check_interrupted()
             Waiting(jobs, request, cluster, progress).wait(check_interrupted)
         except BaseException:
             _cancel(jobs, cluster, progress)
             raise
-    (folder / _SUBMITTED).unlink(missing_ok=True)
+    forget_jobs(folder)
     for executable in folder.glob("*/*.pkl"):
         executable.unlink()
 
@@ -104,39 +102,14 @@ def _submit(
             else:
                 with executor.batch():
                     jobs = [executor.submit(task) for task in tasks]
+            return jobs
     except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
         raise SubmissionError(_refusal(error, request, cluster)) from error
-    ids = [str(job.job_id) for job in jobs]
-    record = {"tasks": _fingerprint(tasks), "jobs": ids, "ranks": request.n_ranks}
-    write_atomically(place(folder / _SUBMITTED), json.dumps(record).encode())
-    return jobs
-
-
-def _join(
-    tasks: Sequence[Task], cluster: ClusterConfig, folder: Path, progress: TextIO | None
-) -> list[submitit.Job[None]] | None:
-    """Jobs of the same tasks that an earlier launcher left under way; None where there are none."""
-    path = folder / _SUBMITTED
-    if cluster.cluster != "slurm" or not path.exists():
-        return None
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    try:
-        known = job_states(record["jobs"])
-    except SlurmAwayError:
-        known = {}
-    alive = [state for state in known.values() if state.under_way and state.job in record["jobs"]]
-    if not alive:
-        return None
-    if record["tasks"] != _fingerprint(tasks):
-        _say(progress, f"cancelled, for its settings have changed since: {', '.join(map(str, alive))}")
-        cancel(record["jobs"])
-        return None
-    _say(progress, f"still under way, joined: {', '.join(map(str, alive))}")
-    ranks = list(range(record["ranks"]))
-    return [SlurmJob(folder=folder / "%j", job_id=job, tasks=ranks) for job in record["jobs"]]
 
 
 def _executor(request: Request, cluster: ClusterConfig, folder: Path) -> submitit.Executor:
+    if cluster.cluster == "slurm" and shutil.which("srun") is None:
+        raise SubmissionError(f"{request.name}: {absent('srun')} Else: cluster: local in cluster.yaml")
     executor = submitit.AutoExecutor(
         folder=folder / "%j", cluster=cluster.cluster, slurm_max_num_timeout=cluster.most_requeues
     )
@@ -149,6 +122,9 @@ def _executor(request: Request, cluster: ClusterConfig, folder: Path) -> submiti
     )
     if cluster.cluster == "slurm":
         executor.update_parameters(**_slurm_parameters(request, cluster))
+    elif request.gres:
+        # Else submitit hides all GPUs.
+        executor.update_parameters(gpus_per_node=int(request.gres.rpartition(":")[2]))
     return executor
 
 
@@ -200,20 +176,31 @@ def _refusal(error: Exception, request: Request, cluster: ClusterConfig) -> str:
 def _cancel(jobs: Sequence[submitit.Job[None]], cluster: ClusterConfig, progress: TextIO | None) -> None:
     ids = [str(job.job_id) for job in jobs]
     if cluster.cluster == "local":
-        for job in jobs:
-            job.cancel()
+        _end_here(jobs)
         return
     try:
         cancel(ids)
     except SlurmAwayError as error:
-        _say(progress, f"could not cancel: {error}; do it later: scancel {' '.join(ids)}")
+        say(progress, f"could not cancel: {error}; do it later: scancel {' '.join(ids)}")
 
 
-def _fingerprint(tasks: Sequence[Task]) -> str:
-    described = [
-        [f"{t.function.__module__}.{t.function.__qualname__}", *map(str, t.arguments)] for t in tasks
-    ]
-    return content_hash(described)
+def _end_here(jobs: Sequence[submitit.Job[None]]) -> None:
+    """End jobs of this machine, and wait until they have.
+
+    Ctrl-C has reached them already; a second signal would disturb the process that is ending their ranks, so
+    it is only given to jobs that go on.
+    """
+    for job in _running_after(_HEARD_WITHIN, jobs):
+        job.cancel()
+    _running_after(_ENDS_WITHIN, jobs)
+
+
+def _running_after(seconds: float, jobs: Sequence[submitit.Job[None]]) -> list[submitit.Job[None]]:
+    """Jobs of this machine that go on after so long a time."""
+    give_up = time.monotonic() + seconds
+    while (running := [job for job in jobs if job.state == "RUNNING"]) and time.monotonic() < give_up:
+        time.sleep(0.05)
+    return running
 
 
 @contextmanager
@@ -234,8 +221,3 @@ def _interruptible() -> Iterator[Callable[[], None]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _say(progress: TextIO | None, text: str) -> None:
-    if progress is not None:
-        print(f"{text} [process {os.getpid()}]", file=progress, flush=True)

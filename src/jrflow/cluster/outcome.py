@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,11 @@ from jrflow.cluster.queue import JobState
 #: Lines of a rank's log that are shown when it failed.
 _LINES = 15
 _LOG_BYTES = 20_000
+#: What a rank says that fails because another one is gone.
+_CONSEQUENCE = re.compile(
+    "connection (closed|reset)|broken pipe|first rank gave up|ncclRemoteError|RanksError", re.IGNORECASE
+)
+_TRACEBACK = "Traceback (most recent call last):\n"
 #: How lines of the launchers begin, which are about themselves.
 _LAUNCHERS = ("submitit INFO", "submitit WARNING", "srun: ", "slurmstepd")
 
@@ -45,9 +51,9 @@ def rank_outcomes(job: submitit.Job[None], n_ranks: int) -> list[RankOutcome]:
     return sorted(found, key=lambda outcome: outcome.time)
 
 
-def last_line(job: submitit.Job[None]) -> str:
-    """What the first rank wrote last; empty where it has not written anything."""
-    paths = _paths(job, 0)
+def last_line(job: submitit.Job[None], rank: int) -> str:
+    """What a rank wrote last; empty where it has not written anything."""
+    paths = _paths(job, rank)
     logs = [path for path in (paths.stderr, paths.stdout) if path.exists()]
     for path in sorted(logs, key=lambda log: log.stat().st_mtime, reverse=True):
         lines = _end(path, 1)
@@ -60,6 +66,8 @@ def failure(name: str, job: submitit.Job[None], n_ranks: int, state: JobState | 
     """Say what a job failed of: the state, the first error of its ranks, the ends of all logs."""
     said = [f"{name}: {state or f'job {job.job_id} is no longer known to Slurm'}{_meaning(state)}"]
     errors = [outcome for outcome in rank_outcomes(job, n_ranks) if outcome.error is not None]
+    # A rank that fails first lets go of the others, and leaves its word after them, perhaps.
+    errors.sort(key=lambda outcome: bool(_CONSEQUENCE.search(outcome.error or "")))
     if errors:
         said += [
             f"first error, of rank {errors[0].rank} of {n_ranks}:",
@@ -97,9 +105,10 @@ def _meaning(state: JobState | None) -> str:
 
 
 def _own(traceback: str) -> str:
-    """A traceback without the frames of the launcher, which are the same for all."""
+    """A traceback without the frames of the launcher, which are the same for all; causes stay."""
     head, call, rest = traceback.partition("self.function(*self.arguments)\n")
-    return f"{head.splitlines()[0]}\n{rest}" if call else head
+    causes, title, _ = head.rpartition(_TRACEBACK)
+    return f"{causes}{title}{rest}" if call else head
 
 
 def _end(path: Path, n_lines: int) -> Sequence[str]:

@@ -63,6 +63,11 @@ class JobState:
         return f"job {self.job} {self.state}{why}{where}"
 
 
+def absent(command: str) -> str:
+    """What to say where one of Slurm's commands is not installed."""
+    return f"{command} is not here: is this a login node of a Slurm cluster?"
+
+
 def job_states(jobs: Iterable[str]) -> dict[str, JobState]:
     """Ask squeue about jobs; those it has forgotten, some minutes after their end, are absent.
 
@@ -91,7 +96,7 @@ def accounted_state(job: str) -> JobState | None:
     command = ["sacct", "--noheader", "--allocations", "--parsable2", "--jobs", job, "-o"]
     try:
         lines = _ask([*command, "JobID,State,Reason,NodeList,Elapsed"]).splitlines()
-    except (SlurmAwayError, FileNotFoundError):
+    except SlurmAwayError:
         return None
     for line in lines:
         fields = line.split("|")
@@ -121,9 +126,9 @@ def _squeue(*which: str) -> list[JobState]:
 
 def _ask(command: list[str]) -> str:
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_ANSWER_WITHIN, check=False
-        )  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_ANSWER_WITHIN, check=False)
+    except FileNotFoundError as error:
+        raise SlurmAwayError(absent(command[0])) from error
     except subprocess.TimeoutExpired as error:
         raise SlurmAwayError(f"{command[0]} did not answer within {_ANSWER_WITHIN:g} s") from error
     if done.returncode and not re.search("Invalid job id", done.stderr):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ def local_folder(scratch: str | None, progress: TextIO | None = sys.stderr) -> I
         yield
         return
     folder = Path(os.path.expandvars(scratch))
-    unfit = _unfit(folder)
+    unfit = "there is no such variable here" if is_unset(folder) else _unfit(folder)
     if unfit:
         if progress is not None:
             instead = tempfile.gettempdir()
@@ -52,6 +53,11 @@ def local_folder(scratch: str | None, progress: TextIO | None = sys.stderr) -> I
                 del os.environ["TMPDIR"]
             else:
                 os.environ["TMPDIR"] = before
+
+
+def is_unset(folder: Path) -> bool:
+    """Whether a variable was left in its path, since this node's environment has none of that name."""
+    return re.search(r"\$(\w+|\{\w+\})", str(folder)) is not None
 
 
 def _unfit(folder: Path) -> str | None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
+from jrflow.cluster.queue import absent
 from jrflow.config.cluster import ClusterConfig
 
 _ANSWER_WITHIN = 60.0  # s
@@ -50,7 +51,7 @@ def partitions() -> list[Partition]:
     found: dict[str, Partition] = {}
     for line in _run(["sinfo", "--noheader", "-o", "%P|%c|%G"]).splitlines():
         name, cores, gres = line.split("|")
-        types = {kind or "" for kind in re.findall(r"gpu(?::([A-Za-z][\w.-]*))?(?::\d+)", gres)}
+        types = _gpu_types(gres)
         known = found.get(name)
         smallest = int(cores.rstrip("+"))
         found[name] = Partition(
@@ -60,6 +61,18 @@ def partitions() -> list[Partition]:
             min(smallest, known.cores) if known else smallest,
         )
     return list(found.values())
+
+
+def _gpu_types(gres: str) -> set[str]:
+    """Types of the GPUs in gpu:a100:4(S:0-1),shard:8 or the like; '' where there is none but their number."""
+    found = set()
+    for each in re.sub(r"\([^)]*\)", "", gres).split(","):
+        name, *words = each.split(":")
+        if name == "gpu":
+            # The number may be left out, and types such as 2080ti begin with a digit.
+            kinds = words[:-1] if words and re.fullmatch(r"\d+[KMGTP]?", words[-1]) else words
+            found.add(":".join(kinds))
+    return found
 
 
 def accounts() -> list[str]:
@@ -82,10 +95,10 @@ def has_accounting() -> bool:
 
 
 def refusals(cluster: ClusterConfig) -> list[str]:
-    """Try a request of each kind without submitting it; what Slurm says against them."""
+    """Try the longest request of each kind without submitting it; what Slurm says against them."""
     options = {
-        "account": cluster.account, "qos": cluster.qos, "constraint": cluster.constraint,
-        "partition": cluster.partition,
+        "time": str(cluster.longest_job), "account": cluster.account, "qos": cluster.qos,
+        "constraint": cluster.constraint, "partition": cluster.partition,
     }  # fmt: skip
     kinds = {"a job on CPUs": options | {"cpus-per-task": str(cluster.cores)}}
     if cluster.training.gpus_per_node:
@@ -95,7 +108,7 @@ def refusals(cluster: ClusterConfig) -> list[str]:
     for kind, asked in kinds.items():
         words = [f"--{name}={value}" for name, value in asked.items() if value]
         try:
-            _run(["sbatch", "--test-only", "--time=10", *words, "--wrap=true"])
+            _run(["sbatch", "--test-only", *words, "--wrap=true"])
         except NoSlurmError as error:
             found.append(f"{kind} ({' '.join(words)}): {error}")
     return found
@@ -103,7 +116,7 @@ def refusals(cluster: ClusterConfig) -> list[str]:
 
 def _run(command: list[str]) -> str:
     if shutil.which(command[0]) is None:
-        raise NoSlurmError(f"{command[0]} is not here: is this a login node of a Slurm cluster?")
+        raise NoSlurmError(absent(command[0]))
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_ANSWER_WITHIN, check=False)
     except subprocess.TimeoutExpired as error:

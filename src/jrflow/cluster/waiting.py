@@ -113,7 +113,8 @@ class Waiting:
         raise JobFailedError(failure(self._request.name, job, self._request.n_ranks, state))
 
     def _last_line(self, job_id: str, state: JobState) -> str:
-        return last_line(self._jobs[job_id]) if state.state == "RUNNING" else ""
+        rank = self._request.decisive_rank or 0
+        return last_line(self._jobs[job_id], rank) if state.state == "RUNNING" else ""
 
     def _tell(self, about: str, text: str, last: str = "") -> None:
         """Tell what has changed; how long it has run is no change."""

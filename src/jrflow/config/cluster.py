@@ -6,20 +6,26 @@ of its own, ``cluster.yaml``, beside Snakemake's profile.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from jrflow.config.booleans import boolean_faults
 from jrflow.config.document import Document
-from jrflow.config.fault import ConfigError
+from jrflow.config.fault import ConfigError, Fault, Origin
 from jrflow.config.schema_tree import SchemaTree
 from jrflow.config.section import Section
 from jrflow.config.translate import translate
 
 #: A word of a command line: an option's value can be nothing else.
 _Word = Field(None, pattern=r"^[^\s'\"`;$|&<>]+$")
+#: Features may be combined, and folders may be named by variables.
+_Features = Field(None, pattern=r"^[^\s'\"`;$<>]+$")
+_Folder = Field(None, pattern=r"^[^\s'\"`;|&<>]+$")
+#: Processes of an allocation that do not simulate: Dask's scheduler and client.
+_NOT_WORKERS = 2
 _START = "'jrflow profile install slurm' writes one"
 
 
@@ -61,13 +67,13 @@ class ClusterConfig(Section):
     """Type of GPU as the cluster calls it, such as a100; null: any."""
     qos: str | None = _Word
     """Quality of service; null: the default."""
-    constraint: str | None = _Word
+    constraint: str | None = _Features
     """Features that nodes must have; null: none."""
     setup: tuple[str, ...] = ()
     """Lines of shell that make jrflow available in a job, such as: module load python."""
     interface: str | None = _Word
     """Network interface between nodes, such as ib0, on which Dask listens; null: the node's address."""
-    scratch: str | None = None
+    scratch: str | None = _Folder
     """Folder on a node's own disk, such as $TMPDIR, for what need not be kept; null: the system's."""
     accounting: bool = True
     """Whether sacct knows of jobs that have ended; false: squeue is asked instead."""
@@ -96,6 +102,12 @@ class ClusterConfig(Section):
             raise ValueError(
                 f"shortest_job ({self.shortest_job} min) is longer than longest_job ({self.longest_job} min)"
             )
+        if self.simulate == "allocation" and self.nodes * self.cores <= _NOT_WORKERS:
+            raise ValueError(
+                f"simulate: allocation with {self.nodes} nodes of {self.cores} cores leaves none for "
+                f"workers, since scheduler and client take {_NOT_WORKERS}; raise nodes or cores, or "
+                "take simulate: node"
+            )
         return self
 
     @property
@@ -103,12 +115,14 @@ class ClusterConfig(Section):
         """Whether Dask submits the jobs that simulate, not Snakemake."""
         return self.simulate != "node"
 
-    def gres(self) -> str | None:
-        """What a job of training asks for: gpu:2 or gpu:a100:2; None without GPUs."""
-        if not self.training.gpus_per_node:
+    def gres(self, at_most: int | None = None) -> str | None:
+        """What a job of training asks for: gpu:2 or gpu:a100:2, or fewer; None without GPUs."""
+        n_gpus = self.training.gpus_per_node
+        if not n_gpus:
             return None
+        n_gpus = min(n_gpus, at_most or n_gpus)
         kind = f":{self.gpu_type}" if self.gpu_type else ""
-        return f"gpu{kind}:{self.training.gpus_per_node}"
+        return f"gpu{kind}:{n_gpus}"
 
 
 #: This machine alone: nothing is submitted.
@@ -125,12 +139,33 @@ def load_cluster(path: str | Path | None) -> ClusterConfig:
     """
     if path is None:
         return HERE
-    document, tree = Document(Path(path), _START), SchemaTree(ClusterConfig.model_json_schema())
-    found = [*document.faults, *boolean_faults(document.data, tree)]
+    document = Document(Path(path), _START)
+    return parse_cluster(document.data, document.origin, document.faults)
+
+
+def parse_cluster(data: Mapping[str, Any], origin: Origin, faults: Sequence[Fault] = ()) -> ClusterConfig:
+    """Check the description of a cluster.
+
+    Parameters
+    ----------
+    data
+        Its fields, as plain mappings.
+    origin
+        Where they come from, for messages.
+    faults
+        Found before.
+
+    Raises
+    ------
+    ConfigError
+        As ``load_cluster``.
+    """
+    tree = SchemaTree(ClusterConfig.model_json_schema())
+    found = [*faults, *boolean_faults(data, tree)]
     try:
-        cluster = ClusterConfig.model_validate(document.data)
+        cluster = ClusterConfig.model_validate(data)
     except ValidationError as error:
         found += translate(error, tree)
     if found:
-        raise ConfigError(found, document.origin) from None
+        raise ConfigError(found, origin) from None
     return cluster

@@ -8,10 +8,18 @@ from typing import Any
 
 import yaml
 
+from jrflow.config.document import EXPONENTS
 from jrflow.config.schema_tree import Node, SchemaTree
 from jrflow.config.section import Section
 
 _WIDTH = 100
+
+
+class _Dumper(yaml.SafeDumper):
+    """Safe YAML in which a word such as 1e3 is quoted, since ``Document`` would read a number."""
+
+
+_Dumper.add_implicit_resolver(*EXPONENTS)
 
 _HEADER = """\
 yaml-language-server: $schema=workflow/schemas/config.schema.json
@@ -150,5 +158,5 @@ def _indent(lines: Iterator[str]) -> Iterator[str]:
 
 
 def _flow(value: Any) -> str:
-    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000)
+    text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, sort_keys=False, width=10_000)
     return text.removesuffix("...\n").strip()

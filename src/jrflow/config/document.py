@@ -13,15 +13,19 @@ from jrflow.config.fault import ConfigError, Fault, Key, Origin
 _START = "'jrflow config default' prints a configuration to start from"
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which 1e-3 is a number: PyYAML follows YAML 1.1, where it is a string."""
-
-
-_Loader.add_implicit_resolver(
+#: 1e-3 as a number, for a loader or a dumper: PyYAML follows YAML 1.1, where it is a string.
+EXPONENTS: tuple[Any, ...] = (
     "tag:yaml.org,2002:float",
     re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
     list("-+.0123456789"),
 )
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which 1e-3 is a number."""
+
+
+_Loader.add_implicit_resolver(*EXPONENTS)
 
 
 class Document:

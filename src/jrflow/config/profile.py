@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator
+
+import yaml
 
 from jrflow.config.cluster import ClusterConfig
 from jrflow.config.commented import commented_yaml
@@ -73,7 +76,7 @@ def snakemake_profile(cluster: ClusterConfig, name: str, cluster_file: str) -> s
         status="sacct" if cluster.accounting else "squeue",
     )
     lines = [f"  {key}: {value}" for key, value in _resources(cluster)]
-    return "\n".join([head.rstrip("\n"), *lines, "config:", f"  cluster: {cluster_file}"]) + "\n"
+    return "\n".join([head.rstrip("\n"), *lines, "config:", f"  cluster: {_path(cluster_file)}"]) + "\n"
 
 
 def cluster_yaml(cluster: ClusterConfig) -> str:
@@ -87,11 +90,21 @@ def _resources(cluster: ClusterConfig) -> Iterator[tuple[str, str]]:
     yield "mem_mb", "2000"
     for key, value in (("slurm_account", cluster.account), ("slurm_partition", cluster.partition)):
         if value:
-            yield key, f"\"'{value}'\""
+            yield key, _string(value)
     extra = [
         f"--{option}={shlex.quote(value)}"
         for option, value in (("qos", cluster.qos), ("constraint", cluster.constraint))
         if value
     ]
     if extra:
-        yield "slurm_extra", f"\"'{' '.join(extra)}'\""
+        yield "slurm_extra", _string(" ".join(extra))
+
+
+def _path(text: str) -> str:
+    """A path as YAML, quoted where it would be something else."""
+    return yaml.safe_dump(text, width=10_000, allow_unicode=True).removesuffix("...\n").strip()
+
+
+def _string(text: str) -> str:
+    """A Python string as a YAML string."""
+    return json.dumps(repr(text), ensure_ascii=False)

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from jrflow.config.cluster import ClusterConfig
 from jrflow.config.config import Config
-from jrflow.config.cost import block_timer
+from jrflow.config.cost import block_timer, sealing_seconds
 from jrflow.config.packing import fitting_shards_per_block, requested_mb, requested_minutes
 from jrflow.config.shards import shard_count, worker_bytes
 from jrflow.config.stages import Rule, analysis_bytes, analysis_seconds
@@ -27,9 +27,9 @@ class _Division:
     n_blocks, cores
         Jobs that simulate, and workers of each.
     block_s, rest_s
-        A block's time, and that of the campaign's own job, s.
-    n_bytes
-        Memory of all workers of a job.
+        A block's time, and that of the campaign's own job, which seals it, s.
+    block_bytes, rest_bytes
+        Memory of their workers.
     """
 
     shards_per_block: int
@@ -37,7 +37,8 @@ class _Division:
     cores: int
     block_s: float
     rest_s: float
-    n_bytes: float
+    block_bytes: float
+    rest_bytes: float
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,12 @@ class Requests:
     def campaign(self, campaign: str, attempt: int) -> tuple[int, int]:
         """Minutes and MB of a campaign's own job, which simulates what no block has."""
         division = self._divisions[campaign]
-        return self._minutes(division.rest_s, attempt), requested_mb(division.n_bytes, attempt)
+        return self._minutes(division.rest_s, attempt), requested_mb(division.rest_bytes, attempt)
 
     def block(self, campaign: str, attempt: int) -> tuple[int, int]:
         """Minutes and MB of one block."""
         division = self._divisions[campaign]
-        return self._minutes(division.block_s, attempt), requested_mb(division.n_bytes, attempt)
+        return self._minutes(division.block_s, attempt), requested_mb(division.block_bytes, attempt)
 
     def analysis(self, rule: Rule, name: str, attempt: int) -> tuple[int, int]:
         """Minutes and MB of a step of the analysis."""
@@ -107,10 +108,13 @@ class Requests:
         most = self.cluster.cores if self.cluster.cluster == "slurm" else here
         cores = min(per_block or n_shards, most)
         seconds = block_timer(self.config, campaign, self.n_regions, cores)
+        sealing = sealing_seconds(self.config, campaign, self.n_regions)
+        worker = worker_bytes(self.config, campaign, self.n_regions)
+        divided = n_blocks > 1
         return _Division(
             shards_per_block=per_block, n_blocks=n_blocks, cores=cores,
-            block_s=seconds(per_block or n_shards), rest_s=seconds(0 if n_blocks > 1 else n_shards),
-            n_bytes=cores * worker_bytes(self.config, campaign, self.n_regions),
+            block_s=seconds(per_block or n_shards), rest_s=seconds(0 if divided else n_shards) + sealing,
+            block_bytes=cores * worker, rest_bytes=worker if divided else cores * worker,
         )  # fmt: skip
 
     def _fitting(self, campaign: str, n_shards: int) -> int:

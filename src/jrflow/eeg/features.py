@@ -129,8 +129,9 @@ def _moments(response: np.ndarray, times: np.ndarray) -> dict[str, np.ndarray]:
     power = response**2
     total = power.sum(axis=1)
     with np.errstate(invalid="ignore"):  # a response that is zero throughout has no latency
-        centroid = (power @ times) / total
-        spread = np.sqrt((power @ times**2 / total - centroid**2).clip(min=0))
+        # Not as products of matrices: their rounding depends on how many simulations are at hand.
+        centroid = (power * times).sum(axis=1) / total
+        spread = np.sqrt(((power * times**2).sum(axis=1) / total - centroid**2).clip(min=0))
     return {
         "rms": np.sqrt(power.mean(axis=1)),
         "centroid_latency": centroid,

@@ -6,6 +6,8 @@ The features are most of the work and need one simulation at a time; what a part
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -53,7 +55,7 @@ def write_part(config_file: Path, lead_field_file: Path, manifest: Path, part: P
         for at in range(start, stop, _AT_ONCE)
     ]
     part.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = part.with_suffix(".partial")
+    unfinished = part.with_name(f"{part.name}.{os.getpid()}.partial")
     xr.concat(found, "sim", combine_attrs="override").to_netcdf(unfinished, engine="h5netcdf")
     unfinished.replace(part)
 
@@ -73,6 +75,5 @@ def join_parts(
     unfinished = out.with_suffix(".partial")
     indices.to_netcdf(unfinished, engine="h5netcdf")
     unfinished.replace(out)
-    for part in parts:
-        part.unlink()
-    parts[0].parent.rmdir()
+    # With what an interrupted analysis in another number of parts may have left.
+    shutil.rmtree(parts[0].parent)

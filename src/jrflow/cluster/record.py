@@ -1,0 +1,87 @@
+"""What was submitted, for a launcher that comes after an interruption: it joins what is still under way."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import submitit
+from submitit.slurm.slurm import SlurmJob
+
+from jrflow.archive.place import place, write_atomically
+from jrflow.cluster.queue import JobState, SlurmAwayError, cancel, job_states
+from jrflow.cluster.task import Request, Task
+from jrflow.provenance import content_hash
+
+_SUBMITTED = "submitted.json"
+
+
+class SubmissionError(OSError):
+    """Slurm does not take a job."""
+
+
+def fingerprint(tasks: Sequence[Task], request: Request) -> str:
+    """What is asked for: functions, arguments, the content of those that are files, and the ranks."""
+    described = [
+        [f"{t.function.__module__}.{t.function.__qualname__}", *map(_described, t.arguments)] for t in tasks
+    ]
+    return content_hash([described, request.nodes, request.ranks_per_node, request.decisive_rank])
+
+
+def _described(argument: Any) -> list[str]:
+    """An argument; of a file what is in it, too, such as settings that have changed since."""
+    is_file = isinstance(argument, Path) and argument.is_file()
+    return [str(argument), *([hashlib.sha256(argument.read_bytes()).hexdigest()] if is_file else [])]
+
+
+def record_jobs(asked: str, jobs: Sequence[submitit.Job[None]], request: Request, folder: Path) -> None:
+    """Note what was submitted, for whoever comes after an interruption."""
+    record = {"tasks": asked, "jobs": [str(job.job_id) for job in jobs], "ranks": request.n_ranks}
+    write_atomically(place(folder / _SUBMITTED), json.dumps(record).encode())
+
+
+def join(asked: str, folder: Path, progress: TextIO | None) -> list[submitit.Job[None]] | None:
+    """Jobs of the same tasks that an earlier launcher left under way; None where there are none."""
+    path = folder / _SUBMITTED
+    if not path.exists():
+        return None
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        known = job_states(record["jobs"])
+        return _living(record, known, asked, folder, progress)
+    except SlurmAwayError as error:
+        raise SubmissionError(
+            f"jobs of an earlier start may still be under way ({', '.join(record['jobs'])}), but: {error}; "
+            "start again when Slurm answers"
+        ) from error
+
+
+def _living(
+    record: dict[str, Any], known: dict[str, JobState], asked: str, folder: Path, progress: TextIO | None
+) -> list[submitit.Job[None]] | None:
+    """Jobs that are still under way, if they do what is asked for; those that do not are cancelled."""
+    alive = [state for state in known.values() if state.under_way and state.job in record["jobs"]]
+    if not alive:
+        return None
+    if record["tasks"] != asked:
+        say(progress, f"cancelled, for its settings have changed since: {', '.join(map(str, alive))}")
+        cancel(record["jobs"])
+        return None
+    say(progress, f"still under way, joined: {', '.join(map(str, alive))}")
+    ranks = list(range(record["ranks"]))
+    return [SlurmJob(folder=folder / "%j", job_id=job, tasks=ranks) for job in record["jobs"]]
+
+
+def forget_jobs(folder: Path) -> None:
+    """Nothing is under way any more."""
+    (folder / _SUBMITTED).unlink(missing_ok=True)
+
+
+def say(progress: TextIO | None, text: str) -> None:
+    """Tell something, with the process that does."""
+    if progress is not None:
+        print(f"{text} [process {os.getpid()}]", file=progress, flush=True)

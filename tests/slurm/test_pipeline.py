@@ -1,0 +1,213 @@
+"""The workflow under Slurm, and what a cluster does to its jobs: the results are those of one machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from evidence import assert_nothing_twice, assert_same, written
+from pipelines import Pipeline
+from site_of_tests import LONG, TINY, cluster_sh, environment, preempt, shared_folder, shell, until
+
+#: Three blocks of eight shards each, without workers, which take seconds to start.
+BLOCKS: dict[str, Any] = LONG | {
+    "execution": LONG["execution"] | {"backend": "in-process", "shards_per_block": 8}
+}
+ARCHIVE = "archives/train.json"
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the archive of LONG as it is made on this machine, once for all processes of the tests."""
+    from trainings import once
+
+    folder = shared_folder(tmp_path_factory) / "long"
+    with once(folder) as is_first:
+        pipeline = Pipeline(folder, LONG)
+        if is_first:
+            pipeline.here(ARCHIVE)
+    return pipeline.run / "archives"
+
+
+def assert_archive_is(pipeline: Pipeline, undisturbed: Path) -> None:
+    """Byte for byte; what the workflow needs only while it runs is gone."""
+    folder = pipeline.run / "archives"
+    for left in folder.glob("*.blocks"):
+        assert not any(left.iterdir())
+        left.rmdir()
+    assert_same(folder, undisturbed)
+
+
+def test_the_whole_pipeline_gives_the_numbers_of_one_machine(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    there = Pipeline(tmp_path, TINY)
+    with there.started() as driver:
+        there.ends(driver)
+    assert not there.jobs(), "no job is left"
+    here = Pipeline(tmp_path / "here", TINY)
+    here.here()
+    for name in TINY["campaigns"]:
+        manifests = [json.loads((p.run / f"archives/{name}.json").read_text()) for p in (here, there)]
+        assert manifests[0]["files"] == manifests[1]["files"], name
+    same = ["models/bilstm/weights.safetensors", "evaluation/scores.csv", "evaluation/learning_curve.csv"]
+    for name in same:
+        assert (there.run / name).read_bytes() == (here.run / name).read_bytes(), name
+    assert "Coverage" in (there.run / "report.html").read_text()
+    assert "Nothing to be done" in here_again(here, there)
+
+
+def here_again(here: Pipeline, there: Pipeline) -> str:
+    """What was done on the cluster need not be done again on this machine."""
+    return there.here()
+
+
+def test_blocks_are_an_array_and_do_what_one_job_does(tmp_path: Path, undisturbed: Path) -> None:
+    pipeline = Pipeline(tmp_path, BLOCKS)
+    with pipeline.started(ARCHIVE) as driver:
+        arrays = until(lambda: {job.split("_")[0] for job in pipeline.jobs() if "_" in job}, "an array")
+        pipeline.ends(driver)
+    assert len(arrays) == 1
+    assert_archive_is(pipeline, undisturbed)
+
+
+def test_a_killed_driver_started_again_has_no_second_writer(tmp_path: Path, undisturbed: Path) -> None:
+    """Blocks go on after Snakemake was killed; those it submits again wait for them."""
+    pipeline = Pipeline(tmp_path, BLOCKS)
+    folder = pipeline.run / "archives"
+    with pipeline.started(ARCHIVE) as driver:
+        until(lambda: len(written(folder)) >= 2, "two shards")
+        os.killpg(driver.pid, signal.SIGKILL)
+        driver.wait()
+        assert pipeline.running(), "its jobs go on"
+        done = written(folder)
+        shell(*pipeline.command("--unlock")[:1], *pipeline.command()[1:], "--unlock")
+        with pipeline.started(ARCHIVE) as again:
+            pipeline.ends(again)
+    logs = "".join(path.read_text() for path in (pipeline.run / "logs/campaign").glob("*.log"))
+    assert "another process is at work" in logs or len(done) == 24
+    assert_nothing_twice(done, folder)
+    assert_archive_is(pipeline, undisturbed)
+
+
+def test_an_interrupted_driver_leaves_no_job(tmp_path: Path) -> None:
+    pipeline = Pipeline(tmp_path, BLOCKS)
+    with pipeline.started(ARCHIVE) as driver:
+        until(pipeline.running, "a running job")
+        driver.send_signal(signal.SIGINT)
+        pipeline.ends(driver, code=1, seconds=90)
+        until(lambda: not pipeline.jobs(), "the end of all its jobs", 60)
+
+
+def _node_dies(pipeline: Pipeline) -> None:
+    cluster_sh("crash", "f1")
+    try:
+        until(lambda: not pipeline.running(), "the job back in the queue")
+    finally:
+        cluster_sh("revive", "f1")
+
+
+@pytest.mark.parametrize(
+    ("partition", "disturb"),
+    [("spot", lambda _: preempt()), ("fragile", _node_dies)],
+    ids=["preempted", "node-dies"],
+)
+def test_a_job_goes_back_into_the_queue(
+    partition: str, disturb: Callable[[Pipeline], object], tmp_path: Path, undisturbed: Path
+) -> None:
+    pipeline = Pipeline(tmp_path, LONG, partition=partition)
+    folder = pipeline.run / "archives"
+    with pipeline.started(ARCHIVE) as driver:
+        until(lambda: len(written(folder)) >= 2, "two shards")
+        done = written(folder)
+        disturb(pipeline)
+        pipeline.ends(driver)
+    assert_nothing_twice(done, folder)
+    assert_archive_is(pipeline, undisturbed)
+
+
+def test_out_of_time_a_job_is_submitted_again(tmp_path: Path) -> None:
+    """A minute is too short for a campaign of a minute and a half of one core."""
+    protocol = LONG["simulation"]["protocol"] | {"n_trials": 1600}
+    config = LONG | {"simulation": LONG["simulation"] | {"protocol": protocol}}
+    pipeline = Pipeline(tmp_path, config, cores=1, longest_job=1)
+    with pipeline.started(ARCHIVE) as driver:
+        said = pipeline.ends(driver, seconds=500)
+    assert "Trying to restart job" in said
+    store = pipeline.run / "archives/train.zarr"
+    assert "NOT SOUND" not in shell("jrflow", "archive", "verify", store, "--simulate", "3")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [({"account": "nobody"}, "Invalid account"), ({"partition": "nowhere"}, "nowhere")],
+    ids=["account", "partition"],
+)
+def test_what_slurm_refuses_ends_the_run_with_its_words(
+    settings: dict[str, str], words: str, tmp_path: Path
+) -> None:
+    pipeline = Pipeline(tmp_path, LONG, **settings)
+    with pipeline.started(ARCHIVE) as driver:
+        assert words in pipeline.ends(driver, code=1, seconds=200)
+
+
+def test_a_driver_that_is_a_job_itself(tmp_path: Path, undisturbed: Path) -> None:
+    """Cancelled, it cancels its jobs; submitted again, it does the rest."""
+    pipeline = Pipeline(tmp_path, BLOCKS)
+    submit = ["jrflow", "driver", "--cluster", pipeline.cluster, "--log", tmp_path / "driver-%j.log", "--"]
+    submit += pipeline.command(ARCHIVE)
+
+    def submitted() -> str:
+        return shell(*submit).split("job ")[1].split(":")[0]
+
+    first = submitted()
+    until(pipeline.running, "a running job")
+    shell("scancel", "--batch", "--signal=TERM", first)
+    until(lambda: not pipeline.jobs(), "the end of all its jobs")
+    second = submitted()
+    until(lambda: (pipeline.run / ARCHIVE).exists(), "the archive", 300)
+    until(lambda: second not in shell("squeue", "-h", "-o", "%i"), "the end of the driver")
+    assert_archive_is(pipeline, undisturbed)
+
+
+def test_an_installed_profile_works_from_anywhere(tmp_path: Path) -> None:
+    """As in the how-to: options, a check by Slurm, and snakemake --profile slurm in another folder."""
+    pipeline = Pipeline(tmp_path, TINY)
+    home = {"XDG_CONFIG_HOME": str(tmp_path / "home")}
+    words = [
+        "--account=lab", "--partition=cpu", "--gpu-partition=gpu", "--interface=lo", "--cores=2", "--gpus=0",
+        "--scratch=$TMPDIR",
+    ]  # fmt: skip
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("XDG_CONFIG_HOME", home["XDG_CONFIG_HOME"])
+        refused = shell("jrflow", "profile", "install", "slurm", *words, "--account=nobody", check=False)
+        assert "Invalid account" in refused
+        assert not (tmp_path / "home/snakemake").exists(), "nothing was written"
+        assert "snakemake --profile slurm" in shell("jrflow", "profile", "install", "slurm", *words)
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        command = [word for word in pipeline.command("archives/oat.json") if "--profile=" not in word]
+        shell(*command, "--profile=slurm", "--slurm-init-seconds-before-status-checks=1")
+    assert (pipeline.run / "archives/oat.json").exists()
+    assert environment().get("XDG_CONFIG_HOME") != home["XDG_CONFIG_HOME"]
+
+
+@pytest.mark.alone
+def test_an_outage_of_the_controller_is_survived(tmp_path: Path, undisturbed: Path) -> None:
+    """45 s without Slurm: Snakemake's job and a training's launcher, both waiting."""
+    pipeline = Pipeline(tmp_path, BLOCKS)
+    folder = pipeline.run / "archives"
+    with pipeline.started(ARCHIVE) as driver:
+        until(lambda: len(written(folder)) >= 2, "two shards")
+        cluster_sh("outage", "begin")
+        try:
+            with pytest.raises(AssertionError):
+                until(lambda: driver.poll() is not None, "the driver does not give up", 45)
+        finally:
+            cluster_sh("outage", "end")
+        pipeline.ends(driver)
+    assert_archive_is(pipeline, undisturbed)
