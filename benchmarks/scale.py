@@ -43,7 +43,7 @@ SEAL_S, LOOK_S, OPEN_S, VERIFY_S, MANIFEST = 16.5e-3, 1.2e-3, 2.6e-3, 0.93e-3, 1
 #: A design: creating it, s a simulation, memory and stored bytes of a simulation, reading all of it, s.
 DESIGN_S, DESIGN_MEMORY, DESIGN_BYTES, READ_S = 2e-6, 310.0, 68.0, 0.4e-6
 #: Snakemake's dry run, s a job and bytes a job.
-PLAN_S, PLAN_BYTES = 4.5e-3, 17e3
+PLAN_S, PLAN_BYTES = 4e-3, 17.5e3
 
 #: Title, settings of the simulation, and of its connectome.
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
