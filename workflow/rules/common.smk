@@ -1,6 +1,7 @@
 """The validated configuration and the names of the files; nothing else."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 from jrflow.config.cluster import load_cluster
@@ -74,9 +75,15 @@ def settings(*keys):
     return json.dumps(chosen, sort_keys=True)
 
 
+@cache
+def specification(campaign):
+    """What the simulations of a campaign depend on; every one of its jobs asks."""
+    return json.dumps(specify(CONFIG, campaign), sort_keys=True)
+
+
 def campaign_settings(wildcards):
     """What the simulations of one campaign depend on."""
-    return json.dumps(specify(CONFIG, wildcards.campaign), sort_keys=True)
+    return specification(wildcards.campaign)
 
 
 def campaign_threads(wildcards):

@@ -3,16 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from jrflow.config.cluster import ClusterConfig
 from jrflow.config.config import Config
-from jrflow.config.cost import block_seconds, sealing_seconds
+from jrflow.config.cost import block_timer, sealing_seconds
 from jrflow.config.packing import fitting_shards_per_block, requested_mb, requested_minutes
 from jrflow.config.shards import shard_count, worker_bytes
 from jrflow.config.stages import Rule, analysis_bytes, analysis_seconds
 
 #: Of the longest time limit, so much may be expected: expectations are wrong by a factor.
 _CAUTION = 4
+
+
+@dataclass(frozen=True)
+class _Division:
+    """How a campaign is divided into jobs, and what these are expected to take.
+
+    Attributes
+    ----------
+    shards_per_block
+        Shards of one job; 0: a single job does the campaign.
+    n_blocks, cores
+        Jobs that simulate, and workers of each.
+    block_s, rest_s
+        A block's time, and that of the campaign's own job, which seals it, s.
+    block_bytes, rest_bytes
+        Memory of their workers.
+    """
+
+    shards_per_block: int
+    n_blocks: int
+    cores: int
+    block_s: float
+    rest_s: float
+    block_bytes: float
+    rest_bytes: float
 
 
 @dataclass(frozen=True)
@@ -40,59 +66,70 @@ class Requests:
         What the configuration says holds; else, where Snakemake submits the blocks, they are as large as
         the cluster's shortest and longest job allow.
         """
-        said = self.config.execution.shards_per_block
-        if self.cluster.spreads:
-            return 0
-        if said or self.cluster.cluster != "slurm":
-            return said
-        n_shards = shard_count(self.config, campaign, self.n_regions)
-        fitting = fitting_shards_per_block(
-            self.config, campaign, self.n_regions, min(n_shards, self.cluster.cores),
-            shortest_s=60 * self.cluster.shortest_job, longest_s=60 * self.cluster.longest_job / _CAUTION,
-            most_jobs=self.cluster.most_jobs,
-        )  # fmt: skip
-        return fitting if fitting < n_shards else 0
+        return self._divisions[campaign].shards_per_block
 
     def n_blocks(self, campaign: str) -> int:
         """Number of jobs that simulate a campaign."""
-        per_block = self.shards_per_block(campaign)
-        return -(-shard_count(self.config, campaign, self.n_regions) // per_block) if per_block else 1
+        return self._divisions[campaign].n_blocks
 
     def cores(self, campaign: str) -> int:
         """Workers of one job that simulates: no more than it has shards."""
-        n_shards = self.shards_per_block(campaign) or shard_count(self.config, campaign, self.n_regions)
-        here = self.config.execution.n_workers or self.n_cores
-        return min(n_shards, self.cluster.cores if self.cluster.cluster == "slurm" else here)
+        return self._divisions[campaign].cores
 
     def is_short(self, campaign: str) -> bool:
         """Whether what is left for the campaign's own job is too short for a job."""
-        return self._campaign_seconds(campaign) < 60 * self.cluster.shortest_job
+        return self._divisions[campaign].rest_s < 60 * self.cluster.shortest_job
 
     def campaign(self, campaign: str, attempt: int) -> tuple[int, int]:
         """Minutes and MB of a campaign's own job, which simulates what no block has."""
-        n_workers = 1 if self.n_blocks(campaign) > 1 else self.cores(campaign)
-        return self._simulating(campaign, n_workers, self._campaign_seconds(campaign), attempt)
+        division = self._divisions[campaign]
+        return self._minutes(division.rest_s, attempt), requested_mb(division.rest_bytes, attempt)
 
     def block(self, campaign: str, attempt: int) -> tuple[int, int]:
         """Minutes and MB of one block."""
-        n_shards = self.shards_per_block(campaign) or shard_count(self.config, campaign, self.n_regions)
-        seconds = block_seconds(self.config, campaign, self.n_regions, n_shards, self.cores(campaign))
-        return self._simulating(campaign, self.cores(campaign), seconds, attempt)
+        division = self._divisions[campaign]
+        return self._minutes(division.block_s, attempt), requested_mb(division.block_bytes, attempt)
 
     def analysis(self, rule: Rule, name: str, attempt: int) -> tuple[int, int]:
         """Minutes and MB of a step of the analysis."""
         seconds = analysis_seconds(self.config, rule, name)
         return self._minutes(seconds, attempt), requested_mb(analysis_bytes(self.config, rule, name), attempt)
 
-    def _campaign_seconds(self, campaign: str) -> float:
-        n_blocks = self.n_blocks(campaign)
-        n_shards = 0 if n_blocks > 1 else shard_count(self.config, campaign, self.n_regions)
-        simulating = block_seconds(self.config, campaign, self.n_regions, n_shards, self.cores(campaign))
-        return simulating + sealing_seconds(self.config, campaign, self.n_regions)
+    @cached_property
+    def _divisions(self) -> dict[str, _Division]:
+        """Of every campaign, once: Snakemake asks several times for each of perhaps thousands of jobs."""
+        return {name: self._division(name) for name in self.config.campaigns}
 
-    def _simulating(self, campaign: str, n_workers: int, seconds: float, attempt: int) -> tuple[int, int]:
-        n_bytes = n_workers * worker_bytes(self.config, campaign, self.n_regions)
-        return self._minutes(seconds, attempt), requested_mb(n_bytes, attempt)
+    def _division(self, campaign: str) -> _Division:
+        n_shards = shard_count(self.config, campaign, self.n_regions)
+        per_block = self._fitting(campaign, n_shards)
+        n_blocks = -(-n_shards // per_block) if per_block else 1
+        here = self.config.execution.n_workers or self.n_cores
+        most = self.cluster.cores if self.cluster.cluster == "slurm" else here
+        cores = min(per_block or n_shards, most)
+        seconds = block_timer(self.config, campaign, self.n_regions, cores)
+        sealing = sealing_seconds(self.config, campaign, self.n_regions)
+        worker = worker_bytes(self.config, campaign, self.n_regions)
+        divided = n_blocks > 1
+        return _Division(
+            shards_per_block=per_block, n_blocks=n_blocks, cores=cores,
+            block_s=seconds(per_block or n_shards), rest_s=seconds(0 if divided else n_shards) + sealing,
+            block_bytes=cores * worker, rest_bytes=worker if divided else cores * worker,
+        )  # fmt: skip
+
+    def _fitting(self, campaign: str, n_shards: int) -> int:
+        """Shards of one job of a campaign of so many; 0: all of them."""
+        said = self.config.execution.shards_per_block
+        if self.cluster.spreads:
+            return 0
+        if said or self.cluster.cluster != "slurm":
+            return said
+        fitting = fitting_shards_per_block(
+            self.config, campaign, self.n_regions, min(n_shards, self.cluster.cores),
+            shortest_s=60 * self.cluster.shortest_job, longest_s=60 * self.cluster.longest_job / _CAUTION,
+            most_jobs=self.cluster.most_jobs,
+        )  # fmt: skip
+        return fitting if fitting < n_shards else 0
 
     def _minutes(self, seconds: float, attempt: int) -> int:
         return min(requested_minutes(seconds, attempt), self.cluster.longest_job)
