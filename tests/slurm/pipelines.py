@@ -34,7 +34,7 @@ class Pipeline:
         self.run = folder / "results" / self.name
         self.config = folder / "config.yaml"
         self.config.write_text(yaml.safe_dump(config | {"run": {"name": self.name}}, sort_keys=False))
-        self.cluster = write_cluster(folder, **cluster)
+        self.cluster = write_cluster(folder, **{"longest_job": 40, "shortest_job": 1} | cluster)
         self.profile = folder / "profile"
         self.profile.mkdir(exist_ok=True)
         text = snakemake_profile(load_cluster(self.cluster), "slurm", str(self.cluster))

@@ -45,11 +45,12 @@ def assert_archive_is(pipeline: Pipeline, undisturbed: Path) -> None:
 
 def test_the_whole_pipeline_gives_the_numbers_of_one_machine(tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
-    there = Pipeline(tmp_path, TINY)
+    config = TINY | {"execution": TINY["execution"] | {"backend": "in-process"}}
+    there = Pipeline(tmp_path, config)
     with there.started() as driver:
         there.ends(driver)
     assert not there.jobs(), "no job is left"
-    here = Pipeline(tmp_path / "here", TINY)
+    here = Pipeline(tmp_path / "here", config)
     here.here()
     for name in TINY["campaigns"]:
         manifests = [json.loads((p.run / f"archives/{name}.json").read_text()) for p in (here, there)]

@@ -21,7 +21,7 @@ from jrflow.archive.lock import lock_path
 
 WriteConfig = Callable[..., Path]
 
-N_KILLS = int(os.environ.get("JRFLOW_KILLS", "100"))
+N_KILLS = int(os.environ.get("JRFLOW_KILLS", "24"))
 SEED = int(os.environ.get("JRFLOW_SEED", "0"))
 
 #: Of twenty kills: drivers that simulate themselves, one of them from the start of Python on; a driver with

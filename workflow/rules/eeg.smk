@@ -11,10 +11,10 @@ rule lead_field:
         f"{RUN}/logs/lead_field.log",
     benchmark:
         f"{RUN}/benchmarks/lead_field.tsv"
+    group:
+        together("prepare", "lead_field")
     conda:
         "../../envs/cpu.yaml"
-    group:
-        "prepare"
     resources:
         runtime=minutes("lead_field"),
         mem_mb=mb("lead_field"),
@@ -39,10 +39,10 @@ rule noise_levels:
         f"{RUN}/logs/noise_levels/{{model}}.log",
     benchmark:
         f"{RUN}/benchmarks/noise_levels/{{model}}.tsv"
+    group:
+        together("prepare", "noise_levels", "model")
     conda:
         "../../envs/cpu.yaml"
-    group:
-        "prepare"
     resources:
         runtime=minutes("noise_levels", "model"),
         mem_mb=mb("noise_levels", "model"),

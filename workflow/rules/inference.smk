@@ -12,10 +12,10 @@ rule limits:
         f"{RUN}/logs/limits/{{model}}.log",
     benchmark:
         f"{RUN}/benchmarks/limits/{{model}}.tsv"
+    group:
+        together("prepare", "limits", "model")
     conda:
         "../../envs/cpu.yaml"
-    group:
-        "prepare"
     resources:
         runtime=minutes("limits", "model"),
         mem_mb=mb("limits", "model"),
@@ -66,10 +66,10 @@ rule evaluate:
         f"{RUN}/logs/evaluate/{{model}}.log",
     benchmark:
         f"{RUN}/benchmarks/evaluate/{{model}}.tsv"
+    group:
+        together("score", "evaluate", "model")
     conda:
         "../../envs/cpu.yaml"
-    group:
-        "score"
     resources:
         runtime=minutes("evaluate", "model"),
         mem_mb=mb("evaluate", "model"),

@@ -15,9 +15,28 @@ if CLUSTER.spreads:
         campaign,
 
 
+resource_scopes:
+    seat="local",
+
+
+if CLUSTER.cluster == "slurm":
+    # One after another: a job's cores are those of its largest step. Said here and not in the profile, whose
+    # limits do not reach into the job.
+    workflow.register_resource("seat", 1)
+
+
 def campaign_group(wildcards):
     """Short campaigns, and the sealing of those that blocks have simulated, share jobs."""
     return "simulate" if REQUESTS.is_short(wildcards.campaign) else None
+
+
+def together(group, step, wildcard=None):
+    """Group of a step that is short enough to share a job, as a function of its wildcards."""
+    return lambda wildcards: (
+        group
+        if REQUESTS.shares_job(step, getattr(wildcards, wildcard or "", ""))
+        else None
+    )
 
 
 def campaign_minutes(wildcards, attempt):

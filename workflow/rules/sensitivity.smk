@@ -40,10 +40,10 @@ rule one_at_a_time:
         f"{RUN}/benchmarks/one_at_a_time/{{campaign}}.tsv"
     wildcard_constraints:
         campaign="|".join(CONFIG.sensitivity.one_at_a_time) or "none",
+    group:
+        together("prepare", "one_at_a_time", "campaign")
     conda:
         "../../envs/cpu.yaml"
-    group:
-        "prepare"
     resources:
         runtime=minutes("one_at_a_time", "campaign"),
         mem_mb=mb("one_at_a_time", "campaign"),

@@ -67,11 +67,11 @@ rule campaign:
         f"{RUN}/logs/campaign/{{campaign}}.log",
     benchmark:
         f"{RUN}/benchmarks/campaign/{{campaign}}.tsv"
+    group:
+        campaign_group
     conda:
         "../../envs/cpu.yaml"
     threads: sealing_threads
-    group:
-        campaign_group
     resources:
         runtime=campaign_minutes,
         mem_mb=campaign_mb,

@@ -94,8 +94,8 @@ def _meaning(state: JobState | None) -> str:
         return ""
     if state.never_starts:
         return (
-            ": it can never start, for it asks for more than its partition, account or quality of service gives "
-            "to a job; see scontrol show partition, and change cluster.yaml. It was cancelled"
+            ": it can never start, for it asks for more than its partition, account or quality of service "
+            "gives to a job; see scontrol show partition, and change cluster.yaml. It was cancelled"
         )
     known = {
         "TIMEOUT": "it ran out of time too often; raise longest_job or most_requeues in cluster.yaml",

@@ -26,6 +26,8 @@ _Features = Field(None, pattern=r"^[^\s'\"`;$<>]+$")
 _Folder = Field(None, pattern=r"^[^\s'\"`;|&<>]+$")
 #: Processes of an allocation that do not simulate: Dask's scheduler and client.
 _NOT_WORKERS = 2
+#: Short steps that share a job, one after another, at most.
+SHARING = 8
 _START = "'jrflow profile install slurm' writes one"
 
 

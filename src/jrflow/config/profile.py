@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import yaml
 
-from jrflow.config.cluster import ClusterConfig
+from jrflow.config.cluster import SHARING, ClusterConfig
 from jrflow.config.commented import commented_yaml
 
 _CLUSTER_HEADER = """\
@@ -46,12 +46,8 @@ seconds-between-status-checks: {poll}
 slurm-status-command: {status}
 # Short steps share a job, one after another; so many campaigns, or scores, at most.
 group-components:
-  simulate: 8
-  score: 8
-resources:
-  seat: 1
-set-resource-scopes:
-  seat: local
+  simulate: {sharing}
+  score: {sharing}
 default-resources:
 """
 
@@ -70,6 +66,7 @@ def snakemake_profile(cluster: ClusterConfig, name: str, cluster_file: str) -> s
     """
     head = _HEAD.format(
         name=name,
+        sharing=SHARING,
         jobs=cluster.most_jobs,
         first=round(max(1, min(40, cluster.poll))),
         poll=round(max(1, cluster.poll)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from jrflow.config.cluster import ClusterConfig
+from jrflow.config.cluster import SHARING, ClusterConfig
 from jrflow.config.config import Config
 from jrflow.config.cost import block_timer, sealing_seconds
 from jrflow.config.packing import fitting_shards_per_block, requested_mb, requested_minutes
@@ -77,23 +77,33 @@ class Requests:
         return self._divisions[campaign].cores
 
     def is_short(self, campaign: str) -> bool:
-        """Whether what is left for the campaign's own job is too short for a job."""
-        return self._divisions[campaign].rest_s < 60 * self.cluster.shortest_job
+        """Whether what is left for the campaign's own job is too short for one, and fits a shared one."""
+        seconds = self._divisions[campaign].rest_s
+        return seconds < 60 * self.cluster.shortest_job and self._fits_shared(seconds)
+
+    def shares_job(self, rule: Rule, name: str) -> bool:
+        """Whether a step of the analysis is short enough to share a job with others."""
+        return self._fits_shared(analysis_seconds(self.config, rule, name))
 
     def campaign(self, campaign: str, attempt: int) -> tuple[int, int]:
         """Minutes and MB of a campaign's own job, which simulates what no block has."""
         division = self._divisions[campaign]
-        return self._minutes(division.rest_s, attempt), requested_mb(division.rest_bytes, attempt)
+        longest = self._shared_minutes if self.is_short(campaign) else self.cluster.longest_job
+        minutes = min(requested_minutes(division.rest_s, attempt), longest)
+        return minutes, requested_mb(division.rest_bytes, attempt)
 
     def block(self, campaign: str, attempt: int) -> tuple[int, int]:
         """Minutes and MB of one block."""
         division = self._divisions[campaign]
-        return self._minutes(division.block_s, attempt), requested_mb(division.block_bytes, attempt)
+        minutes = min(requested_minutes(division.block_s, attempt), self.cluster.longest_job)
+        return minutes, requested_mb(division.block_bytes, attempt)
 
     def analysis(self, rule: Rule, name: str, attempt: int) -> tuple[int, int]:
         """Minutes and MB of a step of the analysis."""
         seconds = analysis_seconds(self.config, rule, name)
-        return self._minutes(seconds, attempt), requested_mb(analysis_bytes(self.config, rule, name), attempt)
+        longest = self._shared_minutes if self._fits_shared(seconds) else self.cluster.longest_job
+        minutes = min(requested_minutes(seconds, attempt), longest)
+        return minutes, requested_mb(analysis_bytes(self.config, rule, name), attempt)
 
     @cached_property
     def _divisions(self) -> dict[str, _Division]:
@@ -131,5 +141,10 @@ class Requests:
         )  # fmt: skip
         return fitting if fitting < n_shards else 0
 
-    def _minutes(self, seconds: float, attempt: int) -> int:
-        return min(requested_minutes(seconds, attempt), self.cluster.longest_job)
+    @property
+    def _shared_minutes(self) -> int:
+        """Longest time of a step in a shared job: Snakemake adds them up, and asks for the sum."""
+        return max(1, self.cluster.longest_job // SHARING)
+
+    def _fits_shared(self, seconds: float) -> bool:
+        return requested_minutes(seconds, 1) <= self._shared_minutes
