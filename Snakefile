@@ -20,6 +20,7 @@ include: "workflow/rules/report.smk"
 
 
 onstart:
+    check_cluster()
     write_effective_config()
 
 

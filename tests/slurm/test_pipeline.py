@@ -89,8 +89,6 @@ def test_a_killed_driver_started_again_has_no_second_writer(tmp_path: Path, undi
         shell(*pipeline.command("--unlock")[:1], *pipeline.command()[1:], "--unlock")
         with pipeline.started(ARCHIVE) as again:
             pipeline.ends(again)
-    logs = "".join(path.read_text() for path in (pipeline.run / "logs/campaign").glob("*.log"))
-    assert "another process is at work" in logs or len(done) == 24
     assert_nothing_twice(done, folder)
     assert_archive_is(pipeline, undisturbed)
 

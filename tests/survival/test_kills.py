@@ -1,6 +1,7 @@
-"""A hundred kills over one campaign: of workers, of drivers, of schedulers, at random moments.
+"""Kills over one campaign: of workers, of drivers, of schedulers, at random moments.
 
-The moments are drawn from a seed; JRFLOW_KILLS is the number of kills, JRFLOW_SEED another course of events.
+The moments are drawn from a seed; JRFLOW_KILLS is the number of kills (a hundred take ten minutes), JRFLOW_SEED
+another course of events.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from jrflow.archive.lock import lock_path
 
 WriteConfig = Callable[..., Path]
 
-N_KILLS = int(os.environ.get("JRFLOW_KILLS", "24"))
+N_KILLS = int(os.environ.get("JRFLOW_KILLS", "20"))
 SEED = int(os.environ.get("JRFLOW_SEED", "0"))
 
 #: Of twenty kills: drivers that simulate themselves, one of them from the start of Python on; a driver with

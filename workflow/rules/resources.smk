@@ -1,5 +1,9 @@
 """What each job asks for on a cluster, and which steps share one."""
 
+from snakemake.exceptions import WorkflowError
+
+from jrflow.cluster.site import refusals
+
 if CLUSTER.cluster != "in-process":
 
     # These submit jobs themselves, and wait for them.
@@ -23,6 +27,17 @@ if CLUSTER.cluster == "slurm":
     # One after another: a job's cores are those of its largest step. Said here and not in the profile, whose
     # limits do not reach into the job.
     workflow.register_resource("seat", 1)
+
+
+def check_cluster():
+    """Let Slurm say whether it takes such jobs at all; Snakemake might wait for ever for one that it refuses."""
+    against = refusals(CLUSTER) if CLUSTER.cluster == "slurm" else []
+    if against:
+        raise WorkflowError(
+            "Slurm would not take the jobs of this run: "
+            + "; ".join(against)
+            + f". Change {CLUSTER_FILE}, or write the profile anew: jrflow profile install slurm --force"
+        )
 
 
 def campaign_group(wildcards):
