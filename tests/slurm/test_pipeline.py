@@ -130,15 +130,19 @@ def test_a_job_goes_back_into_the_queue(
 
 
 def test_out_of_time_a_job_is_submitted_again(tmp_path: Path) -> None:
-    """A minute is too short for a campaign of a minute and a half of one core."""
-    protocol = LONG["simulation"]["protocol"] | {"n_trials": 1600}
+    """The limit is lowered under way, on a campaign of two minutes of one core."""
+    protocol = LONG["simulation"]["protocol"] | {"n_trials": 2400}
     config = LONG | {"simulation": LONG["simulation"] | {"protocol": protocol}}
-    pipeline = Pipeline(tmp_path, config, cores=1, longest_job=1)
+    pipeline = Pipeline(tmp_path, config, cores=1)
+    folder = pipeline.run / "archives"
     with pipeline.started(ARCHIVE) as driver:
-        said = pipeline.ends(driver, seconds=500)
-    assert "Trying to restart job" in said
-    store = pipeline.run / "archives/train.zarr"
-    assert "NOT SOUND" not in shell("jrflow", "archive", "verify", store, "--simulate", "3")
+        until(lambda: written(folder), "a shard")
+        shell("scontrol", "update", f"JobId={pipeline.running()[0]}", "TimeLimit=1")
+        until(lambda: "Trying to restart job" in pipeline.said(), "the end of its time")
+        done = written(folder)
+        pipeline.ends(driver)
+    assert_nothing_twice(done, folder)
+    assert "NOT SOUND" not in shell("jrflow", "archive", "verify", folder / "train.zarr", "--simulate", "3")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Kills over one campaign: of workers, of drivers, of schedulers, at random moments.
 
-The moments are drawn from a seed; JRFLOW_KILLS is the number of kills (a hundred take ten minutes), JRFLOW_SEED
+The moments are drawn from a seed; JRFLOW_KILLS is their number (a hundred take ten minutes), JRFLOW_SEED
 another course of events.
 """
 
