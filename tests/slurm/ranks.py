@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import torch
+
 from jrflow.inference.parallel import joined_ranks
 
 
