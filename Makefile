@@ -60,11 +60,11 @@ test: $(INSTALLED) ## the whole test suite
 test-quick: $(INSTALLED) ## the tests that take no more than moments
 	$(INSIDE) OMP_NUM_THREADS=1 python -m pytest $(PYTEST_FLAGS) -m "not slow"
 
-# Most tests wait for Slurm; four at once, and the one that stops its controller after them.
+# Most tests wait for Slurm; three at once, and the one that stops its controller after them.
 test-slurm: $(INSTALLED) ## the tests on a real Slurm, made for them on this machine; needs root
 	tests/slurm/cluster.sh up
 	@trap 'tests/slurm/cluster.sh down' EXIT; \
-	$(INSIDE) OMP_NUM_THREADS=1 python -m pytest tests/slurm -n 4 --dist load -m "not alone" $(SLURM_PYTEST_FLAGS) && \
+	$(INSIDE) OMP_NUM_THREADS=1 python -m pytest tests/slurm -n 3 --dist load -m "not alone" $(SLURM_PYTEST_FLAGS) && \
 	$(INSIDE) OMP_NUM_THREADS=1 python -m pytest tests/slurm -m alone $(SLURM_PYTEST_FLAGS)
 
 lint: $(INSTALLED) ## format, rules, types, workflow; changes nothing

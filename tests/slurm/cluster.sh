@@ -156,7 +156,7 @@ start_accounting() {
     --pid-file="$SLURM_ROOT/run/db/mysql.pid" --bind-address=127.0.0.1 --port=13306 \
     --innodb-buffer-pool-size=64M --innodb-lock-wait-timeout=900 > "$SLURM_ROOT/log/mysql.log" 2>&1 < /dev/null &
   ln -sfn "$SLURM_ROOT/run/db/mysql.sock" "$SLURM_ROOT/run/mysql.sock"
-  within 30 "the accounting database" sql -e "select 1"
+  within 60 "the accounting database" sql -e "select 1"
   local at
   for at in localhost 127.0.0.1; do
     sql -e "create database if not exists slurm_acct_db;
@@ -164,7 +164,7 @@ start_accounting() {
             grant all on slurm_acct_db.* to 'slurm'@'$at';"
   done
   slurmdbd
-  within 30 "slurmdbd" sacctmgr -n list cluster
+  within 60 "slurmdbd" sacctmgr -n list cluster
   # Exit code 1: it is there already.
   sacctmgr -i add cluster test >/dev/null 2>&1 || true
   sacctmgr -i add account lab >/dev/null 2>&1 || true
@@ -176,7 +176,7 @@ all_idle() { [ "$(sinfo -h -N -o '%N %t' | sort -u | grep -c ' idle$')" -eq ${#N
 
 start_controller() {
   slurmctld -i
-  within 20 "the controller" scontrol ping
+  within 60 "the controller" scontrol ping
 }
 
 up() {
@@ -189,7 +189,7 @@ up() {
   start_controller
   local node
   for node in "${NODES[@]}"; do slurmd -N "$node"; done
-  within 30 "idle nodes" all_idle
+  within 60 "idle nodes" all_idle
   status
 }
 
@@ -243,7 +243,7 @@ is_back() { [[ "$(sinfo -h -n "$1" -o %t | sort -u)" =~ ^(idle|mix|alloc|comp)$ 
 
 revive() {
   slurmd -N "$1"
-  within 60 "node $1" is_back "$1"
+  within 120 "node $1" is_back "$1"
 }
 
 case "${1:-}" in

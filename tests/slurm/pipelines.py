@@ -55,7 +55,7 @@ class Pipeline:
         """Run it on this machine."""
         words = self.command(*targets)
         local = [word for word in words if not word.startswith(("--profile", "--workflow-profile"))]
-        return shell(*local, f"--workflow-profile={ROOT / 'profiles/test'}", timeout=600)
+        return shell(*local, f"--workflow-profile={ROOT / 'profiles/test'}", timeout=900)
 
     @contextmanager
     def started(self, *targets: str) -> Iterator[subprocess.Popen[str]]:
@@ -74,7 +74,7 @@ class Pipeline:
             for job in self.jobs():
                 shell("scancel", job, check=False)
 
-    def ends(self, driver: subprocess.Popen[str], code: int = 0, seconds: float = 400) -> str:
+    def ends(self, driver: subprocess.Popen[str], code: int = 0, seconds: float = 900) -> str:
         """What it says until it ends with that exit code."""
         driver.wait(seconds)
         assert driver.returncode == code, self.said()

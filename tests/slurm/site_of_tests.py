@@ -28,7 +28,7 @@ LONG: dict[str, Any] = {
     "execution": {"shard_size": 250, "chunk_size": 250, "n_workers": 1},
 }
 #: So long may anything take that is not a time limit, s: a busy machine, and Slurm's own pauses.
-PATIENCE = 150.0
+PATIENCE = 300.0
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -37,7 +37,7 @@ def environment(**more: str) -> dict[str, str]:
     return os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"} | more
 
 
-def shell(*command: str | Path, check: bool = True, timeout: float = 300.0) -> str:
+def shell(*command: str | Path, check: bool = True, timeout: float = 900.0) -> str:
     """Run a command and return what it says."""
     done = subprocess.run(
         [*map(str, command)], capture_output=True, text=True, timeout=timeout, env=environment(), check=False
@@ -91,7 +91,7 @@ def running(prefix: str) -> list[str]:
 
 def assert_none_left(prefix: str) -> None:
     """No job of this name is left; one that is being ended may take a moment."""
-    until(lambda: not jobs(prefix), f"the end of all jobs {prefix}", 40)
+    until(lambda: not jobs(prefix), f"the end of all jobs {prefix}", 120)
 
 
 def preempt() -> str:

@@ -98,8 +98,8 @@ def test_an_interrupted_driver_leaves_no_job(tmp_path: Path) -> None:
     with pipeline.started(ARCHIVE) as driver:
         until(pipeline.running, "a running job")
         driver.send_signal(signal.SIGINT)
-        pipeline.ends(driver, code=1, seconds=90)
-        until(lambda: not pipeline.jobs(), "the end of all its jobs", 60)
+        pipeline.ends(driver, code=1, seconds=240)
+        until(lambda: not pipeline.jobs(), "the end of all its jobs", 180)
 
 
 def _node_dies(pipeline: Pipeline) -> None:
@@ -155,7 +155,7 @@ def test_what_slurm_refuses_ends_the_run_with_its_words(
 ) -> None:
     pipeline = Pipeline(tmp_path, LONG, **settings)
     with pipeline.started(ARCHIVE) as driver:
-        assert words in pipeline.ends(driver, code=1, seconds=200)
+        assert words in pipeline.ends(driver, code=1, seconds=400)
 
 
 def test_a_driver_that_is_a_job_itself(tmp_path: Path, undisturbed: Path) -> None:

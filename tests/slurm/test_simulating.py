@@ -71,7 +71,7 @@ def prefix(config: Path) -> str:
     return f"jrflow-{run_name(config.parent)}-train"
 
 
-def ends(driver: subprocess.Popen[str], code: int = 0, seconds: float = 240) -> str:
+def ends(driver: subprocess.Popen[str], code: int = 0, seconds: float = 600) -> str:
     said, _ = driver.communicate(timeout=seconds)
     assert driver.returncode == code, said
     return said
@@ -151,7 +151,7 @@ def test_an_interrupted_driver_leaves_no_job(
     with campaign(config, out, "--cluster", write_cluster(tmp_path, simulate=simulate)) as driver:
         until(lambda: written(out), "a shard")
         driver.send_signal(signal.SIGTERM if simulate == "node" else signal.SIGINT)
-        ends(driver, code=130, seconds=60)
+        ends(driver, code=130, seconds=180)
     assert_none_left(prefix(config))
 
 

@@ -144,7 +144,7 @@ def test_a_killed_rank_ends_all_and_the_rest_is_done_when_started_again(
         processes_of(job, rank=1)[0].kill()
         said = ends(driver, code=1)
         assert "FAILED" in said
-        until(lambda: not processes_of(job, 0), "the end of the other rank", 60)
+        until(lambda: not processes_of(job, 0), "the end of the other rank", 120)
     with driven(training) as driver:
         ends(driver)
     assert training.weights() == undisturbed(2)
@@ -199,7 +199,7 @@ def test_an_interrupted_driver_leaves_no_job(make: MakeTraining, number: signal.
     with driven(training) as driver:
         training.until_epoch(1)
         driver.send_signal(number)
-        assert "cancelled" in ends(driver, code=130, seconds=60)
+        assert "cancelled" in ends(driver, code=130, seconds=180)
         assert_none_left(training.jobs)
 
 
@@ -236,7 +236,7 @@ except JobFailedError as error:
 """
     write_cluster(folder)
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=200, check=False,
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=500, check=False,
         env=environment(PYTHONPATH=str(ROOT / "tests/slurm")),
     )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr

@@ -80,7 +80,7 @@ def driven(training: Training) -> Iterator[subprocess.Popen[str]]:
             shell("scancel", job, check=False)
 
 
-def ends(driver: subprocess.Popen[str], code: int = 0, seconds: float = 240) -> str:
+def ends(driver: subprocess.Popen[str], code: int = 0, seconds: float = 600) -> str:
     """What the driver says until it ends with that exit code."""
     said, _ = driver.communicate(timeout=seconds)
     assert driver.returncode == code, said
