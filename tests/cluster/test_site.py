@@ -98,7 +98,7 @@ def test_there_is_no_slurm() -> None:
 
 
 def test_no_answer_in_time(slurm: Slurm, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("jrflow.cluster.site._ANSWER_WITHIN", 0.2)
+    monkeypatch.setattr("jrflow.cluster.queue._ANSWER_WITHIN", 0.2)
     slurm.answers(sinfo=Answer(SINFO, after=1))
     with pytest.raises(NoSlurmError, match=r"sinfo did not answer within 0\.2 s"):
         partitions()

@@ -18,6 +18,7 @@ from tornado.ioloop import PeriodicCallback
 from jrflow.cluster.clients import WorkersLostError, has_dashboard
 from jrflow.cluster.jobqueue import slurm_classes
 from jrflow.cluster.queue import SlurmAwayError, job_states, named_jobs
+from jrflow.cluster.record import private_folder
 from jrflow.config.cluster import ClusterConfig
 from jrflow.config.execution import ExecutionConfig
 
@@ -56,8 +57,7 @@ def adaptive_client(
     WorkersLostError
         If no worker comes in time: with what squeue says of its jobs.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
+    folder = private_folder(folder)
     slurm_cluster, _ = slurm_classes()
     security = Security.temporary() if execution.tls else None
     settings = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TextIO
@@ -15,10 +14,11 @@ from jrflow.cluster.adaptive import adaptive_client, no_workers, tunnel
 from jrflow.cluster.allocation import in_allocation
 from jrflow.cluster.dask import map_on, map_over_workers
 from jrflow.cluster.launcher import launch
+from jrflow.cluster.record import say
 from jrflow.cluster.scratch import local_folder
 from jrflow.cluster.task import Request, Task
 from jrflow.config import load_config
-from jrflow.config.cluster import ClusterConfig, load_cluster
+from jrflow.config.cluster import NOT_WORKERS, ClusterConfig, load_cluster
 from jrflow.config.config import Config
 from jrflow.config.cost import campaign_seconds
 from jrflow.config.load import load_connectome
@@ -68,7 +68,7 @@ def run_on_cluster(
         return finished
     if cluster.simulate == "adaptive" and cluster.cluster == "slurm":
         with adaptive_client(config.execution, cluster, jobs, title) as client:
-            _say(progress, f"dashboard: {tunnel(client)}")
+            say(progress, f"dashboard: {tunnel(client)}")
             mapped = map_on(client, cluster.nodes * cluster.cores, lambda: no_workers(title, cluster))
             return run_campaign(config, name, folder, mapped, progress, wait=float("inf"))
     arguments = (config_file.resolve(), name, _absolute(folder), cluster_file.resolve(), jobs.resolve())
@@ -101,7 +101,7 @@ def _simulate(
 
 
 def _on_client(config: Config, name: str, folder: str, client: Client, progress: TextIO | None) -> None:
-    _say(progress, f"dashboard: {tunnel(client)}")
+    say(progress, f"dashboard: {tunnel(client)}")
     run_campaign(config, name, folder, map_on(client), progress, wait=float("inf"))
 
 
@@ -110,7 +110,7 @@ def _request(config: Config, name: str, cluster: ClusterConfig, title: str, atte
     n_regions = 1 if connectome is None else connectome.n_regions
     together = cluster.simulate == "allocation"
     nodes, ranks = (cluster.nodes, cluster.cores) if together else (1, 1)
-    n_workers = nodes * cluster.cores - (2 if together else 0)
+    n_workers = nodes * cluster.cores - (NOT_WORKERS if together else 0)
     seconds = campaign_seconds(config, name, n_regions, n_workers)
     n_bytes = cluster.cores * worker_bytes(config, name, n_regions)
     return Request(
@@ -126,8 +126,3 @@ def _request(config: Config, name: str, cluster: ClusterConfig, title: str, atte
 
 def _absolute(folder: str) -> str:
     return folder if "://" in folder else str(Path(folder).resolve())
-
-
-def _say(progress: TextIO | None, text: str) -> None:
-    if progress is not None:
-        print(f"{text} [process {os.getpid()}]", file=progress, flush=True)

@@ -88,14 +88,13 @@ def submit_driver(
 
 def _head(cluster: ClusterConfig, log: Path, minutes: int) -> Iterator[str]:
     yield "#!/bin/bash"
+    yield "#SBATCH --requeue"
     options = {
-        "job-name": "jrflow-driver", "output": str(log), "open-mode": "append", "requeue": None,
+        "job-name": "jrflow-driver", "output": str(log), "open-mode": "append",
         "time": str(minutes), "signal": f"B:USR1@{_NOTICE}", "cpus-per-task": "1", "mem": "4G",
         "account": cluster.account, "partition": cluster.partition, "qos": cluster.qos,
         "constraint": cluster.constraint, "chdir": str(Path.cwd()),
     }  # fmt: skip
     for name, value in options.items():
-        if name == "requeue":
-            yield "#SBATCH --requeue"
-        elif value is not None:
+        if value is not None:
             yield f"#SBATCH --{name}={shlex.quote(value)}"

@@ -18,7 +18,15 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.helpers import clean_env
 
 from jrflow.cluster.queue import SlurmAwayError, absent, cancel
-from jrflow.cluster.record import SubmissionError, fingerprint, forget_jobs, join, record_jobs, say
+from jrflow.cluster.record import (
+    SubmissionError,
+    fingerprint,
+    forget_jobs,
+    join,
+    private_folder,
+    record_jobs,
+    say,
+)
 from jrflow.cluster.task import Request, Task
 from jrflow.cluster.waiting import Waiting
 from jrflow.config.cluster import ClusterConfig
@@ -67,7 +75,7 @@ def launch(
         for task in tasks:
             task.function(*task.arguments)
         return
-    folder = _private(folder)
+    folder = private_folder(folder)
     with _interruptible() as check_interrupted:
         asked = fingerprint(tasks, request)
         joined = join(asked, folder, progress) if cluster.cluster == "slurm" else None
@@ -82,12 +90,6 @@ def launch(
     forget_jobs(folder)
     for executable in folder.glob("*/*.pkl"):
         executable.unlink()
-
-
-def _private(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
-    return folder.resolve()
 
 
 def _submit(
@@ -129,9 +131,8 @@ def _executor(request: Request, cluster: ClusterConfig, folder: Path) -> submiti
 
 
 def _slurm_parameters(request: Request, cluster: ClusterConfig) -> dict[str, Any]:
-    partition = (cluster.gpu_partition if request.gres else None) or cluster.partition
     chosen = {
-        "slurm_partition": partition,
+        "slurm_partition": cluster.partition_of(request.gres),
         "slurm_account": cluster.account,
         "slurm_qos": cluster.qos,
         "slurm_constraint": cluster.constraint,
@@ -152,7 +153,7 @@ def _refusal(error: Exception, request: Request, cluster: ClusterConfig) -> str:
     told = str(getattr(error, "stderr", None) or error).strip().splitlines()
     asked = {
         "account": cluster.account,
-        "partition": (cluster.gpu_partition if request.gres else None) or cluster.partition,
+        "partition": cluster.partition_of(request.gres),
         "qos": cluster.qos,
         "constraint": cluster.constraint,
         "gres": request.gres,

@@ -135,13 +135,24 @@ def _squeue(*which: str) -> list[JobState]:
     return [JobState(*(word.strip() for word in words)) for words in fields]
 
 
-def _ask(command: list[str]) -> str:
+def answered(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run one of Slurm's commands to its end, whatever it says.
+
+    Raises
+    ------
+    SlurmAwayError
+        If it is absent, or does not end in time.
+    """
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_ANSWER_WITHIN, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=_ANSWER_WITHIN, check=False)
     except FileNotFoundError as error:
         raise SlurmAwayError(absent(command[0])) from error
     except subprocess.TimeoutExpired as error:
         raise SlurmAwayError(f"{command[0]} did not answer within {_ANSWER_WITHIN:g} s") from error
+
+
+def _ask(command: list[str]) -> str:
+    done = answered(command)
     if done.returncode and not re.search("Invalid job id", done.stderr):
         raise SlurmAwayError(f"{command[0]}: {done.stderr.strip() or f'exit code {done.returncode}'}")
     return done.stdout

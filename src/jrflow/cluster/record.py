@@ -24,6 +24,13 @@ class SubmissionError(OSError):
     """Slurm does not take a job."""
 
 
+def private_folder(folder: Path) -> Path:
+    """Make a folder that only the user may read or write; its absolute path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    return folder.resolve()
+
+
 def fingerprint(tasks: Sequence[Task], request: Request) -> str:
     """What is asked for: functions, arguments, the content of those that are files, and the ranks."""
     described = [

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import getpass
 import re
-import shutil
-import subprocess
 from dataclasses import dataclass
 
-from jrflow.cluster.queue import absent
+from jrflow.cluster.queue import SlurmAwayError, answered
 from jrflow.config.cluster import ClusterConfig
-
-_ANSWER_WITHIN = 60.0  # s
 
 
 class NoSlurmError(OSError):
@@ -98,12 +94,12 @@ def refusals(cluster: ClusterConfig) -> list[str]:
     """Try the longest request of each kind without submitting it; what Slurm says against them."""
     options = {
         "time": str(cluster.longest_job), "account": cluster.account, "qos": cluster.qos,
-        "constraint": cluster.constraint, "partition": cluster.partition,
+        "constraint": cluster.constraint, "partition": cluster.partition_of(None),
     }  # fmt: skip
     kinds = {"a job on CPUs": options | {"cpus-per-task": str(cluster.cores)}}
     if cluster.training.gpus_per_node:
-        partition = cluster.gpu_partition or cluster.partition
-        kinds["a job on GPUs"] = options | {"partition": partition, "gres": cluster.gres()}
+        gres = cluster.gres()
+        kinds["a job on GPUs"] = options | {"partition": cluster.partition_of(gres), "gres": gres}
     found = []
     for kind, asked in kinds.items():
         words = [f"--{name}={value}" for name, value in asked.items() if value]
@@ -115,12 +111,10 @@ def refusals(cluster: ClusterConfig) -> list[str]:
 
 
 def _run(command: list[str]) -> str:
-    if shutil.which(command[0]) is None:
-        raise NoSlurmError(absent(command[0]))
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_ANSWER_WITHIN, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise NoSlurmError(f"{command[0]} did not answer within {_ANSWER_WITHIN:g} s") from error
+        done = answered(command)
+    except SlurmAwayError as error:
+        raise NoSlurmError(str(error)) from error
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()]
         raise NoSlurmError(said[-1] if said else f"{command[0]}: exit code {done.returncode}")

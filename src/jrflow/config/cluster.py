@@ -25,7 +25,7 @@ _Word = Field(None, pattern=r"^[^\s'\"`;$|&<>]+$")
 _Features = Field(None, pattern=r"^[^\s'\"`;$<>]+$")
 _Folder = Field(None, pattern=r"^[^\s'\"`;|&<>]+$")
 #: Processes of an allocation that do not simulate: Dask's scheduler and client.
-_NOT_WORKERS = 2
+NOT_WORKERS = 2
 #: Short steps that share a job, one after another, at most.
 SHARING = 8
 _START = "'jrflow profile install slurm' writes one"
@@ -104,10 +104,10 @@ class ClusterConfig(Section):
             raise ValueError(
                 f"shortest_job ({self.shortest_job} min) is longer than longest_job ({self.longest_job} min)"
             )
-        if self.simulate == "allocation" and self.nodes * self.cores <= _NOT_WORKERS:
+        if self.simulate == "allocation" and self.nodes * self.cores <= NOT_WORKERS:
             raise ValueError(
                 f"simulate: allocation with {self.nodes} nodes of {self.cores} cores leaves none for "
-                f"workers, since scheduler and client take {_NOT_WORKERS}; raise nodes or cores, or "
+                f"workers, since scheduler and client take {NOT_WORKERS}; raise nodes or cores, or "
                 "take simulate: node"
             )
         return self
@@ -116,6 +116,10 @@ class ClusterConfig(Section):
     def spreads(self) -> bool:
         """Whether Dask submits the jobs that simulate, not Snakemake."""
         return self.simulate != "node"
+
+    def partition_of(self, gres: str | None) -> str | None:
+        """Partition of jobs that ask for such generic resources, or for none."""
+        return (self.gpu_partition if gres else None) or self.partition
 
     def gres(self, at_most: int | None = None) -> str | None:
         """What a job of training asks for: gpu:2 or gpu:a100:2, or fewer; None without GPUs."""

@@ -88,21 +88,19 @@ class Requests:
     def campaign(self, campaign: str, attempt: int) -> tuple[int, int]:
         """Minutes and MB of a campaign's own job, which simulates what no block has."""
         division = self._divisions[campaign]
-        longest = self._shared_minutes if self.is_short(campaign) else self.cluster.longest_job
-        minutes = min(requested_minutes(division.rest_s, attempt), longest)
+        minutes = self._minutes(division.rest_s, attempt, shared=self.is_short(campaign))
         return minutes, requested_mb(division.rest_bytes, attempt)
 
     def block(self, campaign: str, attempt: int) -> tuple[int, int]:
         """Minutes and MB of one block."""
         division = self._divisions[campaign]
-        minutes = min(requested_minutes(division.block_s, attempt), self.cluster.longest_job)
+        minutes = self._minutes(division.block_s, attempt, shared=False)
         return minutes, requested_mb(division.block_bytes, attempt)
 
     def analysis(self, rule: Rule, name: str, attempt: int) -> tuple[int, int]:
         """Minutes and MB of a step of the analysis."""
         seconds = analysis_seconds(self.config, rule, name)
-        longest = self._shared_minutes if self._fits_shared(seconds) else self.cluster.longest_job
-        minutes = min(requested_minutes(seconds, attempt), longest)
+        minutes = self._minutes(seconds, attempt, shared=self._fits_shared(seconds))
         return minutes, requested_mb(analysis_bytes(self.config, rule, name), attempt)
 
     @cached_property
@@ -145,6 +143,10 @@ class Requests:
     def _shared_minutes(self) -> int:
         """Longest time of a step in a shared job: Snakemake adds them up, and asks for the sum."""
         return max(1, self.cluster.longest_job // SHARING)
+
+    def _minutes(self, seconds: float, attempt: int, *, shared: bool) -> int:
+        longest = self._shared_minutes if shared else self.cluster.longest_job
+        return min(requested_minutes(seconds, attempt), longest)
 
     def _fits_shared(self, seconds: float) -> bool:
         return requested_minutes(seconds, 1) <= self._shared_minutes
