@@ -43,6 +43,12 @@ def assert_archive_is(pipeline: Pipeline, undisturbed: Path) -> None:
     assert_same(folder, undisturbed)
 
 
+def marks_of_late_blocks(pipeline: Pipeline) -> list[Path]:
+    """What blocks of a killed Snakemake leave when they end after its successor has tidied up: empty files."""
+    until(lambda: not pipeline.jobs(), "the end of the blocks of the killed driver")
+    return list(pipeline.run.glob("archives/*.blocks/*"))
+
+
 def test_the_whole_pipeline_gives_the_numbers_of_one_machine(tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     config = TINY | {"execution": TINY["execution"] | {"backend": "in-process"}}
@@ -90,6 +96,9 @@ def test_a_killed_driver_started_again_has_no_second_writer(tmp_path: Path, undi
         with pipeline.started(ARCHIVE) as again:
             pipeline.ends(again)
     assert_nothing_twice(done, folder)
+    for mark in marks_of_late_blocks(pipeline):
+        assert mark.stat().st_size == 0
+        mark.unlink()
     assert_archive_is(pipeline, undisturbed)
 
 
