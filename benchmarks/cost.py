@@ -34,7 +34,8 @@ from jrflow.campaign.run import design_campaign, run_campaign
 from jrflow.campaign.shard import ShardTask, simulate_shard
 from jrflow.config import Config
 from jrflow.config.cost import simulation_seconds
-from jrflow.config.stages import analysis_seconds, training_seconds
+from jrflow.config.learning_cost import training_seconds
+from jrflow.config.stages import analysis_seconds
 from jrflow.eeg.levels import noise_levels, read_levels
 from jrflow.inference.campaign import train_model
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jrflow.cluster.command import Job, job_parser
-from jrflow.config.stages import analysis_seconds, training_bytes
+from jrflow.config.learning_cost import training_bytes
+from jrflow.config.stages import analysis_seconds
 from jrflow.inference.jobs import learning_curve_job
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jrflow.cluster.command import Job, job_parser
-from jrflow.config.stages import training_bytes, training_seconds
+from jrflow.config.learning_cost import training_bytes, training_seconds
 from jrflow.inference.jobs import train_job
 
 

@@ -17,6 +17,7 @@ campaigns:
   oat: {design: one-at-a-time, n: 10, prior: all}
 eeg: {noise: {clean: {kind: snr, snr_db: 20}}}
 inference:
+  networks: {bilstm: {kind: bilstm}, mlp: {kind: mlp}}
   models: {m: {train: train, test: test}}
   learning_curve: {model: m, sizes: [300, 900]}
 sensitivity: {one_at_a_time: [oat]}
@@ -57,7 +58,23 @@ CASES = [
         "inference.models.twin",
         {"train": "train", "test": "test"},
         "inference.models.twin",
-        "model 'm' has preset 'unit-consistent' too",
+        "model 'm' has network 'bilstm' and preset 'unit-consistent' too",
+    ),
+    (
+        "inference.models",
+        {
+            "m": {"train": "train", "test": "test", "seeds": 2},
+            "m-seed-1": {"train": "train", "test": "test", "network": "mlp"},
+        },
+        "inference.models.m-seed-1",
+        "so is called training 2 of model 'm'",
+    ),
+    ("inference.models.m.network", "bilstn", "inference.models.m.network", "did you mean 'bilstm'?"),
+    (
+        "inference.networks.t",
+        {"kind": "transformer", "width": 30},
+        "inference.networks.t",
+        "a multiple of heads, received 30 and 4",
     ),
     ("inference.learning_curve.sizes", [300, 300], "inference.learning_curve.sizes", "rising sizes"),
     ("inference.training", {"sfreq": 300}, "inference.training.sfreq", "received 300 Hz"),

@@ -11,15 +11,10 @@ from hypothesis import given, settings, strategies as st
 
 from jrflow.config import Config, load_config
 from jrflow.config.cost import block_seconds, campaign_seconds, simulation_seconds, worker_bytes
+from jrflow.config.learning_cost import training_bytes, training_seconds
 from jrflow.config.packing import fitting_shards_per_block, requested_mb, requested_minutes
 from jrflow.config.shards import shard_count
-from jrflow.config.stages import (
-    Rule,
-    analysis_bytes,
-    analysis_seconds,
-    training_bytes,
-    training_seconds,
-)
+from jrflow.config.stages import Rule, analysis_bytes, analysis_seconds
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,7 +37,7 @@ def demo() -> Config:
     return load_config(ROOT / "config.yaml")
 
 
-def _models(n: int, **training: Any) -> Config:
+def _models(n: int, network: dict[str, Any] | None = None, **training: Any) -> Config:
     """A model trained on ``n`` simulations, and every analysis of them."""
     prior = {"design": "prior", "prior": "half"}
     return Config.model_validate(
@@ -56,6 +51,7 @@ def _models(n: int, **training: Any) -> Config:
             },
             "eeg": {"noise": {"quiet": {"kind": "snr", "snr_db": 20}}},
             "inference": {
+                "networks": {"bilstm": {"kind": "bilstm"} | (network or {})},
                 "models": {"net": {"train": "train", "test": "test"}},
                 "training": {"max_presentations": 10_000} | training,
                 "learning_curve": {"model": "net", "sizes": [256, 512], "presentations": 1000},
@@ -66,7 +62,14 @@ def _models(n: int, **training: Any) -> Config:
     )
 
 
-NAMES = {"sobol": "sobol", "one_at_a_time": "oat", "noise_levels": "net", "limits": "net", "evaluate": "net"}
+NAMES = {
+    "sobol": "sobol",
+    "one_at_a_time": "oat",
+    "noise_levels": "net",
+    "limits": "net",
+    "evaluate": "net",
+    "baselines": "net",
+}
 
 
 EVOKED, REST = {"kind": "evoked", "n_trials": 10}, {"kind": "rest"}
@@ -217,12 +220,20 @@ def test_every_rule_has_its_time_and_memory(demo: Config, rule: Rule) -> None:
 def test_training_takes_longer_for_more_and_less_with_more_hands() -> None:
     config = _models(1024)
     seconds = training_seconds(config, "net")
-    for more in (_models(8192), _models(1024, hidden=256), _models(1024, max_presentations=20_000)):
+    for more in (_models(8192), _models(1024, {"hidden": 256}), _models(1024, max_presentations=20_000)):
         assert training_seconds(more, "net") > seconds
     assert training_seconds(_models(1024, spatial="channels"), "net") > seconds
     assert training_seconds(config, "net", n_threads=4) < seconds
     assert training_seconds(config, "net", 2, "gpu") < training_seconds(config, "net", 1, "gpu") < seconds
     assert training_bytes(_models(8192), "net") > training_bytes(config, "net")
+
+
+@pytest.mark.parametrize("kind", ["bilstm", "lstm", "cnn_bilstm", "transformer", "mlp", "npe"])
+def test_every_network_has_its_time_and_memory(kind: str) -> None:
+    config, wider = _models(1024, {"kind": kind}), _models(1024, {"kind": kind, "layers": 4})
+    assert 5 < training_seconds(config, "net") < training_seconds(wider, "net") < 300
+    assert training_bytes(config, "net") < training_bytes(wider, "net")
+    assert analysis_seconds(config, "evaluate", "net") < analysis_seconds(wider, "evaluate", "net")
 
 
 def test_the_demo_lies_in_its_band(demo: Config) -> None:

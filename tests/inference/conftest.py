@@ -15,14 +15,16 @@ from jrflow.campaign import run_campaign
 from jrflow.config import Config
 from jrflow.config.eeg import SnrNoise
 from jrflow.config.inference import TrainingConfig
+from jrflow.config.networks import BiLSTMConfig
 from jrflow.eeg.noise import EvokedNoise, noise_level
 from jrflow.eeg.projection import reference_rms
 from jrflow.inference.dataset import EvokedSet, read_evoked_set, split
-from jrflow.inference.evaluate import Parts
 from jrflow.inference.observation import NoiseLevels
+from jrflow.inference.trial import Parts, Trial
 
 SNR_DB = {"snr-30": 30.0, "snr-10": 10.0}
-TRAINING = TrainingConfig(samples_per_step=10, hidden=16, batch_size=50, max_presentations=9000)
+TRAINING = TrainingConfig(batch_size=50, max_presentations=9000)
+NETWORK = BiLSTMConfig(samples_per_step=10, hidden=16)
 PROTOCOL = {"kind": "evoked", "n_trials": 4, "isi": 0.4, "tmin": -0.1, "tmax": 0.3, "transient": 0.1}
 VARIED = ["A_e", "b_i", "C", "a_2"]
 
@@ -89,3 +91,14 @@ def parts(experiment: Experiment) -> Parts:
 @pytest.fixture(scope="session")
 def noise(experiment: Experiment, parts: Parts) -> NoiseLevels:
     return NoiseLevels.of(experiment.lead_field, experiment.levels, parts.train.window, "projected")
+
+
+@pytest.fixture(scope="session")
+def trial(parts: Parts, noise: NoiseLevels) -> Trial:
+    values = np.full((len(SNR_DB), len(parts.test.names)), 0.9)
+    limits = xr.DataArray(
+        values,
+        coords={"noise": list(SNR_DB), "parameter": list(parts.test.names)},
+        dims=("noise", "parameter"),
+    )
+    return Trial(parts, noise, SNR_DB, limits, seed=0)

@@ -19,6 +19,7 @@ import torch
 import xarray as xr
 
 from jrflow.config.inference import TrainingConfig
+from jrflow.config.networks import NetworkConfig
 from jrflow.eeg.noise import EvokedNoise
 from jrflow.inference.campaign import train_model
 from jrflow.inference.parallel import Ranks, joined_ranks
@@ -48,13 +49,14 @@ class Job:
     lead_field: xr.DataArray
     levels: dict[str, EvokedNoise]
     config: TrainingConfig
+    network: NetworkConfig
     folder: Path
     fault: Fault | None = None
     timeout_s: float = 30.0
 
     def here(self, **arguments: Any) -> Any:
         """Train in this process."""
-        inputs = self.store, self.lead_field, self.levels, self.config, 0, self.folder
+        inputs = self.store, self.lead_field, self.levels, self.config, self.network, 0, self.folder
         return train_model(*inputs, **({"progress": None} | arguments))
 
 

@@ -13,14 +13,17 @@ import xarray as xr
 from safetensors.torch import load_file, save_file
 
 from jrflow.config.inference import LearningCurveConfig, TrainingConfig
-from jrflow.inference.campaign import evaluate_model, trace_learning_curve, train_model
-from jrflow.inference.evaluate import COLUMNS, Parts
+from jrflow.config.networks import BiLSTMConfig
+from jrflow.inference.baselines import evaluate_baselines
+from jrflow.inference.campaign import evaluate_model, read_trial, trace_learning_curve, train_model
 from jrflow.inference.learning import learning_curve
 from jrflow.inference.model import TrainedModel, load_model
 from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.randomness import Stream, torch_generator
+from jrflow.inference.trial import COLUMNS, Parts, Trial
 
-TRAINING = TrainingConfig(samples_per_step=10, hidden=16, batch_size=50, max_presentations=9000)
+TRAINING = TrainingConfig(batch_size=50, max_presentations=9000)
+NETWORK = BiLSTMConfig(samples_per_step=10, hidden=16)
 SNR_DB = {"snr-30": 30.0, "snr-10": 10.0}
 
 
@@ -28,7 +31,10 @@ SNR_DB = {"snr-30": 30.0, "snr-10": 10.0}
 def saved(experiment: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedModel, Path]:
     """A trained model and its folder."""
     folder, store = tmp_path_factory.mktemp("model"), experiment.store("train")
-    model = train_model(store, experiment.lead_field, experiment.levels, TRAINING, 0, folder, progress=None)
+    model = train_model(
+        store, experiment.lead_field, experiment.levels, TRAINING, NETWORK, 0, folder, estimator="bilstm",
+        progress=None,
+    )  # fmt: skip
     return model, folder
 
 
@@ -50,17 +56,22 @@ def limits() -> xr.Dataset:
     return xr.Dataset({"r2_limit": (("noise", "parameter"), values)}, coords=coords)
 
 
+def trial_of(experiment: Any, limits: xr.Dataset, stores: tuple[str, str] = ("train", "test")) -> Trial:
+    return read_trial(
+        *map(experiment.store, stores), experiment.lead_field, experiment.levels, SNR_DB, limits, TRAINING, 0
+    )
+
+
 @pytest.fixture(scope="module")
 def evaluation(experiment: Any, model: TrainedModel, limits: xr.Dataset) -> tuple[pd.DataFrame, xr.Dataset]:
-    return evaluate_model(
-        model, experiment.store("train"), experiment.store("test"), experiment.lead_field, experiment.levels,
-        SNR_DB, limits,
-    )  # fmt: skip
+    trial = trial_of(experiment, limits)
+    table, predictions = evaluate_model(model, trial)
+    return pd.concat([table, evaluate_baselines(trial)]), predictions
 
 
 def test_a_model_comes_back_as_it_was_saved(model: TrainedModel, folder: Path, parts: Parts) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [
-        "history.csv", "model.json", "weights.safetensors",
+        "history.csv", "model.json", "tensorboard", "weights.safetensors",
     ]  # fmt: skip
     loaded = load_model(folder)
     assert loaded.description == model.description
@@ -83,7 +94,9 @@ def test_weights_of_another_architecture_are_an_error(folder: Path, tmp_path: Pa
         del tensors["head.bias"]
     (tmp_path / "model.json").write_text(description)
     save_file(tensors, tmp_path / "weights.safetensors")
-    with pytest.raises(ValueError, match=r"does not fit the architecture in model.json:\n.*head\.") as caught:
+    with pytest.raises(
+        ValueError, match=r"(?s)does not fit the architecture in model.json:\n.*head\."
+    ) as caught:
         load_model(tmp_path)
     assert ("head.bias: absent" in str(caught.value)) == (change == "weights")
 
@@ -96,7 +109,10 @@ def test_damaged_files_are_an_error(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected weights in safetensors"):
         load_model(tmp_path)
     (tmp_path / "model.json").write_text('{"format": "other"}')
-    with pytest.raises(ValueError, match="expected the description of a model of format jrflow-model-1"):
+    with pytest.raises(ValueError, match="expected a model of format 'jrflow-model-2', found 'other'"):
+        load_model(tmp_path)
+    (tmp_path / "model.json").write_text('{"format": "jrflow-model-2"}')
+    with pytest.raises(ValueError, match="expected the description of a model of format jrflow-model-2"):
         load_model(tmp_path)
 
 
@@ -120,7 +136,7 @@ def test_intervals_of_every_estimator_cover(evaluation: Any) -> None:
     table, predictions = evaluation
     assert table.coverage_90.between(0.8, 0.98).all()
     assert table.groupby("estimator").coverage_90.mean().sub(0.9).abs().max() < 0.04
-    covered = (abs(predictions.predicted - predictions.true) <= predictions.half_width).mean("sim")
+    covered = ((predictions.low <= predictions.true) & (predictions.true <= predictions.high)).mean("sim")
     rows = table[table.estimator == "bilstm"].set_index(["noise", "parameter"]).coverage_90
     for (noise, parameter), expected in rows.items():
         assert covered.sel(noise=noise, parameter=parameter) == pytest.approx(expected)
@@ -148,9 +164,9 @@ def test_tabulated_intervals_hold_between_the_levels(
 def test_another_archive_than_the_models_is_an_error(
     experiment: Any, model: TrainedModel, limits: xr.Dataset
 ) -> None:
-    stores = experiment.store("test"), experiment.store("train")
-    with pytest.raises(ValueError, match="is not the campaign that the model was trained on"):
-        evaluate_model(model, *stores, experiment.lead_field, experiment.levels, SNR_DB, limits)
+    trial = trial_of(experiment, limits, ("test", "train"))
+    with pytest.raises(ValueError, match="campaign 'test' is not the one that the model was trained on"):
+        evaluate_model(model, trial)
 
 
 def test_channels_are_learnt_from_as_well(experiment: Any, tmp_path: Path) -> None:
@@ -160,6 +176,7 @@ def test_channels_are_learnt_from_as_well(experiment: Any, tmp_path: Path) -> No
         experiment.lead_field,
         experiment.levels,
         training,
+        NETWORK,
         0,
         tmp_path,
         progress=None,
@@ -172,7 +189,7 @@ def test_the_learning_curve_sets_simulations_against_epochs(experiment: Any) -> 
     curve = LearningCurveConfig(model="any", sizes=(100, 900), presentations=1800, more_epochs=2)
     table = trace_learning_curve(
         experiment.store("train"), experiment.store("test"), experiment.lead_field, experiment.levels,
-        TRAINING, curve, 0, progress=None,
+        TRAINING, NETWORK, curve, 0, progress=None,
     )  # fmt: skip
     runs = table.groupby(["n_simulations", "n_presentations"]).epochs.first().to_dict()
     assert runs == {(100, 1800): 18, (900, 1800): 2, (100, 3600): 36}
@@ -182,4 +199,4 @@ def test_the_learning_curve_sets_simulations_against_epochs(experiment: Any) -> 
 def test_a_curve_longer_than_the_campaign_is_an_error(parts: Parts, noise: NoiseLevels) -> None:
     curve = LearningCurveConfig(model="any", sizes=(100, 901), presentations=100)
     with pytest.raises(ValueError, match=r"901 training simulations wanted, but only 900 can be used"):
-        learning_curve(parts, noise, TRAINING, curve, 0, progress=None)
+        learning_curve(parts, noise, TRAINING, NETWORK, curve, 0, progress=None)

@@ -4,16 +4,21 @@ import numpy as np
 import pytest
 import torch
 
-from jrflow.inference.networks import Architecture, BiLSTM
+from jrflow.config.networks import BiLSTMConfig
+from jrflow.inference.networks import Architecture, PointNetwork
 from jrflow.inference.scaling import InputScaling, step_index
 
+SMALL = BiLSTMConfig(samples_per_step=10, hidden=8)
+NAMES = ("A_e", "b_e", "C")
 
-def scaled_network(n_inputs: int, direction: np.ndarray) -> tuple[BiLSTM, np.ndarray]:
+
+def scaled_network(n_inputs: int, direction: np.ndarray) -> tuple[PointNetwork, np.ndarray]:
     rng = np.random.default_rng(0)
     source = rng.standard_normal((500, 25)).cumsum(axis=1)
-    network = BiLSTM(Architecture(n_inputs, 25, samples_per_step=10, hidden=8, n_targets=3))
+    network = PointNetwork(Architecture(n_inputs, 25, NAMES, SMALL))
     targets = 5 + 2 * rng.standard_normal((500, 3))
-    network.set_scaling(InputScaling.fit(source, np.eye(25), 10), direction, (0.1, 10.0), targets)
+    network.front.set_scaling(InputScaling.fit(source, np.eye(25), 10), direction, (0.1, 10.0))
+    network.set_targets(targets, *np.zeros((2, 3)))
     return network, source
 
 
@@ -29,8 +34,7 @@ def test_steps_hold_every_sample() -> None:
 def test_components_are_uncorrelated_and_the_noisy_ones_vanish() -> None:
     network, source = scaled_network(1, np.ones(1))
     quiet, loud = (
-        network._steps(torch.from_numpy(source)[:, None].float(), torch.full((500,), sd))
-        for sd in (1e-3, 1e3)
+        network.front(torch.from_numpy(source)[:, None].float(), torch.full((500,), sd)) for sd in (1e-3, 1e3)
     )
     assert quiet.shape == (500, 3, 11)
     first = quiet[:, 0, :-1].numpy()
@@ -43,7 +47,7 @@ def test_projected_and_channels_share_one_network(n_inputs: int) -> None:
     direction = np.ones(n_inputs) / np.sqrt(n_inputs)
     network, source = scaled_network(n_inputs, direction)
     observed = torch.from_numpy(np.einsum("c,nt->nct", direction, source)).float()
-    assert network(observed, torch.ones(500)).shape == (500, 3)
+    assert network.estimate(observed, torch.ones(500)).shape == (500, 3)
     estimates = network.predict(observed, torch.ones(500))
     assert estimates.shape == (500, 3)
     assert estimates.dtype == np.float64
@@ -53,16 +57,17 @@ def test_projected_and_channels_share_one_network(n_inputs: int) -> None:
 def test_the_network_is_told_the_noise() -> None:
     network, source = scaled_network(1, np.ones(1))
     observed = torch.from_numpy(source[:4, None]).float()
-    steps = network._steps(observed, torch.tensor([0.1, 1.0, 1.0, 10.0]))
+    steps = network.front(observed, torch.tensor([0.1, 1.0, 1.0, 10.0]))
     np.testing.assert_allclose(steps[:, 0, -1], [-np.sqrt(3), 0, 0, np.sqrt(3)], atol=1e-5)
 
 
 def test_one_level_alone_is_no_division_by_zero() -> None:
-    network = BiLSTM(Architecture(1, 25, 10, 8, 3))
+    network = PointNetwork(Architecture(1, 25, NAMES, SMALL))
     source = np.random.default_rng(0).standard_normal((50, 25))
-    network.set_scaling(InputScaling.fit(source, np.eye(25), 10), np.ones(1), (0.5, 0.5), np.eye(50, 3))
+    network.front.set_scaling(InputScaling.fit(source, np.eye(25), 10), np.ones(1), (0.5, 0.5))
+    network.set_targets(np.eye(50, 3), *np.zeros((2, 3)))
     observed = torch.from_numpy(source[:, None]).float()
-    assert torch.isfinite(network(observed, torch.full((50,), 0.5))).all()
+    assert torch.isfinite(network.estimate(observed, torch.full((50,), 0.5))).all()
 
 
 def test_standardised_targets_come_back_in_their_units() -> None:

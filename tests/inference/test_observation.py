@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from jrflow.eeg.noise import EvokedNoise, spatial_filter
-from jrflow.inference.evaluate import Parts
 from jrflow.inference.observation import NoiseLevels, noise_shape, observed_inputs
 from jrflow.inference.randomness import Stream, torch_generator
+from jrflow.inference.trial import Parts
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from ranked import Fault, Job, Rank, ranks_of
 from safetensors.torch import load_file
 
 from jrflow.config.inference import TrainingConfig
+from jrflow.config.networks import BiLSTMConfig
 from jrflow.inference.checkpoint import Checkpoint, save_checkpoint
 from jrflow.inference.model import load_model
 from jrflow.inference.parallel import Ranks, RanksError, joined_ranks
@@ -26,8 +27,9 @@ from jrflow.inference.train import _agreed_checkpoint
 from jrflow.lock import BusyError
 
 #: Of 900 simulations the last batch has one.
-TRAINING = TrainingConfig(samples_per_step=10, hidden=8, batch_size=31, max_presentations=2700)
-FILES = ["history.csv", "model.json", "weights.safetensors"]
+TRAINING = TrainingConfig(batch_size=31, max_presentations=2700)
+NETWORK = BiLSTMConfig(samples_per_step=10, hidden=8)
+FILES = ["history.csv", "model.json", "tensorboard", "weights.safetensors"]
 COMPLETE = {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "MASTER_ADDR": "here", "MASTER_PORT": "29500"}
 
 
@@ -36,7 +38,9 @@ def job(experiment: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
     def make(**changes: Any) -> Job:
         folder = tmp_path_factory.mktemp("job") / "model"
         store = experiment.store("train")
-        return replace(Job(store, experiment.lead_field, experiment.levels, TRAINING, folder), **changes)
+        return replace(
+            Job(store, experiment.lead_field, experiment.levels, TRAINING, NETWORK, folder), **changes
+        )
 
     return make
 

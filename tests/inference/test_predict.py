@@ -12,6 +12,7 @@ import xarray as xr
 
 from jrflow.archive import open_archive
 from jrflow.config.inference import TrainingConfig
+from jrflow.config.networks import BiLSTMConfig
 from jrflow.eeg.noise import EvokedNoise
 from jrflow.eeg.projection import to_eeg
 from jrflow.inference.campaign import train_model
@@ -19,9 +20,8 @@ from jrflow.inference.goodness import goodness
 from jrflow.inference.model import TrainedModel
 from jrflow.inference.predict import estimate
 
-TRAINING = TrainingConfig(
-    samples_per_step=10, hidden=16, batch_size=50, max_presentations=9000, noise_margin=2.0
-)
+TRAINING = TrainingConfig(batch_size=50, max_presentations=9000, noise_margin=2.0)
+NETWORK = BiLSTMConfig(samples_per_step=10, hidden=16)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def model(experiment: Any, tmp_path_factory: pytest.TempPathFactory) -> TrainedM
     folder = tmp_path_factory.mktemp("model")
     levels = experiment.levels
     return train_model(
-        experiment.store("train"), experiment.lead_field, levels, TRAINING, 0, folder, progress=None
+        experiment.store("train"), experiment.lead_field, levels, TRAINING, NETWORK, 0, folder, progress=None
     )
 
 

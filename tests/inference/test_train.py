@@ -8,19 +8,27 @@ import pytest
 import torch
 
 from jrflow.config.inference import TrainingConfig
-from jrflow.inference.evaluate import Parts, network_r2
+from jrflow.config.networks import BiLSTMConfig
+from jrflow.inference.evaluate import network_r2
 from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.session import Plan, Session
 from jrflow.inference.train import Fit, train, training_fingerprint
+from jrflow.inference.trial import Parts
 
-TRAINING = TrainingConfig(samples_per_step=10, hidden=16, batch_size=50, max_presentations=9000)
-SHORT = TRAINING.model_copy(update={"max_presentations": 2700, "dropout": 0.1})
+TRAINING = TrainingConfig(batch_size=50, max_presentations=9000)
+SHORT = TRAINING.model_copy(update={"max_presentations": 2700})
+NETWORK = BiLSTMConfig(samples_per_step=10, hidden=16, dropout=0.1)
 
 
 def run(
-    parts: Parts, noise: NoiseLevels, folder: Path | None = None, config: Any = SHORT, seed: int = 0
+    parts: Parts,
+    noise: NoiseLevels,
+    folder: Path | None = None,
+    config: Any = SHORT,
+    network: Any = NETWORK,
+    seed: int = 0,
 ) -> Fit:
-    return train(parts.train, parts.validation, noise, config, seed, folder=folder, progress=None)
+    return train(parts.train, parts.validation, noise, config, network, seed, folder=folder, progress=None)
 
 
 def same(one: Fit, other: Fit) -> bool:
@@ -29,7 +37,7 @@ def same(one: Fit, other: Fit) -> bool:
 
 
 def test_training_beats_the_mean(parts: Parts, noise: NoiseLevels) -> None:
-    fit = run(parts, noise, config=TRAINING)
+    fit = run(parts, noise, config=TRAINING, network=NETWORK.model_copy(update={"dropout": 0.0}))
     r2 = dict(network_r2(fit.network, parts.test, noise, seed=0))
     names = list(parts.test.names)
     assert r2["snr-30"][names.index("b_i")] > 0.8
@@ -97,17 +105,17 @@ def test_another_trainings_checkpoint_is_an_error(parts: Parts, noise: NoiseLeve
 def test_fewer_simulations_than_a_batch_are_an_error(parts: Parts, noise: NoiseLevels) -> None:
     few = parts.train.take(np.arange(30))
     with pytest.raises(ValueError, match=r"too few simulations: 30 to train on, .*batch_size is 50"):
-        train(few, parts.validation, noise, SHORT, 0, progress=None)
+        train(few, parts.validation, noise, SHORT, NETWORK, 0, progress=None)
 
 
 def test_a_plan_shows_what_was_asked_for() -> None:
-    plan = Plan.of(1000, TRAINING.model_copy(update={"max_presentations": 7600, "batch_size": 300}))
+    plan = Plan.of(1000, TRAINING.model_copy(update={"max_presentations": 7600, "batch_size": 300}), 0.01)
     assert (plan.n_epochs, plan.n_batches, plan.n_presentations) == (8, 4, 8000)
     rates = [plan.learning_rate(step) for step in range(32)]
     assert max(rates) < plan.peak
     assert rates[1] == max(rates)
     assert rates[-1] < 0.01 * plan.peak
-    assert Plan.of(1000, TRAINING.model_copy(update={"max_presentations": 1})).n_epochs == 1
+    assert Plan.of(1000, TRAINING.model_copy(update={"max_presentations": 1}), 0.01).n_epochs == 1
 
 
 def test_levels_of_different_shape_take_turns(experiment: Any, parts: Parts) -> None:
@@ -115,6 +123,6 @@ def test_levels_of_different_shape_take_turns(experiment: Any, parts: Parts) -> 
     mixed = NoiseLevels.of(experiment.lead_field, levels, parts.train.window, "projected")
     fit = run(parts, mixed)
     assert np.isfinite([record["training_loss"] for record in fit.history]).all()
-    assert training_fingerprint(parts.train, mixed, SHORT, 0) != training_fingerprint(
-        parts.train, NoiseLevels(mixed.names, mixed.sd, mixed.shapes[:1] * 3), SHORT, 0
+    assert training_fingerprint(parts.train, mixed, SHORT, NETWORK, 0) != training_fingerprint(
+        parts.train, NoiseLevels(mixed.names, mixed.sd, mixed.shapes[:1] * 3), SHORT, NETWORK, 0
     )

@@ -44,7 +44,7 @@ def assert_archive_is(pipeline: Pipeline, undisturbed: Path) -> None:
 
 
 def marks_of_late_blocks(pipeline: Pipeline) -> list[Path]:
-    """What blocks of a killed Snakemake leave when they end after its successor has tidied up: empty files."""
+    """What blocks of a killed Snakemake leave if they end after its successor has tidied up: empty files."""
     until(lambda: not pipeline.jobs(), "the end of the blocks of the killed driver")
     return list(pipeline.run.glob("archives/*.blocks/*"))
 

@@ -30,7 +30,9 @@ REQUESTS = Requests(CONFIG, CLUSTER, N_REGIONS, workflow.cores or 1)
 
 RUN = CONFIG.folder
 CONFIG_FILE = f"{RUN}/config.yaml"
-MODELS = CONFIG.inference.models
+MODELS = CONFIG.inference.trainings
+# One of all models that share their two campaigns.
+EXPERIMENTS = sorted({CONFIG.inference.experiment(model) for model in MODELS})
 CURVE = CONFIG.inference.learning_curve
 APPLY = CONFIG.inference.apply
 HEAD_FILES = [] if isinstance(CONFIG.eeg.head, MontageHead) else [CONFIG.eeg.head.path]
@@ -116,6 +118,25 @@ def manifests_of_model(wildcards):
     """Manifests of a model's training and test campaign."""
     model = MODELS[wildcards.model]
     return {"train": manifest(model.train), "test": manifest(model.test)}
+
+
+def network_of_model(wildcards):
+    """What a model trains; its parameter, so that another network repeats its training only."""
+    return CONFIG.inference.network_of(wildcards.model).model_dump_json()
+
+
+def noise_of(model):
+    """Noise levels of a model, which those of the same two campaigns share."""
+    return f"{RUN}/eeg/{CONFIG.inference.experiment(model)}-noise.nc"
+
+
+def noise_of_experiment(wildcards):
+    return noise_of(wildcards.model)
+
+
+def limits_of_experiment(wildcards):
+    """Limits of a model, which those of the same two campaigns share."""
+    return f"{RUN}/limits/{CONFIG.inference.experiment(wildcards.model)}.nc"
 
 
 def train_manifest(wildcards):

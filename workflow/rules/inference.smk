@@ -31,7 +31,7 @@ rule limits:
 rule train:
     input:
         script=script("train"),
-        noise=rules.noise_levels.output,
+        noise=noise_of_experiment,
         train=train_manifest,
     output:
         f"{RUN}/models/{{model}}/model.json",
@@ -47,6 +47,7 @@ rule train:
     params:
         config=CONFIG_FILE,
         settings=settings("inference.training", "run.seed"),
+        network=network_of_model,
     shell:
         "python {input.script} --config {params.config} --cluster '{resources.cluster}' --attempt {resources.attempt} --noise {input.noise} --train {input.train}"
         " --threads {threads} --out $(dirname {output}) > {log} 2>&1"
@@ -56,9 +57,9 @@ rule evaluate:
     input:
         unpack(manifests_of_model),
         script=script("evaluate"),
-        noise=rules.noise_levels.output,
+        noise=noise_of_experiment,
         model=rules.train.output,
-        limits=rules.limits.output,
+        limits=limits_of_experiment,
     output:
         scores=f"{RUN}/evaluation/{{model}}-scores.csv",
         predictions=f"{RUN}/evaluation/{{model}}-predictions.nc",
@@ -80,6 +81,34 @@ rule evaluate:
         " --scores {output.scores} --predictions {output.predictions} > {log} 2>&1"
 
 
+rule baselines:
+    input:
+        unpack(manifests_of_model),
+        script=script("baselines"),
+        noise=noise_of_experiment,
+        limits=limits_of_experiment,
+    output:
+        f"{RUN}/evaluation/{{model}}-baselines.csv",
+    log:
+        f"{RUN}/logs/baselines/{{model}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/baselines/{{model}}.tsv"
+    group:
+        together("score", "baselines", "model")
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        runtime=minutes("baselines", "model"),
+        mem_mb=mb("baselines", "model"),
+        seat=1,
+    params:
+        config=CONFIG_FILE,
+        settings=settings("inference.training", "run.seed"),
+    shell:
+        "python {input.script} --config {params.config} --noise {input.noise} --train {input.train}"
+        " --test {input.test} --limits {input.limits} --threads {threads} --scores {output} > {log} 2>&1"
+
+
 localrules:
     scores,
 
@@ -87,6 +116,7 @@ localrules:
 rule scores:
     input:
         expand(f"{RUN}/evaluation/{{model}}-scores.csv", model=MODELS),
+        expand(f"{RUN}/evaluation/{{model}}-baselines.csv", model=EXPERIMENTS),
     output:
         f"{RUN}/evaluation/scores.csv",
     log:
@@ -100,7 +130,7 @@ rule scores:
 rule learning_curve:
     input:
         script=script("learning_curve"),
-        noise=f"{RUN}/eeg/{CURVE.model}-noise.nc" if CURVE else [],
+        noise=noise_of(CURVE.model) if CURVE else [],
         train=manifest(MODELS[CURVE.model].train) if CURVE else [],
         test=manifest(MODELS[CURVE.model].test) if CURVE else [],
     output:
@@ -116,7 +146,7 @@ rule learning_curve:
         attempt=number_of_attempt,
     params:
         config=CONFIG_FILE,
-        settings=settings("inference.learning_curve", "inference.training", "run.seed"),
+        settings=settings("inference.learning_curve", "inference.networks", "inference.training", "run.seed"),
     shell:
         "python {input.script} --config {params.config} --cluster '{resources.cluster}' --attempt {resources.attempt} --noise {input.noise}"
         " --train {input.train} --test {input.test} --threads {threads} --out {output} > {log} 2>&1"
@@ -125,7 +155,7 @@ rule learning_curve:
 rule apply:
     input:
         script=script("apply"),
-        noise=f"{RUN}/eeg/{APPLY.model}-noise.nc" if APPLY else [],
+        noise=noise_of(APPLY.model) if APPLY else [],
         model=f"{RUN}/models/{APPLY.model}/model.json" if APPLY else [],
         evoked=APPLY.evoked if APPLY else [],
     output:

@@ -33,7 +33,7 @@ def contradictions(config: Config) -> Iterator[Fault]:
     for name, model in config.inference.models.items():
         yield from _model(config, name, model)
         yield from _enough(config, name, model)
-    yield from _one_model_a_preset(config)
+    yield from _told_apart(config)
     yield from _learning_curve(config)
     yield from _sampling(config)
     yield from _rest(config)
@@ -92,17 +92,24 @@ def _enough(config: Config, name: str, model: ModelConfig) -> Iterator[Fault]:
         )
 
 
-def _one_model_a_preset(config: Config) -> Iterator[Fault]:
-    seen: dict[str, str] = {}
+def _told_apart(config: Config) -> Iterator[Fault]:
+    seen: dict[tuple[str, str], str] = {}
     for name, model in config.inference.models.items():
         preset = config.campaigns[model.test].preset
-        if preset in seen:
+        first = seen.setdefault((model.network, preset), name)
+        if first != name:
             yield Fault(
                 ("inference", "models", name),
-                f"model {seen[preset]!r} has preset {preset!r} too, and scores tell models apart by their "
-                "preset; put one of the two into a run of its own",
+                f"model {first!r} has network {model.network!r} and preset {preset!r} too, and scores tell "
+                "models apart by these; name the network once more under 'networks', use 'seeds' for "
+                "repetitions, or put one of the two into a run of its own",
             )
-        seen.setdefault(preset, name)
+        for k in range(1, model.seeds):
+            if f"{name}-seed-{k}" in config.inference.models:
+                yield Fault(
+                    ("inference", "models", f"{name}-seed-{k}"),
+                    f"so is called training {k + 1} of model {name!r}; choose another name",
+                )
 
 
 def _learning_curve(config: Config) -> Iterator[Fault]:

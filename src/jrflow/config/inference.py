@@ -1,15 +1,18 @@
 """What is trained on what, and how it is applied to recordings."""
 
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from jrflow.config.networks import BiLSTMConfig, NetworkConfig
 from jrflow.config.section import Name, Section
 
 
 class TrainingConfig(Section):
-    """Input, network and optimisation of the Bi-LSTM; one network serves all noise levels."""
+    """Input and optimisation, the same for all networks; each serves all noise levels."""
 
     sfreq: float = Field(100.0, gt=0)
     """The evoked is averaged down to this rate before the network sees it, Hz; a whole fraction of
@@ -23,32 +26,58 @@ class TrainingConfig(Section):
     noise_margin: float = Field(1.0, ge=1)
     """Noise met in training reaches by this factor (dimensionless) below the smallest and above the
     largest level's standard deviation; above 1 for recordings whose noise is not known well."""
-    samples_per_step: int = Field(20, ge=1)
-    """Number of consecutive samples handed to the LSTM at one step; the noise-weighted principal
-    components of these samples are what it sees."""
-    hidden: int = Field(64, ge=1)
-    """Number of LSTM units in each direction."""
-    dropout: float = Field(0.0, ge=0, lt=1)
-    """Dropout before the linear head, as a fraction of its inputs (the paper: 0.1)."""
     batch_size: int = Field(256, ge=2)
     """Simulations per gradient step."""
     max_presentations: int = Field(1_000_000, ge=1)
     """Simulations shown in total; epochs = this over the number of training simulations."""
-    learning_rate: float = Field(0.014, gt=0)
-    """Peak learning rate of Adam (dimensionless); one cosine cycle with warm-up."""
+    patience: int | None = Field(None, ge=1)
+    """Training ends when R2 on the validation part has not risen for this number of epochs (for npe: when
+    the validation loss has not fallen). null: it runs to the end of its learning rate's cycle, and the best
+    epoch is kept all the same."""
     validation_fraction: float = Field(0.1, gt=0, lt=0.5)
     """Kept for validation and for calibrating intervals, as a fraction of the training campaign."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Precision of the multiplications within a network; weights, loss and a flow's densities stay
+    float32. bfloat16 (mixed precision) is for GPUs."""
     checkpoint_every: int = Field(1, ge=1)
     """Number of epochs between checkpoints."""
 
 
 class ModelConfig(Section):
-    """One trained model: a training and a test campaign."""
+    """What is trained: a network, a training campaign and a test campaign."""
 
     train: str
     """Name of the training campaign."""
     test: str
     """Name of the test campaign."""
+    network: str = "bilstm"
+    """Name of an entry in 'networks'; the name of the estimator in every table."""
+    seeds: int = Field(1, ge=1)
+    """Number of trainings, with the run's seed and those after it; the second one is called
+    <model>-seed-1. They differ in the split, the order, the noise and the initial weights."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training of a model.
+
+    Attributes
+    ----------
+    model
+        Name of the model.
+    train, test
+        Names of its campaigns.
+    network
+        Name of its network.
+    shift
+        What is added to the run's seed.
+    """
+
+    model: str
+    train: str
+    test: str
+    network: str
+    shift: int
 
 
 class LearningCurveConfig(Section):
@@ -86,6 +115,8 @@ class ApplyConfig(Section):
 class InferenceConfig(Section):
     """Models, their training and what they are applied to."""
 
+    networks: dict[Name, NetworkConfig] = Field({"bilstm": BiLSTMConfig()})
+    """Named networks (kind: bilstm, lstm, cnn_bilstm, transformer, mlp or npe)."""
     models: dict[Name, ModelConfig] = Field({})
     """Named models; none: nothing is trained."""
     training: TrainingConfig = TrainingConfig()
@@ -94,3 +125,25 @@ class InferenceConfig(Section):
     """Scores over the number of simulations and of epochs; left out: no learning curve."""
     apply: ApplyConfig | None = None
     """A recording to which a model is applied; left out: none."""
+
+    @cached_property
+    def trainings(self) -> dict[str, Training]:
+        """Every training by its name: that of the model for the first seed, <model>-seed-<k> for others."""
+        return {
+            name if k == 0 else f"{name}-seed-{k}": Training(name, model.train, model.test, model.network, k)
+            for name, model in self.models.items()
+            for k in range(model.seeds)
+        }
+
+    def network_of(self, training: str) -> NetworkConfig:
+        """Network of a training."""
+        return self.networks[self.trainings[training].network]
+
+    def experiment(self, training: str) -> str:
+        """First training of the same two campaigns: noise levels and limits are those of all of them."""
+        wanted = self.trainings[training]
+        return next(
+            name
+            for name, other in self.trainings.items()
+            if (other.train, other.test) == (wanted.train, wanted.test)
+        )

@@ -30,6 +30,7 @@ _REFERENCES = (
     _Reference("campaigns.*.prior", "priors"),
     _Reference("inference.models.*.train", "campaigns", _DRAWS),
     _Reference("inference.models.*.test", "campaigns", _DRAWS),
+    _Reference("inference.models.*.network", "inference.networks"),
     _Reference("inference.learning_curve.model", "inference.models"),
     _Reference("inference.apply.model", "inference.models"),
     _Reference("inference.apply.noise", "eeg.noise"),

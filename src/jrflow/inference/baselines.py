@@ -1,13 +1,20 @@
-"""Estimators that every table holds beside the network: what simple means reach."""
+"""Estimators that every table holds beside the networks: what simple means reach."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
+import torch
 from sklearn.ensemble import ExtraTreesRegressor
 
 from jrflow.eeg.features import erp_features
+from jrflow.inference.randomness import Stream, entropy
+from jrflow.inference.trial import Estimates, Trial
+
+#: Names of the baselines in every table.
+TREES, MEAN = "extra-trees", "mean"
 
 #: Length of the windows whose mean amplitude is a feature, s.
 _MEAN_WINDOW = 0.05
@@ -16,6 +23,43 @@ _N_TREES = 40
 _MIN_SAMPLES_LEAF = 5
 #: Share of the features tried at each split.
 _MAX_FEATURES = 0.33
+
+
+def evaluate_baselines(trial: Trial, *, n_jobs: int = 1) -> pd.DataFrame:
+    """Score the baselines at every noise level; intervals come from their errors on the validation part.
+
+    Parameters
+    ----------
+    trial
+        What they are put to; they are fitted to its training part.
+    n_jobs
+        Threads of the trees.
+    """
+    rows = []
+    for level in range(len(trial.noise.names)):
+        for estimator, fitted in _fitted(trial, level, n_jobs).items():
+            on_validation = fitted.predict(_projected(trial, level, trial.validation(level)[0]))
+            on_test = fitted.predict(_projected(trial, level, trial.test(level)[0]))
+            errors = on_validation - trial.parts.validation.targets
+            rows.append(trial.score(estimator, level, Estimates.calibrated(on_test, errors)))
+    return pd.concat(rows, ignore_index=True)
+
+
+def _fitted(trial: Trial, level: int, n_jobs: int) -> dict[str, FeatureTrees | MeanPredictor]:
+    train = trial.parts.train
+    observed, _ = trial.observed(train, level, Stream.TREES)
+    seed = entropy(trial.seed, Stream.TREES, level) % 2**32
+    evoked = _projected(trial, level, observed)
+    return {
+        TREES: FeatureTrees.fit(evoked, train.targets, train.window.times, seed=seed, n_jobs=n_jobs),
+        MEAN: MeanPredictor.fit(train.targets),
+    }
+
+
+def _projected(trial: Trial, level: int, observed: torch.Tensor) -> np.ndarray:
+    """One time course for each response: with one source, projecting onto its direction loses nothing."""
+    projected: np.ndarray = trial.noise.shapes[level].direction @ observed.numpy()
+    return projected
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from jrflow.inference.dataset import EvokedSet
-from jrflow.inference.networks import BiLSTM
+from jrflow.inference.networks import Network
 from jrflow.inference.observation import NoiseShape
 from jrflow.inference.parallel import ALONE, Ranks
 from jrflow.inference.randomness import Stream, torch_generator
@@ -65,7 +65,7 @@ class Calibration:
     @classmethod
     def fit(
         cls,
-        network: BiLSTM,
+        network: Network,
         validation: EvokedSet,
         shapes: Sequence[NoiseShape],
         sd_range: tuple[float, float],

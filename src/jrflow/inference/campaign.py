@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -14,16 +13,18 @@ import xarray as xr
 
 from jrflow.config.eeg import SourceConfig
 from jrflow.config.inference import LearningCurveConfig, TrainingConfig
+from jrflow.config.networks import NetworkConfig
 from jrflow.config.simulation import SimulationConfig
 from jrflow.eeg.noise import EvokedNoise
 from jrflow.inference.calibration import Calibration
 from jrflow.inference.dataset import EvokedSet, read_evoked_set, split, target_bounds
-from jrflow.inference.evaluate import NETWORK, Parts, evaluate
+from jrflow.inference.evaluate import evaluate
 from jrflow.inference.learning import learning_curve
 from jrflow.inference.model import Description, Target, TrainedModel, load_model, save_model
 from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.parallel import ALONE, Ranks
-from jrflow.inference.train import Fit, train, training_fingerprint
+from jrflow.inference.train import Fit, forget_checkpoint, train, training_fingerprint
+from jrflow.inference.trial import Parts, Trial
 from jrflow.lock import Claim, hold
 from jrflow.model.parameters import PARAMETERS
 from jrflow.provenance import git_commit, versions
@@ -34,9 +35,11 @@ def train_model(
     lead_field: xr.DataArray,
     levels: Mapping[str, EvokedNoise],
     config: TrainingConfig,
+    network: NetworkConfig,
     seed: int,
     folder: Path,
     *,
+    estimator: str = "network",
     progress: TextIO | None = sys.stderr,
     ranks: Ranks = ALONE,
     wait: float = 0.0,
@@ -53,10 +56,12 @@ def train_model(
         Dims (channel, region), uV/mV.
     levels
         Noise of the averaged response, by name.
-    config, seed
-        How it is trained; the seed of everything random in it.
+    config, network, seed
+        How it is trained, and what; the seed of everything random in it.
     folder
         Where the model goes; checkpoints are kept in its folder ``checkpoint`` until it is complete.
+    estimator
+        Name of the network in tables.
     progress
         Where progress is written; None for silence.
     ranks
@@ -76,7 +81,7 @@ def train_model(
     training, validation = split(data, config.validation_fraction, seed)
     noise = NoiseLevels.of(lead_field, levels, data.window, config.spatial)
     name = f"training on {train_store.stem}"
-    expected = training_fingerprint(training, noise, config, seed), _source(lead_field), noise.names
+    expected = training_fingerprint(training, noise, config, network, seed), _source(lead_field), noise.names
     with ExitStack() as held:
 
         def claim() -> bool:
@@ -86,50 +91,62 @@ def train_model(
 
         def save() -> bool:
             save_model(folder, model, fit.history)
-            _forget_checkpoint(folder)
+            forget_checkpoint(folder)
             return True
 
         if ranks.ask_first(claim):
             return load_model(folder)
         fit = train(
-            training, validation, noise, config, seed,
-            folder=folder / "checkpoint", name=name, progress=progress, ranks=ranks,
+            training, validation, noise, config, network, seed,
+            folder=folder, name=name, progress=progress, ranks=ranks,
         )  # fmt: skip
         table = Calibration.fit(fit.network, validation, noise.distinct_shapes, fit.sd_range, seed, ranks)
-        description = _describe(training, len(validation.sim), noise, lead_field, fit, table, config, seed)
+        description = _describe(
+            estimator, training, len(validation.sim), noise, lead_field, fit, table, config, seed
+        )
         model = TrainedModel(fit.network, description)
         ranks.ask_first(save)
     return model
 
 
-def evaluate_model(
-    model: TrainedModel,
+def evaluate_model(model: TrainedModel, trial: Trial) -> tuple[pd.DataFrame, xr.Dataset]:
+    """Score a model; see :func:`jrflow.inference.evaluate.evaluate`.
+
+    Raises
+    ------
+    ValueError
+        If the trial's training campaign is not the one that the model was trained on.
+    """
+    given, expected = trial.parts.train.config_hash, model.description.config_hash
+    if given != expected:
+        raise ValueError(
+            f"campaign {trial.parts.train.specification['campaign']!r} is not the one that the model was "
+            f"trained on (config hash {given[:12]}, expected {expected[:12]}); its split into training and "
+            "validation part would be another: give that archive, or train again"
+        )
+    return evaluate(model.network, model.description.estimator, trial)
+
+
+def read_trial(
     train_store: Path,
     test_store: Path,
     lead_field: xr.DataArray,
     levels: Mapping[str, EvokedNoise],
     snr_db: Mapping[str, float],
     limits: xr.Dataset,
-    *,
-    n_jobs: int = 1,
-) -> tuple[pd.DataFrame, xr.Dataset]:
-    """Score a model and the baselines; see :func:`jrflow.inference.evaluate.evaluate`.
+    config: TrainingConfig,
+    seed: int,
+) -> Trial:
+    """Read what the estimators of two campaigns are put to.
 
     Raises
     ------
     ValueError
-        If an archive is not the one that the model was trained on, or does not fit it.
+        If the archives are of different experiments.
     """
-    config, seed = model.description.training, model.description.seed
     parts = read_parts(train_store, test_store, config, seed)
-    if parts.train.config_hash != model.description.config_hash:
-        raise ValueError(
-            f"{train_store} is not the campaign that the model was trained on (config hash "
-            f"{parts.train.config_hash[:12]}, expected {model.description.config_hash[:12]}); its split into "
-            "training and validation part would be another: give that archive, or train again"
-        )
     noise = NoiseLevels.of(lead_field, levels, parts.train.window, config.spatial)
-    return evaluate(model.network, parts, noise, snr_db, limits["r2_limit"], seed, n_jobs=n_jobs)
+    return Trial(parts, noise, snr_db, limits["r2_limit"], seed)
 
 
 def trace_learning_curve(
@@ -138,6 +155,7 @@ def trace_learning_curve(
     lead_field: xr.DataArray,
     levels: Mapping[str, EvokedNoise],
     training: TrainingConfig,
+    network: NetworkConfig,
     curve: LearningCurveConfig,
     seed: int,
     *,
@@ -146,7 +164,7 @@ def trace_learning_curve(
     """Learning curve of a model; see :func:`jrflow.inference.learning.learning_curve`."""
     parts = read_parts(train_store, test_store, training, seed)
     noise = NoiseLevels.of(lead_field, levels, parts.train.window, training.spatial)
-    return learning_curve(parts, noise, training, curve, seed, progress=progress)
+    return learning_curve(parts, noise, training, network, curve, seed, progress=progress)
 
 
 def read_parts(train_store: Path, test_store: Path, config: TrainingConfig, seed: int) -> Parts:
@@ -164,17 +182,12 @@ def _is_complete(folder: Path, fingerprint: str, source: SourceConfig, levels: t
         return False
     if (found.fingerprint, found.source, tuple(found.noise_levels)) != (fingerprint, source, levels):
         return False
-    _forget_checkpoint(folder)
+    forget_checkpoint(folder)
     return True
 
 
-def _forget_checkpoint(folder: Path) -> None:
-    """What is complete needs no checkpoint, and one of other settings would be in the way of the next."""
-    if (folder / "checkpoint").exists():
-        shutil.rmtree(folder / "checkpoint")
-
-
 def _describe(
+    estimator: str,
     data: EvokedSet,
     n_validation: int,
     noise: NoiseLevels,
@@ -186,7 +199,7 @@ def _describe(
 ) -> Description:
     bounds = zip(data.names, *target_bounds(data.prior), strict=True)
     return Description(
-        estimator=NETWORK,
+        estimator=estimator,
         architecture=fit.network.architecture,
         targets=tuple(
             Target(name=name, unit=PARAMETERS[name].unit if name in PARAMETERS else "1", low=low, high=high)
@@ -207,7 +220,7 @@ def _describe(
         campaign=data.specification["campaign"],
         config_hash=data.config_hash,
         seed=seed,
-        fingerprint=training_fingerprint(data, noise, config, seed),
+        fingerprint=training_fingerprint(data, noise, config, fit.network.architecture.network, seed),
         provenance={"git_commit": git_commit(), "versions": versions()},
     )
 

@@ -26,7 +26,7 @@ def train_job(
     out: Path,
     progress: TextIO | None = sys.stderr,
 ) -> None:
-    """Train a model, or the rest of the way if that was interrupted.
+    """Carry out a training, or the rest of the way if that was interrupted.
 
     Parameters
     ----------
@@ -39,19 +39,22 @@ def train_job(
     threads
         Threads of this process.
     out
-        Folder of the model.
+        Folder of the model, called as the training.
     progress
         Where the progress is written; None for silence.
     """
     torch.set_num_threads(threads)
     config = load_config(config_file)
+    inference, training = config.inference, config.inference.trainings[out.name]
+    network = inference.network_of(out.name)
     lead_field, levels, _ = read_levels(noise)
     with joined_ranks(_PATIENCE) as ranks:
         if progress is not None:
             _say_device(ranks, progress)
         train_model(
-            train.with_suffix(".zarr"), lead_field, levels, config.inference.training, config.run.seed, out,
-            ranks=ranks, wait=float("inf"), progress=progress,
+            train.with_suffix(".zarr"), lead_field, levels, inference.training, network,
+            config.run.seed + training.shift, out, estimator=training.network, progress=progress, ranks=ranks,
+            wait=float("inf"),
         )  # fmt: skip
 
 
@@ -61,20 +64,22 @@ def learning_curve_job(
     """Train on ever more simulations and write the scores; arguments as of ``train_job``."""
     torch.set_num_threads(threads)
     config = load_config(config_file)
-    if config.inference.learning_curve is None:
+    curve = config.inference.learning_curve
+    if curve is None:
         raise ValueError(f"{config_file} asks for no learning curve (inference.learning_curve)")
     lead_field, levels, _ = read_levels(noise)
-    curve = trace_learning_curve(
+    table = trace_learning_curve(
         train.with_suffix(".zarr"),
         test.with_suffix(".zarr"),
         lead_field,
         levels,
         config.inference.training,
-        config.inference.learning_curve,
+        config.inference.network_of(curve.model),
+        curve,
         config.run.seed,
     )
     unfinished = out.with_suffix(".partial")
-    curve.to_csv(unfinished, index=False)
+    table.to_csv(unfinished, index=False)
     unfinished.replace(out)
 
 

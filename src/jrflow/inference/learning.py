@@ -9,15 +9,18 @@ import numpy as np
 import pandas as pd
 
 from jrflow.config.inference import LearningCurveConfig, TrainingConfig
-from jrflow.inference.evaluate import Parts, network_r2
+from jrflow.config.networks import NetworkConfig
+from jrflow.inference.evaluate import network_r2
 from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.train import train
+from jrflow.inference.trial import Parts
 
 
 def learning_curve(
     parts: Parts,
     noise: NoiseLevels,
     training: TrainingConfig,
+    network: NetworkConfig,
     curve: LearningCurveConfig,
     seed: int,
     *,
@@ -29,7 +32,7 @@ def learning_curve(
     ----------
     parts
         The training part is used from its beginning; all runs share validation part and test campaign.
-    noise, training
+    noise, training, network
         As for the model itself, but for the presentations.
     curve
         Sizes and presentations.
@@ -60,7 +63,7 @@ def learning_curve(
         data = parts.train.take(np.arange(size))
         config = training.model_copy(update={"max_presentations": presentations})
         label = f"{size} simulations"
-        fit = train(data, parts.validation, noise, config, seed, name=label, progress=progress)
+        fit = train(data, parts.validation, noise, config, network, seed, name=label, progress=progress)
         for level, r2 in network_r2(fit.network, parts.test, noise, seed):
             table = pd.DataFrame({"parameter": parts.test.names, "r2": r2})
             tables.append(

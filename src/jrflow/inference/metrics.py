@@ -32,9 +32,10 @@ def scores(true: np.ndarray, estimated: np.ndarray, width: np.ndarray) -> dict[s
     }
 
 
-def coverage(true: np.ndarray, estimated: np.ndarray, half_width: np.ndarray) -> np.ndarray:
-    """Share of true values within ``half_width`` (n_targets,) of the estimates (n, n_targets)."""
-    share: np.ndarray = (np.abs(estimated - true) <= half_width).mean(axis=0)
+def coverage(true: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Share of true values from ``low`` to ``high``, all (n, n_targets); NaN where ends are infinite."""
+    told = np.isfinite(high - low).all(axis=0)
+    share: np.ndarray = np.where(told, ((low <= true) & (true <= high)).mean(axis=0), np.nan)
     return share
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -15,12 +15,14 @@ from safetensors.torch import load, save
 from jrflow.config.eeg import SourceConfig
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.simulation import SimulationConfig
+from jrflow.inference.build import build_network
 from jrflow.inference.calibration import Calibration
 from jrflow.inference.checkpoint import write_atomically
-from jrflow.inference.networks import Architecture, BiLSTM
+from jrflow.inference.logs import write_history
+from jrflow.inference.networks import Architecture, Network
 
-FORMAT = "jrflow-model-1"
-_WEIGHTS, _DESCRIPTION, _HISTORY = "weights.safetensors", "model.json", "history.csv"
+FORMAT = "jrflow-model-2"
+_WEIGHTS, _DESCRIPTION = "weights.safetensors", "model.json"
 
 
 class Target(BaseModel):
@@ -38,7 +40,7 @@ class Description(BaseModel):
 
     ``times`` are the centres (s) of the blocks that the network sees; ``sd_range`` (mV) is the noise it has
     met and ``source`` the patch it was seen from; ``calibration_sd`` (mV) and ``calibration_half_width``
-    tabulate its 90 % intervals; ``fingerprint`` is a hash of what its weights depend on (older ones lack it).
+    tabulate its 90 % intervals; ``fingerprint`` is a hash of what its weights depend on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,7 +63,7 @@ class Description(BaseModel):
     campaign: str
     config_hash: str
     seed: int
-    fingerprint: str = ""
+    fingerprint: str
     provenance: dict[str, Any]
 
 
@@ -69,7 +71,7 @@ class Description(BaseModel):
 class TrainedModel:
     """A network and its description."""
 
-    network: BiLSTM
+    network: Network
     description: Description
 
     @property
@@ -87,7 +89,7 @@ class TrainedModel:
 def save_model(folder: Path, model: TrainedModel, history: list[dict[str, float]]) -> None:
     """Write a model's folder; its description comes last, so that a folder with one is complete."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / _HISTORY, pd.DataFrame(history).to_csv(index=False).encode())
+    write_history(folder, history)
     write_atomically(folder / _WEIGHTS, save(model.network.state_dict()))
     write_atomically(folder / _DESCRIPTION, model.description.model_dump_json(indent=1).encode())
 
@@ -108,19 +110,24 @@ def load_model(folder: Path) -> TrainedModel:
             f"{folder}: expected the folder of a trained model ({_WEIGHTS} and {_DESCRIPTION}), as the "
             "pipeline leaves it in results/<run>/models/<model>"
         )
+    text = path.read_text(encoding="utf-8")
+    found = json.loads(text).get("format")
+    if found != FORMAT:
+        raise ValueError(
+            f"{path}: expected a model of format {FORMAT!r}, found {found!r}: another version of jrflow made "
+            "it; train again, or use that version"
+        )
     try:
-        description = Description.model_validate_json(path.read_text(encoding="utf-8"))
+        description = Description.model_validate_json(text)
     except ValidationError as error:
         raise ValueError(
             f"{path}: expected the description of a model of format {FORMAT}: {error}"
         ) from error
-    if description.format != FORMAT:
-        raise ValueError(f"{path}: expected format {FORMAT!r}, found {description.format!r}")
     return TrainedModel(_network(folder / _WEIGHTS, description), description)
 
 
-def _network(path: Path, description: Description) -> BiLSTM:
-    network = BiLSTM(description.architecture)
+def _network(path: Path, description: Description) -> Network:
+    network = build_network(description.architecture)
     try:
         found = load(path.read_bytes())
     except SafetensorError as error:

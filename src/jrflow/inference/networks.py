@@ -1,39 +1,57 @@
-"""The paper's network, which knows how noisy its input is."""
+"""What all networks share: their input, the training's loss, and estimates in the parameters' units.
+
+A network is a front (the response as steps of scaled components, see :mod:`jrflow.inference.scaling`), a body
+that turns the steps into features (:mod:`jrflow.inference.bodies`) and a head: here a linear one that answers
+the posterior mean, in :mod:`jrflow.inference.posterior` a density.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import nn
 
+from jrflow.config.networks import MLPConfig, NetworkConfig
+from jrflow.inference.bodies import body
 from jrflow.inference.scaling import InputScaling, step_index
 
-#: Responses passed through the network at once when it is only applied.
-_BATCH = 512
+#: Responses passed through a network at once when it is only applied.
+BATCH = 512
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Everything that the shapes of a network's weights depend on."""
+    """Everything that the shapes of a network's weights depend on.
+
+    Attributes
+    ----------
+    n_inputs, n_samples
+        Channels (1 if projected) and samples of a response.
+    targets
+        Names of what is estimated.
+    network
+        Kind and sizes.
+    """
 
     n_inputs: int
     n_samples: int
-    samples_per_step: int
-    hidden: int
-    n_targets: int
-    dropout: float = 0.0
+    targets: tuple[str, ...]
+    network: NetworkConfig
+
+    @property
+    def samples_per_step(self) -> int:
+        """Samples of one step; a perceptron takes the response as one."""
+        return self.n_samples if isinstance(self.network, MLPConfig) else self.network.samples_per_step
 
 
-class BiLSTM(nn.Module):
-    """Bidirectional LSTM: last state of both directions, linear head.
+class Front(nn.Module):
+    """From observations to steps; keeps the scaling with the weights.
 
-    After Tilwani & O'Reilly, arXiv 2406.05002 (one layer, 64 units each way). Two things differ: a step
-    is several samples, as components (see :mod:`jrflow.inference.scaling`), and every step is also told
-    the logarithm of the noise's standard deviation, so that one network serves all noise levels.
-    The scaling is kept with the weights. The forget gates start at 1, as they do in Keras, with which the
-    paper's was trained.
+    Every step is also told the logarithm of the noise's standard deviation, so that one network serves all
+    noise levels.
     """
 
     index: torch.Tensor
@@ -42,33 +60,24 @@ class BiLSTM(nn.Module):
     variance: torch.Tensor
     direction: torch.Tensor
     log_sd: torch.Tensor
-    target_mean: torch.Tensor
-    target_sd: torch.Tensor
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        self.architecture = architecture
-        a = architecture
-        width = a.samples_per_step
-        self.lstm = nn.LSTM(a.n_inputs * width + 1, a.hidden, batch_first=True, bidirectional=True)
-        self.dropout = nn.Dropout(a.dropout)
-        self.head = nn.Linear(2 * a.hidden, a.n_targets)
+        a, width = architecture, architecture.samples_per_step
         index = torch.from_numpy(step_index(a.n_samples, width))
         n_steps = len(index)
+        self.shape = n_steps, a.n_inputs * width + 1
         self.register_buffer("index", index)
         self.register_buffer("mean", torch.zeros(n_steps, width))
         self.register_buffer("basis", torch.zeros(n_steps, width, width))
         self.register_buffer("variance", torch.ones(n_steps, width))
         self.register_buffer("direction", torch.ones(a.n_inputs))
         self.register_buffer("log_sd", torch.tensor([0.0, 1.0]))
-        self.register_buffer("target_mean", torch.zeros(a.n_targets, dtype=torch.float64))
-        self.register_buffer("target_sd", torch.ones(a.n_targets, dtype=torch.float64))
-        self._open_forget_gates()
 
     def set_scaling(
-        self, scaling: InputScaling, direction: np.ndarray, sd_range: tuple[float, float], targets: np.ndarray
+        self, scaling: InputScaling, direction: np.ndarray, sd_range: tuple[float, float]
     ) -> None:
-        """Take over the scaling of the input, the range of the noise (mV) and the targets to be learnt."""
+        """Take over the scaling of the input and the range of the noise, mV."""
         self.mean.copy_(torch.from_numpy(scaling.mean))
         self.basis.copy_(torch.from_numpy(scaling.basis))
         self.variance.copy_(torch.from_numpy(scaling.variance))
@@ -77,45 +86,8 @@ class BiLSTM(nn.Module):
         # Moments of a uniform distribution; a single noise level is a constant and stays one.
         spread = (high - low) / np.sqrt(12) if high > low else 1.0
         self.log_sd.copy_(torch.tensor([(low + high) / 2, spread]))
-        self.target_mean.copy_(torch.from_numpy(targets.mean(axis=0)))
-        self.target_sd.copy_(torch.from_numpy(targets.std(axis=0)))
 
     def forward(self, observed: torch.Tensor, sd: torch.Tensor) -> torch.Tensor:
-        """Estimate the standardised targets.
-
-        Parameters
-        ----------
-        observed
-            Observations, mV, shape (n, n_inputs, n_samples).
-        sd
-            Standard deviation of their noise, mV, shape (n,).
-
-        Returns
-        -------
-        torch.Tensor
-            Shape (n, n_targets).
-        """
-        steps = self._steps(observed, sd)
-        _, (last, _) = self.lstm(steps)
-        standardised: torch.Tensor = self.head(self.dropout(torch.cat([last[0], last[1]], dim=1)))
-        return standardised
-
-    @torch.no_grad()
-    def predict(self, observed: torch.Tensor, sd: torch.Tensor) -> np.ndarray:
-        """Estimate the targets in their own units; shapes as in :meth:`forward`, float64."""
-        self.eval()
-        batches = zip(observed.split(_BATCH), sd.split(_BATCH), strict=True)
-        standardised = torch.cat([self(some, noise) for some, noise in batches]).double()
-        estimates: np.ndarray = (standardised * self.target_sd + self.target_mean).numpy()
-        return estimates
-
-    def standardise(self, targets: np.ndarray) -> torch.Tensor:
-        """What :meth:`forward` should return for these targets, float32, on the network's device."""
-        return (
-            (torch.from_numpy(targets).to(self.target_mean.device) - self.target_mean) / self.target_sd
-        ).float()
-
-    def _steps(self, observed: torch.Tensor, sd: torch.Tensor) -> torch.Tensor:
         """Components of each step and the noise: (n, n_steps, n_inputs * samples_per_step + 1)."""
         direction = self.direction[:, None, None]
         centred = observed[..., self.index] - direction * self.mean
@@ -126,9 +98,108 @@ class BiLSTM(nn.Module):
         told = (torch.log(sd) - self.log_sd[0]) / self.log_sd[1]
         return torch.cat([flat, told[:, None, None].expand(*flat.shape[:2], 1)], dim=2)
 
-    def _open_forget_gates(self) -> None:
-        hidden = self.architecture.hidden
-        for name, bias in self.lstm.named_parameters():
-            if name.startswith("bias_hh"):
-                with torch.no_grad():
-                    bias[hidden : 2 * hidden] += 1.0
+
+class Network(nn.Module, ABC):
+    """Front and body of a network; what its head does is for its subclasses to say.
+
+    Attributes
+    ----------
+    mixed
+        Whether the body multiplies in bfloat16, in training on a GPU.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.front = Front(architecture)
+        self.body, self.n_features = body(architecture.network, *self.front.shape)
+        self.dropout = nn.Dropout(architecture.network.dropout)
+        self.mixed = False
+
+    def forward(self, observed: torch.Tensor, sd: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        """Loss of a batch, a scalar.
+
+        Parameters
+        ----------
+        observed
+            Observations, mV, shape (n, n_inputs, n_samples).
+        sd
+            Standard deviation of their noise, mV, shape (n,).
+        wanted
+            Targets as :meth:`standardise` returns them, shape (n, n_wanted).
+        """
+        return self.losses(observed, sd, wanted).mean()
+
+    def features(self, observed: torch.Tensor, sd: torch.Tensor) -> torch.Tensor:
+        """What the body makes of observations, shape (n, n_features); arguments as of ``forward``."""
+        steps = self.front(observed, sd)
+        with torch.autocast(steps.device.type, torch.bfloat16, enabled=self.mixed and self.training):
+            features = self.body(steps)
+        dropped: torch.Tensor = self.dropout(features.float())
+        return dropped
+
+    @abstractmethod
+    def losses(self, observed: torch.Tensor, sd: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        """Losses of each response, shape (n, n_losses); arguments as of ``forward``."""
+
+    @abstractmethod
+    def set_targets(self, targets: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+        """Learn how to scale from the training's targets, (n, n_targets), and the ends of their prior."""
+
+    @abstractmethod
+    def standardise(self, targets: np.ndarray) -> torch.Tensor:
+        """Targets, (n, n_targets), as the network learns them, float32, on its device."""
+
+    @abstractmethod
+    def predict(self, observed: torch.Tensor, sd: torch.Tensor) -> np.ndarray:
+        """Estimate the targets in their own units, float64, shape (n, n_targets)."""
+
+    @property
+    def n_weights(self) -> int:
+        """Number of trained numbers."""
+        return sum(weight.numel() for weight in self.parameters())
+
+
+class PointNetwork(Network):
+    """Answers the posterior mean: what has the smallest mean squared error.
+
+    After Tilwani & O'Reilly, arXiv 2406.05002, whose networks end in a linear layer too.
+    """
+
+    target_mean: torch.Tensor
+    target_sd: torch.Tensor
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(architecture)
+        n = len(architecture.targets)
+        self.head = nn.Linear(self.n_features, n)
+        self.register_buffer("target_mean", torch.zeros(n, dtype=torch.float64))
+        self.register_buffer("target_sd", torch.ones(n, dtype=torch.float64))
+
+    def estimate(self, observed: torch.Tensor, sd: torch.Tensor) -> torch.Tensor:
+        """Estimate the standardised targets, shape (n, n_targets)."""
+        standardised: torch.Tensor = self.head(self.features(observed, sd))
+        return standardised
+
+    def losses(self, observed: torch.Tensor, sd: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        """Squared errors of the standardised targets, shape (n, n_targets)."""
+        return (self.estimate(observed, sd) - wanted) ** 2
+
+    def set_targets(self, targets: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+        """Standardise by mean and standard deviation of the training's targets."""
+        self.target_mean.copy_(torch.from_numpy(targets.mean(axis=0)))
+        self.target_sd.copy_(torch.from_numpy(targets.std(axis=0)))
+
+    def standardise(self, targets: np.ndarray) -> torch.Tensor:
+        """Targets of zero mean and unit variance on the training part."""
+        there = torch.from_numpy(targets).to(self.target_mean.device)
+        return ((there - self.target_mean) / self.target_sd).float()
+
+    @torch.no_grad()
+    def predict(self, observed: torch.Tensor, sd: torch.Tensor) -> np.ndarray:
+        """Estimate the targets in their own units, float64, shape (n, n_targets)."""
+        self.eval()
+        batches = zip(observed.split(BATCH), sd.split(BATCH), strict=True)
+        standardised = torch.cat([self.estimate(some, noise) for some, noise in batches]).double()
+        estimates: np.ndarray = (standardised * self.target_sd + self.target_mean).numpy()
+        return estimates

@@ -66,7 +66,7 @@ def step_index(n_samples: int, samples_per_step: int) -> np.ndarray:
     """
     if samples_per_step > n_samples:
         raise ValueError(
-            f"training.samples_per_step is {samples_per_step}, but the network sees {n_samples} samples in "
+            f"samples_per_step is {samples_per_step}, but the network sees {n_samples} samples in "
             "all; choose fewer, or a higher training.sfreq"
         )
     n_steps = -(-n_samples // samples_per_step)

@@ -13,7 +13,7 @@ from torch import nn
 from jrflow.config.inference import TrainingConfig
 from jrflow.inference.checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
 from jrflow.inference.dataset import EvokedSet
-from jrflow.inference.networks import BiLSTM
+from jrflow.inference.networks import BATCH, Network, PointNetwork
 from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.parallel import ALONE, Ranks
 from jrflow.inference.randomness import Stream, entropy, torch_generator
@@ -35,9 +35,9 @@ class Plan:
     peak: float
 
     @classmethod
-    def of(cls, n: int, config: TrainingConfig) -> Plan:
+    def of(cls, n: int, config: TrainingConfig, peak: float) -> Plan:
         """Show ``n`` simulations in whole epochs, as many as come closest to the presentations wanted."""
-        return cls(n, config.batch_size, max(1, round(config.max_presentations / n)), config.learning_rate)
+        return cls(n, config.batch_size, max(1, round(config.max_presentations / n)), peak)
 
     @property
     def n_batches(self) -> int:
@@ -70,10 +70,11 @@ class Session:
     epoch, history
         Epochs done; one record for each.
     best
-        Weights at the smallest validation loss.
+        Weights at the best epoch: that of the largest R2 on the validation part, averaged over the targets,
+        or, for a density, of the smallest loss there.
     """
 
-    network: BiLSTM
+    network: Network
     optimiser: torch.optim.Optimizer
     plan: Plan
     data: EvokedSet
@@ -94,6 +95,7 @@ class Session:
         self._targets, self._wanted = (
             self.network.standardise(part.targets) for part in (self.data, self.validation)
         )
+        self._spread = self._wanted.double().var(dim=0, correction=0)
         self._settle()
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -112,8 +114,16 @@ class Session:
     def report(self) -> str:
         """How far it has come, in a line."""
         last, rate = self.history[-1], self.optimiser.param_groups[0]["lr"]
-        losses = f"training loss {last['training_loss']:.3g}, validation loss {last['validation_loss']:.3g}"
-        return f"epoch {self.epoch} of {self.plan.n_epochs}, {losses}, learning rate {rate:.2g}"
+        said = f"training loss {last['training_loss']:.3g}, validation loss {last['validation_loss']:.3g}"
+        if "validation_r2" in last:
+            said += f", validation R2 {last['validation_r2']:.3f}"
+        return f"epoch {self.epoch} of {self.plan.n_epochs}, {said}, learning rate {rate:.2g}"
+
+    @property
+    def epochs_since_best(self) -> int:
+        """Epochs since the best one."""
+        merits = [_merit(record) for record in self.history]
+        return len(merits) - 1 - int(np.argmax(merits)) if merits else 0
 
     def run_epoch(self) -> None:
         """Show every training simulation once, then look at the validation part."""
@@ -139,7 +149,7 @@ class Session:
             group["lr"] = self.plan.learning_rate(step)
         share, n = self.ranks.share(len(index))
         observed, sd = self._observe(self._source[index], step, generator, share)
-        loss = nn.functional.mse_loss(self._parallel(observed, sd), self._targets[index[share]])
+        loss = self._parallel(observed, sd, self._targets[index[share]])
         self.optimiser.zero_grad()
         # DDP takes the mean over the ranks: by this weight it becomes that over the batch. It is 1 for one.
         (loss * (n * self.ranks.world_size / len(index))).backward()
@@ -159,23 +169,31 @@ class Session:
 
     @torch.no_grad()
     def _record(self, training_loss: float) -> None:
+        losses = self._validate()
+        record = {
+            "epoch": self.epoch,
+            "n_presentations": self.plan.n * self.epoch,
+            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            "training_loss": training_loss,
+            "validation_loss": float(losses.mean()),
+        }
+        if isinstance(self.network, PointNetwork):
+            # Its losses are the mean squared errors of the targets.
+            record["validation_r2"] = float((1 - losses / self._spread).mean())
+        if not self.history or _merit(record) > max(_merit(earlier) for earlier in self.history):
+            self.best = copy.deepcopy(self.network.state_dict())
+        self.history.append(record)
+
+    def _validate(self) -> torch.Tensor:
+        """Mean losses on the validation part, float64."""
         self.network.eval()
         # The same noise after every epoch, so that losses can be compared.
         generator = torch_generator(self.seed, Stream.VALIDATION, device=self.ranks.device)
         share, n = self.ranks.share(len(self._validation))
         observed, sd = self._observe(self._validation, 0, generator, share)
-        mean = nn.functional.mse_loss(self.network(observed, sd), self._wanted[share])
-        loss = float(self.ranks.sum(mean.double() * n)) / len(self._validation)
-        if not self.history or loss < min(record["validation_loss"] for record in self.history):
-            self.best = copy.deepcopy(self.network.state_dict())
-        self.history.append(
-            {
-                "epoch": self.epoch,
-                "n_presentations": self.plan.n * self.epoch,
-                "training_loss": training_loss,
-                "validation_loss": loss,
-            }
-        )
+        batches = zip(observed.split(BATCH), sd.split(BATCH), self._wanted[share].split(BATCH), strict=True)
+        losses = torch.cat([self.network.losses(*batch) for batch in batches])
+        return self.ranks.sum(losses[:n].double().sum(dim=0)) / len(self._validation)
 
     @property
     def _gpus(self) -> list[torch.device]:
@@ -191,6 +209,11 @@ class Session:
             return
         sd = torch.ones(1, device=self.ranks.device)
         with torch.random.fork_rng(devices=self._gpus):
-            source = self._source[:1, None].expand(-1, len(self.network.direction), -1)
-            (self._parallel(source, sd).sum() * 0).backward()
+            source = self._source[:1, None].expand(-1, len(self.network.front.direction), -1)
+            (self._parallel(source, sd, self._targets[:1]) * 0).backward()
         self.optimiser.zero_grad()
+
+
+def _merit(record: dict[str, float]) -> float:
+    """What the best epoch has most of."""
+    return record.get("validation_r2", -record["validation_loss"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,12 @@ import numpy as np
 import torch
 
 from jrflow.config.inference import TrainingConfig
+from jrflow.config.networks import NetworkConfig
+from jrflow.inference.build import build_network
 from jrflow.inference.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from jrflow.inference.dataset import EvokedSet
-from jrflow.inference.networks import Architecture, BiLSTM
+from jrflow.inference.dataset import EvokedSet, target_bounds
+from jrflow.inference.logs import TrainingLog
+from jrflow.inference.networks import Architecture, Network
 from jrflow.inference.observation import NoiseLevels, NoiseShape
 from jrflow.inference.parallel import ALONE, Ranks, RanksError
 from jrflow.inference.randomness import Stream, entropy
@@ -22,12 +26,15 @@ from jrflow.inference.session import Plan, Session
 from jrflow.progress import Progress
 from jrflow.provenance import content_hash
 
+#: Folder of checkpoints within that of a model.
+_CHECKPOINT = "checkpoint"
+
 
 @dataclass(frozen=True)
 class Fit:
-    """A trained network (weights of the smallest validation loss, on the CPU) and how it got there."""
+    """A trained network (weights of the best epoch, on the CPU) and how it got there."""
 
-    network: BiLSTM
+    network: Network
     history: list[dict[str, float]]
     sd_range: tuple[float, float]
 
@@ -37,6 +44,7 @@ def train(
     validation: EvokedSet,
     noise: NoiseLevels,
     config: TrainingConfig,
+    network: NetworkConfig,
     seed: int,
     *,
     folder: Path | None = None,
@@ -57,11 +65,13 @@ def train(
     noise
         Levels that the network is to serve.
     config
-        Network and optimisation.
+        Input and optimisation.
+    network
+        What is trained.
     seed
         Of the initial weights, the order and the noise.
     folder
-        Where checkpoints are kept; without one, none are.
+        Of the model: logs go there, and checkpoints into its folder ``checkpoint``; None keeps neither.
     name, progress
         What is said about the progress, and where; None for silence.
     ranks
@@ -76,31 +86,46 @@ def train(
         If not all ranks see the same checkpoint.
     """
     _check_size(data, config)
-    plan = Plan.of(len(data.sim), config)
+    plan = Plan.of(len(data.sim), config, network.learning_rate)
     sd_range = noise.sd_range(config.noise_margin)
-    network = _network(data, noise, config, sd_range, seed).to(ranks.device)
-    optimiser = torch.optim.Adam(network.parameters(), lr=plan.peak, foreach=True)
-    session = Session(network, optimiser, plan, data, validation, noise, sd_range, seed, ranks)
-    fingerprint = training_fingerprint(data, noise, config, seed)
-    if folder is not None and (found := _agreed_checkpoint(folder, fingerprint, ranks)) is not None:
+    untrained = _untrained(data, noise, network, sd_range, seed).to(ranks.device)
+    untrained.mixed = config.precision == "bfloat16"
+    optimiser = torch.optim.Adam(untrained.parameters(), lr=plan.peak, foreach=True)
+    session = Session(untrained, optimiser, plan, data, validation, noise, sd_range, seed, ranks)
+    fingerprint = training_fingerprint(data, noise, config, network, seed)
+    kept = folder / _CHECKPOINT if folder is not None else None
+    if kept is not None and (found := _agreed_checkpoint(kept, fingerprint, ranks)) is not None:
         session.restore(found)
     told = progress if ranks.is_first else None
-    with Progress(name, plan.n_presentations, told, done=plan.n * session.epoch) as bar:
-        while session.epoch < plan.n_epochs:
+    with (
+        TrainingLog(folder if ranks.is_first else None, session.history) as log,
+        Progress(name, plan.n_presentations, told, done=plan.n * session.epoch) as bar,
+    ):
+        while not _is_over(session, config):
             session.run_epoch()
             bar.advance(plan.n, session.report)
-            due = session.epoch % config.checkpoint_every == 0 or session.epoch == plan.n_epochs
-            if folder is not None and due and ranks.is_first:
-                save_checkpoint(folder, session.checkpoint(fingerprint))
-    network.load_state_dict(session.best)
-    return Fit(network.cpu().eval(), session.history, sd_range)
+            log.record(session.history[-1])
+            due = session.epoch % config.checkpoint_every == 0 or _is_over(session, config)
+            if kept is not None and due and ranks.is_first:
+                save_checkpoint(kept, session.checkpoint(fingerprint))
+    session.network.load_state_dict(session.best)
+    return Fit(session.network.cpu().eval(), session.history, sd_range)
 
 
-def training_fingerprint(data: EvokedSet, noise: NoiseLevels, config: TrainingConfig, seed: int) -> str:
+def forget_checkpoint(folder: Path) -> None:
+    """What is complete needs no checkpoint, and one of other settings would be in the way of the next."""
+    if (folder / _CHECKPOINT).exists():
+        shutil.rmtree(folder / _CHECKPOINT)
+
+
+def training_fingerprint(
+    data: EvokedSet, noise: NoiseLevels, config: TrainingConfig, network: NetworkConfig, seed: int
+) -> str:
     """Hash of what the weights depend on."""
     return content_hash(
         {
             "training": config.model_dump(mode="json", exclude={"checkpoint_every"}),
+            "network": network.model_dump(mode="json"),
             "simulations": [data.config_hash, data.sim.tolist()],
             "noise": [noise.sd.tolist(), *(_rounded(shape) for shape in noise.shapes)],
             "seed": seed,
@@ -122,23 +147,22 @@ def _agreed_checkpoint(folder: Path, fingerprint: str, ranks: Ranks) -> Checkpoi
     return found
 
 
-def _network(
-    data: EvokedSet, noise: NoiseLevels, config: TrainingConfig, sd_range: tuple[float, float], seed: int
-) -> BiLSTM:
+def _is_over(session: Session, config: TrainingConfig) -> bool:
+    impatient = config.patience is not None and session.epochs_since_best >= config.patience
+    return impatient or session.epoch >= session.plan.n_epochs
+
+
+def _untrained(
+    data: EvokedSet, noise: NoiseLevels, config: NetworkConfig, sd_range: tuple[float, float], seed: int
+) -> Network:
     shape = noise.distinct_shapes[0]
-    architecture = Architecture(
-        n_inputs=len(shape.direction),
-        n_samples=data.source.shape[1],
-        samples_per_step=config.samples_per_step,
-        hidden=config.hidden,
-        n_targets=len(data.names),
-        dropout=config.dropout,
-    )
+    architecture = Architecture(len(shape.direction), data.source.shape[1], data.names, config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(entropy(seed, Stream.INITIAL_WEIGHTS))
-        network = BiLSTM(architecture)
-    scaling = InputScaling.fit(data.source, shape.factor @ shape.factor.T, config.samples_per_step)
-    network.set_scaling(scaling, shape.direction, sd_range, data.targets)
+        network = build_network(architecture)
+    scaling = InputScaling.fit(data.source, shape.factor @ shape.factor.T, architecture.samples_per_step)
+    network.front.set_scaling(scaling, shape.direction, sd_range)
+    network.set_targets(data.targets, *target_bounds(data.prior))
     return network
 
 

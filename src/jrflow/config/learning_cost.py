@@ -1,0 +1,158 @@
+"""What training and applying networks takes, computed from the configuration: seconds and bytes.
+
+Constants were measured as those of :mod:`jrflow.config.stages`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from jrflow.config.networks import NPEConfig
+from jrflow.config.operations import numbers_kept, operations
+from jrflow.config.shards import shard_sizes, simulation_bytes
+from jrflow.model.protocol import EvokedProtocol
+
+if TYPE_CHECKING:
+    from jrflow.config.config import Config
+
+#: Python and its packages, PyTorch among them: s and bytes.
+TORCH_S, TORCH_BYTES = 8.0, 450e6
+#: Reading an archive and averaging it shard by shard: s a byte of float32, and copies of a shard.
+_READING_S, SHARD_COPIES = 8e-9, 4.0
+#: Training on one core: operations/s, s a number of input, s a batch.
+_FLOPS, _INPUT_S, _BATCH_S = 20e9, 30e-9, 3e-3
+#: With more threads or devices each but the first adds so much of its own speed. A guess: one was measured.
+_SHARE = 0.6
+#: What a GPU does of the operations in the time of one core. A guess on the safe side: none was measured.
+_GPU_CORES = 8.0
+#: Bytes of each number that a network keeps, and copies of the input; responses that are validated at once.
+_KEPT, _INPUT_COPIES, _AT_ONCE = 32, 5.0, 512
+#: One draw from a density, s; targets of a response at most, and copies of the draws.
+_DRAWN_S, _TARGETS, _DRAW_COPIES = 50e-6, 13, 3
+#: Channels where the montage's name does not end in their number.
+_CHANNELS = 128
+
+
+def training_seconds(
+    config: Config, model: str, n_devices: int = 1, device: Literal["cpu", "gpu"] = "cpu", n_threads: int = 1
+) -> float:
+    """Expected time in which a model is trained, reading its campaign included, s.
+
+    Parameters
+    ----------
+    config
+        The run's configuration.
+    model
+        Name of the model.
+    n_devices, device
+        How many devices share the work, and of which kind. On a GPU it is a guess: none was measured.
+    n_threads
+        Threads of each CPU.
+    """
+    return (
+        TORCH_S
+        + reading_seconds(config, model)
+        + showing_seconds(config, model, None, n_devices, device, n_threads)
+    )
+
+
+def training_bytes(config: Config, model: str) -> float:
+    """Expected memory in which a model is trained, bytes: only averages of its campaign, not all sources."""
+    training = config.inference.training
+    n_validation = training.validation_fraction * n_training(config, model)
+    kept = numbers_kept(config.inference.network_of(model), n_samples(config))
+    n_numbers = max(_AT_ONCE, training.batch_size) * kept * _KEPT
+    shard = shard_sizes(config, train_of(config, model), 1)[0]
+    shard = min(shard, n_training(config, model))
+    sources = SHARD_COPIES * shard * simulation_bytes(config, 1)
+    inputs = 4 * _INPUT_COPIES * n_training(config, model) * n_samples(config)
+    observed = 4 * _INPUT_COPIES * n_validation * n_samples(config) * _n_inputs(config)
+    return TORCH_BYTES + sources + inputs + observed + n_numbers
+
+
+def showing_seconds(
+    config: Config,
+    model: str,
+    presentations: int | None = None,
+    n_devices: int = 1,
+    device: Literal["cpu", "gpu"] = "cpu",
+    n_threads: int = 1,
+) -> float:
+    """Showing simulations to the network, s; None shows the model's own number, at least one epoch."""
+    training = config.inference.training
+    if presentations is None:
+        presentations = max(training.max_presentations, int(n_training(config, model)))
+    network = config.inference.network_of(model)
+    each = operations(network, n_samples(config), _n_inputs(config)) / _FLOPS + _INPUT_S * _n_inputs(
+        config
+    ) * n_samples(config)
+    times = (_GPU_CORES if device == "gpu" else faster(n_threads)) * faster(n_devices)
+    return presentations * (each / times + _BATCH_S / training.batch_size)
+
+
+def curve_seconds(config: Config, n_threads: int) -> float:
+    """Expected time of a learning curve besides PyTorch's start, s."""
+    curve = config.inference.learning_curve
+    if curve is None:
+        return 0.0
+    shown = curve.presentations * (len(curve.sizes) + curve.more_epochs)
+    reading = reading_seconds(config, curve.model)
+    return reading + showing_seconds(config, curve.model, shown, n_threads=n_threads)
+
+
+def applying_seconds(config: Config, model: str) -> float:
+    """Applying a network to validation part and test campaign at every level, s."""
+    training, network = config.inference.trainings[model], config.inference.network_of(model)
+    shown = config.inference.training.validation_fraction * n_training(config, model)
+    shown += config.n_simulations(training.test)
+    draws = network.draws if isinstance(network, NPEConfig) else 1
+    passed = operations(network, n_samples(config), _n_inputs(config)) / 3 / _FLOPS
+    return len(config.eeg.noise) * shown * (passed + _DRAWN_S * (draws - 1))
+
+
+def drawn_bytes(config: Config, model: str) -> float:
+    """Draws of a density for the whole test campaign, bytes."""
+    training, network = config.inference.trainings[model], config.inference.network_of(model)
+    draws = network.draws if isinstance(network, NPEConfig) else 0
+    return 8.0 * _DRAW_COPIES * _TARGETS * draws * config.n_simulations(training.test)
+
+
+def reading_seconds(config: Config, model: str) -> float:
+    """Expected time in which a model's training campaign is read, s."""
+    return _READING_S * campaign_bytes(config, train_of(config, model))
+
+
+def campaign_bytes(config: Config, campaign: str) -> float:
+    """All sources of a campaign of one region, float32."""
+    return config.n_simulations(campaign) * simulation_bytes(config, 1)
+
+
+def train_of(config: Config, model: str) -> str:
+    """Training campaign of a training."""
+    return config.inference.trainings[model].train
+
+
+def n_training(config: Config, model: str) -> int:
+    """Simulations of a model's training campaign."""
+    return config.n_simulations(train_of(config, model))
+
+
+def n_samples(config: Config) -> float:
+    """Samples of one response that the network sees."""
+    protocol, training = config.simulation.protocol, config.inference.training
+    end = protocol.tmax if isinstance(protocol, EvokedProtocol) else protocol.duration
+    return max(1.0, (end - training.tmin) * training.sfreq)
+
+
+def _n_inputs(config: Config) -> int:
+    """Channels that the network sees: one where they are projected, or else those of the montage."""
+    if config.inference.training.spatial == "projected":
+        return 1
+    name = getattr(config.eeg.head, "montage", "")
+    digits = name[len(name.rstrip("0123456789")) :]
+    return int(digits) if digits else _CHANNELS
+
+
+def faster(n: int) -> float:
+    """How many times quicker ``n`` together are than one."""
+    return 1 + _SHARE * (n - 1)

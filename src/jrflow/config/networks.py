@@ -1,0 +1,121 @@
+"""The networks that can be trained, a section for each kind; all are trained by one and the same code."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from jrflow.config.section import Section
+
+#: Samples of the response, at training.sfreq, that enter a network at one step.
+_Samples = Annotated[int, Field(ge=1)]
+
+
+class _Trained(Section):
+    """What every network has."""
+
+    learning_rate: float = Field(0.003, gt=0)
+    """Peak learning rate of Adam (dimensionless); one cosine cycle with warm-up."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Dropout before the head, as a fraction of its inputs."""
+
+
+class BiLSTMConfig(_Trained):
+    """Bidirectional LSTM, the paper's kind: the last state of both directions."""
+
+    kind: Literal["bilstm"] = "bilstm"
+    samples_per_step: _Samples = 20
+    """Number of consecutive samples handed to the LSTM at one step; their noise-weighted principal
+    components are what it sees."""
+    hidden: int = Field(64, ge=1)
+    """Number of units of each layer in each direction (the paper: 64)."""
+    layers: int = Field(1, ge=1)
+    """Number of layers, each reading the states of the one below (the paper: 1)."""
+    learning_rate: float = Field(0.014, gt=0)
+    """Peak learning rate of Adam (dimensionless); one cosine cycle with warm-up."""
+
+
+class LSTMConfig(BiLSTMConfig):
+    """LSTM in the direction of time only, two layers as in the paper's second version."""
+
+    kind: Literal["lstm"] = "lstm"  # type: ignore[assignment]
+    layers: int = Field(2, ge=1)
+    """Number of layers, each reading the states of the one below (the paper: 2)."""
+
+
+class CnnBiLSTMConfig(BiLSTMConfig):
+    """Convolutions over time, then a bidirectional LSTM over what they leave."""
+
+    kind: Literal["cnn_bilstm"] = "cnn_bilstm"  # type: ignore[assignment]
+    samples_per_step: _Samples = 1
+    """Number of consecutive samples that become one point of the series that is convolved."""
+    filters: int = Field(32, ge=1)
+    """Number of filters of each convolution."""
+    kernel: int = Field(7, ge=1)
+    """Number of points of the series that a filter covers."""
+    stride: int = Field(4, ge=1)
+    """Number of points of which the first convolution leaves one; the second one leaves one of two: these
+    are the LSTM's steps."""
+    learning_rate: float = Field(0.005, gt=0)
+    """Peak learning rate of Adam (dimensionless); one cosine cycle with warm-up."""
+
+
+class TransformerConfig(_Trained):
+    """Transformer encoder whose tokens are steps in time."""
+
+    kind: Literal["transformer"] = "transformer"
+    samples_per_step: _Samples = 10
+    """Number of consecutive samples that make up one token."""
+    width: int = Field(64, ge=1)
+    """Number of components of a token; a multiple of 'heads'."""
+    heads: int = Field(4, ge=1)
+    """Number of attention heads."""
+    layers: int = Field(2, ge=1)
+    """Number of encoder layers."""
+    learning_rate: float = Field(0.002, gt=0)
+    """Peak learning rate of Adam (dimensionless); one cosine cycle with warm-up."""
+
+    @model_validator(mode="after")
+    def _divisible(self) -> "TransformerConfig":
+        if self.width % self.heads:
+            raise ValueError(
+                f"expected a width that is a multiple of heads, received {self.width} and {self.heads}"
+            )
+        return self
+
+
+class MLPConfig(_Trained):
+    """Multilayer perceptron on the components of the whole response."""
+
+    kind: Literal["mlp"] = "mlp"
+    hidden: int = Field(256, ge=1)
+    """Number of units of each layer."""
+    layers: int = Field(3, ge=1)
+    """Number of hidden layers."""
+
+
+class NPEConfig(_Trained):
+    """Neural posterior estimation: a normalizing flow of the sbi package, a Bi-LSTM as its embedding."""
+
+    kind: Literal["npe"] = "npe"
+    flow: Literal["maf", "nsf"] = "maf"
+    """maf: masked autoregressive flow; nsf: neural spline flow, slower and more flexible."""
+    transforms: int = Field(5, ge=1)
+    """Number of transforms in a row."""
+    flow_hidden: int = Field(64, ge=1)
+    """Number of units of each layer within a transform."""
+    samples_per_step: _Samples = 20
+    """Number of consecutive samples handed to the embedding LSTM at one step."""
+    hidden: int = Field(64, ge=1)
+    """Number of units of the embedding LSTM in each direction."""
+    layers: int = Field(1, ge=1)
+    """Number of layers of the embedding LSTM."""
+    draws: int = Field(500, ge=20)
+    """Number of draws from the posterior of each response, of which mean and intervals are taken."""
+    learning_rate: float = Field(0.002, gt=0)
+    """Peak learning rate of Adam (dimensionless); one cosine cycle with warm-up."""
+
+
+NetworkConfig = Annotated[
+    BiLSTMConfig | LSTMConfig | CnnBiLSTMConfig | TransformerConfig | MLPConfig | NPEConfig,
+    Field(discriminator="kind"),
+]

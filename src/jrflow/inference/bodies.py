@@ -1,0 +1,124 @@
+"""Bodies of networks: steps in time become features, one way for each kind of network."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from jrflow.config.networks import (
+    BiLSTMConfig,
+    CnnBiLSTMConfig,
+    LSTMConfig,
+    MLPConfig,
+    NetworkConfig,
+    NPEConfig,
+    TransformerConfig,
+)
+
+#: A transformer's feed-forward layers are so many times as wide as its tokens.
+_FEEDFORWARD = 4
+
+
+def body(network: NetworkConfig, n_steps: int, width: int) -> tuple[nn.Module, int]:
+    """Make the body of a network.
+
+    Parameters
+    ----------
+    network
+        Kind and sizes.
+    n_steps, width
+        Steps of its input, and numbers of each.
+
+    Returns
+    -------
+    body, n_features
+        A module that maps (n, n_steps, width) to (n, n_features).
+    """
+    if isinstance(network, MLPConfig):
+        return perceptron(n_steps * width, network), network.hidden
+    if isinstance(network, TransformerConfig):
+        return Transformer(n_steps, width, network), network.width
+    if isinstance(network, CnnBiLSTMConfig):
+        convolved = nn.Sequential(Convolutions(width, network), _lstm(network.filters, network))
+        return convolved, 2 * network.hidden
+    recurrent = _lstm(width, network)
+    return recurrent, recurrent.n_features
+
+
+class LastState(nn.Module):
+    """LSTM of which the last state of the top layer is kept, of both directions where there are two.
+
+    After Tilwani & O'Reilly, arXiv 2406.05002. The forget gates start at 1, as they do in Keras, with which
+    the paper's was trained.
+    """
+
+    def __init__(self, width: int, hidden: int, layers: int, *, both: bool) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(width, hidden, layers, batch_first=True, bidirectional=both)
+        self.n_directions = 2 if both else 1
+        self.n_features = self.n_directions * hidden
+        for name, bias in self.lstm.named_parameters():
+            if name.startswith("bias_hh"):
+                with torch.no_grad():
+                    bias[hidden : 2 * hidden] += 1.0
+
+    def forward(self, steps: torch.Tensor) -> torch.Tensor:
+        """From (n, n_steps, width) to (n, n_directions * hidden)."""
+        _, (last, _) = self.lstm(steps)
+        return torch.cat(list(last[-self.n_directions :]), dim=1)
+
+
+class Convolutions(nn.Module):
+    """Two convolutions over time, each of which leaves fewer steps."""
+
+    def __init__(self, width: int, config: CnnBiLSTMConfig) -> None:
+        super().__init__()
+        padding = config.kernel // 2
+        self.layers = nn.Sequential(
+            nn.Conv1d(width, config.filters, config.kernel, config.stride, padding),
+            nn.GELU(),
+            nn.Conv1d(config.filters, config.filters, config.kernel, 2, padding),
+            nn.GELU(),
+        )
+
+    def forward(self, steps: torch.Tensor) -> torch.Tensor:
+        """From (n, n_steps, width) to (n, fewer steps, filters)."""
+        convolved: torch.Tensor = self.layers(steps.transpose(1, 2)).transpose(1, 2)
+        return convolved
+
+
+class Transformer(nn.Module):
+    """Transformer encoder (Vaswani et al. 2017) over steps in time, layers normalised first.
+
+    Time steps are the tokens. In the paper's public code the axes are the other way round, so that
+    electrodes are.
+    """
+
+    def __init__(self, n_steps: int, width: int, config: TransformerConfig) -> None:
+        super().__init__()
+        self.embedding = nn.Linear(width, config.width)
+        self.position = nn.Parameter(0.02 * torch.randn(n_steps, config.width))
+        layer = nn.TransformerEncoderLayer(
+            config.width, config.heads, _FEEDFORWARD * config.width, config.dropout, "gelu",
+            batch_first=True, norm_first=True,
+        )  # fmt: skip
+        self.encoder = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(config.width)
+
+    def forward(self, steps: torch.Tensor) -> torch.Tensor:
+        """From (n, n_steps, width) to (n, width of a token): the mean over tokens."""
+        tokens = self.encoder(self.embedding(steps) + self.position)
+        mean: torch.Tensor = self.norm(tokens).mean(dim=1)
+        return mean
+
+
+def perceptron(width: int, config: MLPConfig) -> nn.Sequential:
+    """Layers of a perceptron, from (n, n_steps, width / n_steps) to (n, hidden)."""
+    layers: list[nn.Module] = [nn.Flatten()]
+    for before in [width, *[config.hidden] * (config.layers - 1)]:
+        layers += [nn.Linear(before, config.hidden), nn.GELU()]
+    return nn.Sequential(*layers)
+
+
+def _lstm(width: int, network: BiLSTMConfig | NPEConfig) -> LastState:
+    return LastState(width, network.hidden, network.layers, both=not isinstance(network, LSTMConfig))

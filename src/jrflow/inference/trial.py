@@ -1,0 +1,106 @@
+"""What all estimators are put to, so that their scores can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+
+from jrflow.inference.calibration import conformal_half_width
+from jrflow.inference.dataset import EvokedSet, check_same_experiment, target_bounds
+from jrflow.inference.metrics import coverage, scores
+from jrflow.inference.observation import NoiseLevels
+from jrflow.inference.randomness import Stream, torch_generator
+
+COLUMNS = (
+    "estimator", "preset", "noise", "snr_db", "seed", "parameter", "n", "pearson_r", "spearman_r", "r2",
+    "nrmse", "r2_limit", "coverage_90",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Training and validation part of one campaign, and a test campaign."""
+
+    train: EvokedSet
+    validation: EvokedSet
+    test: EvokedSet
+
+    def __post_init__(self) -> None:
+        check_same_experiment(self.train, self.test)
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Estimates of the test campaign's targets, and 90 % intervals around them, each (n, n_targets)."""
+
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def calibrated(cls, value: np.ndarray, errors: np.ndarray) -> Estimates:
+        """Intervals as wide as the errors on calibration cases, (n, n_targets), ask for."""
+        half_width = conformal_half_width(errors)
+        return cls(value, value - half_width, value + half_width)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What all estimators are put to: one experiment, its noise levels and the limits there.
+
+    Attributes
+    ----------
+    parts
+        Baselines are fitted to the training part; the validation part gives intervals.
+    noise
+        Levels at which scores are given.
+    snr_db
+        Signal-to-noise ratio of each level, dB.
+    limits
+        Largest attainable R2 over (noise, parameter).
+    seed
+        Of the noise, which is the same for all estimators, and of the baselines.
+    """
+
+    parts: Parts
+    noise: NoiseLevels
+    snr_db: Mapping[str, float]
+    limits: xr.DataArray
+    seed: int
+
+    def observed(self, part: EvokedSet, level: int, stream: Stream) -> tuple[torch.Tensor, torch.Tensor]:
+        """Observations of a part at a level, and the standard deviation of their noise, (n,), mV."""
+        source = torch.from_numpy(part.source)
+        sd = torch.full((len(source),), float(self.noise.sd[level]))
+        generator = torch_generator(self.seed, stream, level)
+        return self.noise.shapes[level].observe(source, sd, generator), sd
+
+    def validation(self, level: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Observations by which intervals are calibrated."""
+        return self.observed(self.parts.validation, level, Stream.CALIBRATION)
+
+    def test(self, level: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Observations that are scored."""
+        return self.observed(self.parts.test, level, Stream.TEST)
+
+    def score(self, estimator: str, level: int, estimates: Estimates) -> pd.DataFrame:
+        """Scores of one estimator at one level, a row for each target, in the columns ``COLUMNS``.
+
+        ``nrmse`` refers to the width of the prior's range.
+        """
+        test, name = self.parts.test, self.noise.names[level]
+        low, high = target_bounds(self.parts.train.prior)
+        table = pd.DataFrame(scores(test.targets, estimates.value, high - low))
+        table = table.assign(
+            coverage_90=coverage(test.targets, estimates.low, estimates.high),
+            parameter=test.names,
+            r2_limit=self.limits.sel(noise=name, parameter=list(test.names)).values,
+            estimator=estimator, noise=name, snr_db=float(self.snr_db[name]),
+            preset=test.prior.preset, seed=self.seed, n=len(test.sim),
+        )  # fmt: skip
+        return table[list(COLUMNS)]

@@ -1,0 +1,136 @@
+"""Every kind of network: trained by the same code, saved, loaded, and resumed where it was interrupted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import TypeAdapter
+
+from jrflow.config.inference import TrainingConfig
+from jrflow.config.networks import NetworkConfig
+from jrflow.inference.build import build_network
+from jrflow.inference.evaluate import network_estimates, network_r2
+from jrflow.inference.networks import Architecture, Network
+from jrflow.inference.observation import NoiseLevels
+from jrflow.inference.posterior import PosteriorNetwork
+from jrflow.inference.session import Session
+from jrflow.inference.train import train
+from jrflow.inference.trial import Parts, Trial
+
+TRAINING = TrainingConfig(batch_size=50, max_presentations=13_500)
+SMALL: dict[str, dict[str, Any]] = {
+    "bilstm": {"samples_per_step": 10, "hidden": 16, "layers": 2},
+    "lstm": {"samples_per_step": 10, "hidden": 16},
+    "cnn_bilstm": {"hidden": 16, "filters": 8, "stride": 2, "learning_rate": 0.01},
+    "transformer": {"samples_per_step": 5, "width": 32, "layers": 1},
+    "mlp": {"hidden": 64, "layers": 2},
+    "npe": {"samples_per_step": 10, "hidden": 16, "transforms": 2, "flow_hidden": 32, "learning_rate": 0.01},
+}
+KINDS = pytest.mark.parametrize("kind", SMALL)
+
+
+def network_of(kind: str, **changes: Any) -> NetworkConfig:
+    adapter: TypeAdapter[NetworkConfig] = TypeAdapter(NetworkConfig)
+    return adapter.validate_python({"kind": kind} | SMALL[kind] | changes)
+
+
+@pytest.fixture(scope="module")
+def trained(parts: Parts, noise: NoiseLevels) -> dict[str, Network]:
+    return {
+        kind: train(
+            parts.train, parts.validation, noise, TRAINING, network_of(kind), 0, progress=None
+        ).network
+        for kind in SMALL
+    }
+
+
+@KINDS
+def test_it_learns(trained: dict[str, Network], parts: Parts, noise: NoiseLevels, kind: str) -> None:
+    r2 = dict(network_r2(trained[kind], parts.test, noise, seed=0))
+    assert r2["snr-30"][parts.test.names.index("b_i")] > 0.8
+    assert r2["snr-30"].mean() > r2["snr-10"].mean() > 0.2
+
+
+@KINDS
+def test_an_interrupted_training_ends_where_an_undisturbed_one_does(
+    parts: Parts, noise: NoiseLevels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    config = TRAINING.model_copy(update={"max_presentations": 2700})
+    network = network_of(kind, dropout=0.1)
+    undisturbed = train(parts.train, parts.validation, noise, config, network, 3, progress=None)
+    original = Session.run_epoch
+
+    def interrupted(session: Session) -> None:
+        if session.epoch == 2:
+            raise KeyboardInterrupt
+        original(session)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "run_epoch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(parts.train, parts.validation, noise, config, network, 3, folder=tmp_path, progress=None)
+    resumed = train(parts.train, parts.validation, noise, config, network, 3, folder=tmp_path, progress=None)
+    assert resumed.history == undisturbed.history
+    ours, theirs = resumed.network.state_dict(), undisturbed.network.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_training_ends_when_nothing_is_gained(parts: Parts, noise: NoiseLevels) -> None:
+    config = TRAINING.model_copy(update={"patience": 2, "max_presentations": 90_000})
+    # So high a rate that it soon gets no better.
+    network = network_of("bilstm", learning_rate=0.5)
+    fit = train(parts.train, parts.validation, noise, config, network, 0, progress=None)
+    merits = [record["validation_r2"] for record in fit.history]
+    assert len(merits) < 100
+    assert int(np.argmax(merits)) == len(merits) - 3
+
+
+def test_draws_of_a_density_stay_in_range_and_products_follow(
+    trained: dict[str, Network], parts: Parts, noise: NoiseLevels
+) -> None:
+    network = trained["npe"]
+    assert isinstance(network, PosteriorNetwork)
+    observed = torch.from_numpy(parts.test.source[:20, None])
+    sd = torch.full((20,), float(noise.sd[0]))
+    before = torch.get_rng_state()
+    draws = network.draw(observed, sd, 200)
+    assert torch.equal(before, torch.get_rng_state())
+    np.testing.assert_array_equal(draws, network.draw(observed, sd, 200))
+    assert draws.shape == (20, 200, 5)
+    prior = parts.train.prior
+    assert (draws[..., :4] >= prior.low).all()
+    assert (draws[..., :4] <= prior.high).all()
+    named = dict(zip(parts.train.names, np.moveaxis(draws, -1, 0), strict=True))
+    np.testing.assert_allclose(named["C_2"], named["C"] * named["a_2"])
+
+
+def test_intervals_of_a_density_are_its_own(trained: dict[str, Network], trial: Trial) -> None:
+    table = trial.score("npe", 0, network_estimates(trained["npe"], trial, 0))
+    assert table.coverage_90.between(0.75, 0.99).all()  # after fifteen epochs on 900 simulations
+    widths = [network_estimates(trained["npe"], trial, level) for level in (0, 1)]
+    quiet, loud = ((e.high - e.low).mean(axis=0) for e in widths)
+    assert (quiet < loud).all()
+    assert np.ptp(widths[0].high - widths[0].low, axis=0).min() > 0, "not one width for all"
+
+
+def test_a_transformers_tokens_are_steps_in_time() -> None:
+    architecture = Architecture(1, 40, ("A_e",), network_of("transformer"))
+    network = build_network(architecture)
+    assert network.body.position.shape == (8, 32)
+
+
+def test_bfloat16_is_for_the_body_alone(parts: Parts, noise: NoiseLevels) -> None:
+    mixed = TRAINING.model_copy(update={"precision": "bfloat16", "max_presentations": 2700})
+    exact = TRAINING.model_copy(update={"max_presentations": 2700})
+    ours, theirs = (
+        train(parts.train, parts.validation, noise, config, network_of("mlp"), 0, progress=None)
+        for config in (mixed, exact)
+    )
+    assert all(tensor.dtype != torch.bfloat16 for tensor in ours.network.state_dict().values())
+    losses = [fit.history[-1]["validation_loss"] for fit in (ours, theirs)]
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
