@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import NetworkConfig
 from jrflow.inference.build import build_network
-from jrflow.inference.evaluate import network_estimates, network_r2
+from jrflow.inference.evaluate import evaluate, network_r2
 from jrflow.inference.networks import Architecture, Network
 from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.posterior import PosteriorNetwork
@@ -108,13 +108,20 @@ def test_draws_of_a_density_stay_in_range_and_products_follow(
     np.testing.assert_allclose(named["C_2"], named["C"] * named["a_2"])
 
 
-def test_intervals_of_a_density_are_its_own(trained: dict[str, Network], trial: Trial) -> None:
-    table = trial.score("npe", 0, network_estimates(trained["npe"], trial, 0))
+def test_a_density_is_scored_and_diagnosed(trained: dict[str, Network], trial: Trial) -> None:
+    table, labelled = evaluate(trained["npe"], "npe", trial)
+    assert len(table) == 2 * 5
     assert table.coverage_90.between(0.75, 0.99).all()  # after fifteen epochs on 900 simulations
-    widths = [network_estimates(trained["npe"], trial, level) for level in (0, 1)]
-    quiet, loud = ((e.high - e.low).mean(axis=0) for e in widths)
+    quiet, loud = (labelled.width.sel(noise=name, nominal=0.9) for name in ("snr-30", "snr-10"))
     assert (quiet < loud).all()
-    assert np.ptp(widths[0].high - widths[0].low, axis=0).min() > 0, "not one width for all"
+    widths = (labelled.high - labelled.low).sel(noise="snr-30")
+    assert ((widths.max("sim") - widths.min("sim")) > 0).all(), "not one width for all"
+    assert dict(labelled.sizes) == {
+        "noise": 2, "sim": 300, "parameter": 5, "diagnosed": 300, "credibility": 21, "nominal": 4,
+    }  # fmt: skip
+    for row in table.itertuples():
+        found = labelled.coverage.sel(nominal=0.9, noise=row.noise, parameter=row.parameter)
+        assert float(found) == pytest.approx(row.coverage_90, abs=0.02)
 
 
 def test_a_transformers_tokens_are_steps_in_time() -> None:

@@ -19,7 +19,7 @@ from jrflow.eeg.head import lead_field
 from jrflow.report.content import Section
 from jrflow.report.inputs import RunResults
 from jrflow.report.report import build_report, make_sections, write_report
-from jrflow.sensitivity.campaign import analyse_one_at_a_time, analyse_sobol
+from jrflow.sensitivity.campaign import analyse_one_at_a_time, analyse_sobol, sobol_features
 
 PARAMETERS = ("A_i", "C", "a_4")
 TARGETS = (*PARAMETERS, "C_4")
@@ -79,7 +79,8 @@ def write_simulations(folder: Path, config: Config) -> None:
     for name, campaign in config.campaigns.items():
         archive = open_archive(folder / f"archives/{name}.zarr")
         if campaign.design == "saltelli":
-            result = analyse_sobol(archive, gain, config.sensitivity)
+            features = sobol_features(archive, gain, config.sensitivity)
+            result = analyse_sobol(archive, features, config.sensitivity)
         elif campaign.design == "one-at-a-time":
             result = analyse_one_at_a_time(archive, gain, config.sensitivity)
         else:

@@ -9,14 +9,17 @@ import pandas as pd
 import torch
 import xarray as xr
 
-from jrflow.inference.calibration import COVERAGE
-from jrflow.inference.dataset import EvokedSet
+from jrflow.inference.dataset import EvokedSet, target_bounds
+from jrflow.inference.diagnostics import diagnose
 from jrflow.inference.networks import Network
 from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.posterior import PosteriorNetwork
-from jrflow.inference.randomness import Stream, torch_generator
+from jrflow.inference.randomness import Stream, entropy, torch_generator
 from jrflow.inference.trial import Estimates, Trial
 from jrflow.model.parameters import PARAMETERS
+
+#: Simulations on which a density is diagnosed: enough for the tests, and for their time.
+_N_DIAGNOSED = 1000
 
 
 def evaluate(network: Network, estimator: str, trial: Trial) -> tuple[pd.DataFrame, xr.Dataset]:
@@ -37,23 +40,36 @@ def evaluate(network: Network, estimator: str, trial: Trial) -> tuple[pd.DataFra
         One row for each noise level and target.
     predictions
         ``true`` (sim, parameter), and ``predicted``, ``low`` and ``high`` (noise, sim, parameter): estimates
-        and ends of the 90 % intervals.
+        and ends of the 90 % intervals. Of a density also what
+        :func:`jrflow.inference.diagnostics.diagnose` finds at every level, on the first simulations.
     """
-    rows, estimates = [], []
+    rows, estimates, diagnoses = [], [], []
     for level in range(len(trial.noise.names)):
-        estimates.append(network_estimates(network, trial, level))
+        if isinstance(network, PosteriorNetwork):
+            draws = network.draw(*trial.test(level))
+            estimates.append(Estimates.of_draws(draws))
+            diagnoses.append(diagnosis(trial, draws, level))
+        else:
+            estimates.append(calibrated_estimates(network, trial, level))
         rows.append(trial.score(estimator, level, estimates[-1]))
-    return pd.concat(rows, ignore_index=True), predictions(trial, estimator, estimates)
+    labelled = predictions(trial, estimator, estimates)
+    if diagnoses:
+        labelled = xr.merge([labelled, xr.concat(diagnoses, labelled["noise"])], combine_attrs="override")
+    return pd.concat(rows, ignore_index=True), labelled
 
 
-def network_estimates(network: Network, trial: Trial, level: int) -> Estimates:
-    """Estimates of a network: a density's own quantiles, or intervals calibrated on the validation part."""
-    if isinstance(network, PosteriorNetwork):
-        draws = network.draw(*trial.test(level))
-        low, high = np.quantile(draws, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2], axis=1)
-        return Estimates(draws.mean(axis=1), low, high)
+def calibrated_estimates(network: Network, trial: Trial, level: int) -> Estimates:
+    """Estimates of a network at a level, with intervals calibrated on the validation part."""
     errors = network.predict(*trial.validation(level)) - trial.parts.validation.targets
     return Estimates.calibrated(network.predict(*trial.test(level)), errors)
+
+
+def diagnosis(trial: Trial, draws: np.ndarray, level: int) -> xr.Dataset:
+    """Diagnose draws from the posteriors of the test campaign, (n, n_draws, n_targets), on its first."""
+    test, n = trial.parts.test, min(len(draws), _N_DIAGNOSED)
+    seed = entropy(trial.seed, Stream.POSTERIOR, level)
+    found = diagnose(test.targets[:n], draws[:n], *target_bounds(trial.parts.train.prior), seed)
+    return found.rename(sim="diagnosed").assign_coords(parameter=list(test.names))
 
 
 def network_r2(

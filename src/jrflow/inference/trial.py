@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 import xarray as xr
 
-from jrflow.inference.calibration import conformal_half_width
+from jrflow.inference.calibration import COVERAGE, conformal_half_width
 from jrflow.inference.dataset import EvokedSet, check_same_experiment, target_bounds
 from jrflow.inference.metrics import coverage, scores
 from jrflow.inference.observation import NoiseLevels
@@ -47,6 +47,12 @@ class Estimates:
         """Intervals as wide as the errors on calibration cases, (n, n_targets), ask for."""
         half_width = conformal_half_width(errors)
         return cls(value, value - half_width, value + half_width)
+
+    @classmethod
+    def of_draws(cls, draws: np.ndarray) -> Estimates:
+        """Means and quantiles of draws from posteriors, (n, n_draws, n_targets)."""
+        low, high = np.quantile(draws, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2], axis=1)
+        return cls(draws.mean(axis=1), low, high)
 
 
 @dataclass(frozen=True)

@@ -61,11 +61,18 @@ class RunResults:
         """Preset of a campaign."""
         return self.config.campaigns[campaign].preset
 
-    def model_of(self, preset: str) -> str | None:
-        """First model that was trained on a preset."""
-        return next(
-            (m for m, c in self.config.inference.models.items() if self.preset(c.test) == preset), None
-        )
+    def training_of(self, preset: str, estimator: str | None = None) -> str | None:
+        """First training on a preset, of a certain estimator if one is named."""
+        for name, training in self.config.inference.trainings.items():
+            if self.preset(training.test) == preset and estimator in (None, training.network):
+                return name
+        return None
+
+    @property
+    def experiments(self) -> list[str]:
+        """Trainings whose noise levels and limits are those of all on the same two campaigns."""
+        inference = self.config.inference
+        return list(dict.fromkeys(inference.experiment(name) for name in inference.trainings))
 
     @cached_property
     def presets(self) -> list[str]:

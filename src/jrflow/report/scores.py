@@ -11,6 +11,9 @@ from jrflow.report.content import number
 #: Below this limit of R2 there is nothing to recover, and a ratio to it says nothing.
 SMALLEST_LIMIT = 0.02
 
+#: Estimators that are there to be compared with.
+BASELINES = ("paper", "extra-trees", "mean")
+
 
 def mean_over_seeds(scores: pd.DataFrame) -> pd.DataFrame:
     """Average repeated trainings; every other column names the row."""
@@ -50,12 +53,12 @@ def parameters(scores: pd.DataFrame) -> list[str]:
 
 
 def estimators(scores: pd.DataFrame) -> list[str]:
-    """Estimators: trained networks first, baselines after."""
-    found = [str(name) for name in scores["estimator"].unique()]
-    baselines = [name for name in ("extra-trees", "mean") if name in found]
-    return [name for name in found if name not in baselines] + baselines
+    """Estimators: the best one first, that of the largest R2 on average over the rows; baselines last."""
+    mean = scores.groupby("estimator", sort=False)["r2"].mean().sort_values(ascending=False, kind="stable")
+    found = [str(name) for name in mean.index]
+    return [n for n in found if n not in BASELINES] + [n for n in BASELINES if n in found]
 
 
-def network(scores: pd.DataFrame) -> str:
-    """The trained network, or the best baseline where there is none."""
+def best_estimator(scores: pd.DataFrame) -> str:
+    """The best estimator, or the best baseline where there is nothing else."""
     return estimators(scores)[0]

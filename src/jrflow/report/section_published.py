@@ -60,8 +60,10 @@ def _own_rows(run: RunResults, scores: pd.DataFrame) -> list[list[Any]]:
 
 
 def _own_row(run: RunResults, preset: str, noise: str, estimator: str, r: pd.Series) -> list[Any]:
-    model = run.model_of(preset)
-    size = "–" if model is None else f"{run.config.campaigns[run.config.inference.models[model].train].n:,}"
+    model = run.training_of(preset)
+    size = (
+        "–" if model is None else f"{run.config.campaigns[run.config.inference.trainings[model].train].n:,}"
+    )
     correlations = [number(value) for value in r.reindex(COLUMNS)]
     contacts = " ".join(number(value) for value in r.reindex(_CONTACTS))
     label = ESTIMATOR_NAMES.get(estimator, estimator)

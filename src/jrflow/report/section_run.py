@@ -121,7 +121,9 @@ def _when(failed: dict[str, float], manifest: dict[str, Any]) -> list[str]:
 
 
 def _models(run: RunResults) -> list[Block]:
-    cards = {name: card for name in run.config.inference.models if (card := run.model_card(name)) is not None}
+    cards = {
+        name: card for name in run.config.inference.trainings if (card := run.model_card(name)) is not None
+    }
     if not cards:
         return [missing("No model has been trained.")]
     header = [

@@ -14,11 +14,11 @@ from jrflow.report.figures_scores import coverage_figure, recoverable_figure, sc
 from jrflow.report.inputs import RunResults
 from jrflow.report.scores import (
     SMALLEST_LIMIT,
+    best_estimator,
     describe_level,
     estimators,
     mean_over_seeds,
     middle_noise,
-    network,
     noise_levels,
     one_level,
     parameters,
@@ -33,19 +33,22 @@ def recovery_section(run: RunResults) -> Section:
     title = "Recovered against true parameters"
     if run.scores is None:
         return Section("recovery", title, [missing(_NO_SCORES)])
-    blocks: list[Block] = []
-    for model in run.config.inference.models:
-        blocks.append(_recovery_block(run, model, middle_noise(run.scores)))
-    return Section("recovery", title, blocks)
+    scores = mean_over_seeds(run.scores)
+    noise = middle_noise(scores)
+    presets = list(scores["preset"].unique())
+    return Section("recovery", title, [_recovery_block(run, one_level(scores, p, noise)) for p in presets])
 
 
-def _recovery_block(run: RunResults, model: str, noise: str) -> Block:
-    predictions = run.predictions(model)
-    if predictions is None or run.scores is None:
-        return missing("Model {m} left no predictions.", m=model)
-    preset = run.preset(run.config.inference.models[model].test)
-    rows = one_level(mean_over_seeds(run.scores), preset, noise)
-    rows = rows[rows["estimator"] == network(rows)].set_index("parameter")
+def _recovery_block(run: RunResults, rows: pd.DataFrame) -> Block:
+    """Estimates of the best network at one noise level of one preset."""
+    preset, noise = rows[["preset", "noise"]].iloc[0]
+    trained = {training.network for training in run.config.inference.trainings.values()}
+    best = next((name for name in estimators(rows) if name in trained), "")
+    model = run.training_of(preset, best)
+    predictions = None if model is None else run.predictions(model)
+    if model is None or predictions is None:
+        return missing("No network left predictions for preset {p}.", p=preset)
+    rows = rows[rows["estimator"] == best].set_index("parameter")
     figure = recovery_figure(predictions.sel(noise=noise), rows["r2"], rows["r2_limit"])
     caption = Markup(
         "Recovered against true values of each parameter in the test campaign: model {model}, preset "
@@ -91,13 +94,13 @@ def _explain(run: RunResults) -> Block:
 
 def _limit_error(run: RunResults) -> str:
     """How uncertain the limits are, where they say so."""
-    found = [limits for model in run.config.inference.models if (limits := run.limits(model)) is not None]
+    found = [limits for name in run.experiments if (limits := run.limits(name)) is not None]
     errors = [float(limits["r2_limit_se"].max()) for limits in found]
     return f", standard error at most {number(max(errors), 3)}" if errors else ""
 
 
 def _recoverable(scores: pd.DataFrame, presets: Sequence[str], noise: str) -> Block:
-    estimator = network(scores)
+    estimator = best_estimator(scores)
     rows = scores[(scores["estimator"] == estimator) & (scores["noise"] == noise)]
     caption = Markup(
         "What can be recovered in each preset: R² of {name} (bars) and the limit for any method (black "
@@ -122,7 +125,7 @@ def _by_noise(scores: pd.DataFrame, preset: str) -> Block:
 
 
 def _coverage(scores: pd.DataFrame, presets: Sequence[str]) -> Block:
-    rows = scores[(scores["estimator"] == network(scores)) & scores["coverage_90"].notna()]
+    rows = scores[(scores["estimator"] == best_estimator(scores)) & scores["coverage_90"].notna()]
     if rows.empty:
         return missing("No coverage: the model gives no intervals.")
     shown = [preset for preset in presets if preset in set(rows["preset"])]
@@ -136,26 +139,21 @@ def _coverage(scores: pd.DataFrame, presets: Sequence[str]) -> Block:
 
 def _score_table(scores: pd.DataFrame, preset: str, noise: str) -> Table:
     rows = one_level(scores, preset, noise)
-    names, best = estimators(rows), network(rows)
-    labels = {name: ESTIMATOR_NAMES.get(name, name).removesuffix(" predictor") for name in names}
-    # The mean predictor is constant and correlates with nothing.
-    correlated = [name for name in names if rows.loc[rows["estimator"] == name, "pearson_r"].notna().any()]
+    names, best = estimators(rows), best_estimator(rows)
+    labels = [ESTIMATOR_NAMES.get(name, name).removesuffix(" predictor") for name in names]
     table = rows.pivot(index="parameter", columns="estimator")
-    body = [_score_row(table, parameter, names, correlated) for parameter in parameters(rows)]
-    groups = [("", 1), ("R²", len(names) + 2), ("NRMSE", len(names)), ("Pearson r", len(correlated)), ("", 1)]
-    header = ["parameter", "limit", *labels.values(), "of limit", *labels.values()]
-    header += [*(labels[name] for name in correlated), "coverage"]
+    body = [_score_row(table, parameter, names) for parameter in parameters(rows)]
+    groups = [("", 1), ("R²", len(names) + 1), (labels[0], 4)]
+    header = ["parameter", "limit", *labels, "of limit", "NRMSE", "Pearson r", "coverage"]
     caption = Markup(
         "Scores, preset {}, noise {}, n = {}. Of limit: R² of {} over the limit. "
         "Coverage: of its 90 % intervals."
-    ).format(preset, describe_level(rows), f"{int(rows['n'].max()):,}", labels[best])
+    ).format(preset, describe_level(rows), f"{int(rows['n'].max()):,}", ESTIMATOR_NAMES.get(best, best))
     return Table(caption, header, body, groups)
 
 
-def _score_row(
-    table: pd.DataFrame, parameter: str, names: Sequence[str], correlated: Sequence[str]
-) -> list[Any]:
-    """Cells of one parameter; ``table`` has columns (score, estimator), the network is the first name."""
+def _score_row(table: pd.DataFrame, parameter: str, names: Sequence[str]) -> list[Any]:
+    """Cells of one parameter; ``table`` has columns (score, estimator), the best estimator is the first."""
 
     def score(column: str, estimator: str) -> float:
         return float(table.loc[parameter, (column, estimator)])  # type: ignore[arg-type]
@@ -164,6 +162,7 @@ def _score_row(
     limit = score("r2_limit", best)
     ratio = percent(score("r2", best) / limit) if limit > SMALLEST_LIMIT else "–"
     cells = [symbol(parameter), number(limit), *(number(score("r2", name)) for name in names), ratio]
-    cells += [number(score("nrmse", name)) for name in names]
-    cells += [number(score("pearson_r", name)) for name in correlated]
-    return [*cells, f"{number(100 * score('coverage_90', best), 1)} %"]
+    return [
+        *cells, number(score("nrmse", best)), number(score("pearson_r", best)),
+        f"{number(100 * score('coverage_90', best), 1)} %",
+    ]  # fmt: skip

@@ -9,7 +9,14 @@ from markupsafe import Markup
 from jrflow.model.parameters import INFERRED
 from jrflow.report.content import Block, Section, missing, number, percent, symbols, text
 from jrflow.report.inputs import RunResults
-from jrflow.report.scores import SMALLEST_LIMIT, estimators, mean_over_seeds, middle_noise, network, one_level
+from jrflow.report.scores import (
+    SMALLEST_LIMIT,
+    best_estimator,
+    estimators,
+    mean_over_seeds,
+    middle_noise,
+    one_level,
+)
 from jrflow.report.section_model import LOOP
 from jrflow.report.style import ESTIMATOR_NAMES
 
@@ -67,7 +74,7 @@ def _recovered(run: RunResults) -> Iterator[Block]:
         rows = one_level(scores, preset, noise)
         rows = rows[rows["parameter"].isin(INFERRED)]
         means = rows.groupby("estimator")["r2"].mean()
-        best = network(rows)
+        best = best_estimator(rows)
         limit = rows[rows["estimator"] == best]["r2_limit"].mean()
         others = ", ".join(
             f"{ESTIMATOR_NAMES.get(e, e)} {number(means[e])}" for e in estimators(rows) if e != best

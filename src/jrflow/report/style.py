@@ -21,11 +21,22 @@ WIDTH = 7.2
 # Okabe & Ito 2008, told apart with every common colour vision deficiency.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#8C8C8C"
+YELLOW, BROWN = "#B8A600", "#7F4F24"
 
 PRESET_COLOURS = {"unit-consistent": BLUE, "as-published": VERMILLION, "jansen-rit-1995": GREEN}
-ESTIMATOR_COLOURS = {"bilstm": GREEN, "extra-trees": ORANGE, "mean": GREY}
-ESTIMATOR_MARKERS = {"bilstm": "o", "extra-trees": "s", "mean": "v"}
-ESTIMATOR_NAMES = {"bilstm": "Bi-LSTM", "extra-trees": "extra-trees", "mean": "mean predictor"}
+ESTIMATOR_COLOURS = {
+    "bilstm": GREEN, "lstm": SKY, "cnn_bilstm": BLUE, "transformer": PURPLE, "mlp": VERMILLION, "npe": YELLOW,
+    "refined": BLACK, "paper": BROWN, "extra-trees": ORANGE, "mean": GREY,
+}  # fmt: skip
+ESTIMATOR_MARKERS = {
+    "bilstm": "o", "lstm": "<", "cnn_bilstm": ">", "transformer": "P", "mlp": "D", "npe": "*", "refined": "x",
+    "paper": "X", "extra-trees": "s", "mean": "v",
+}  # fmt: skip
+ESTIMATOR_NAMES = {
+    "bilstm": "Bi-LSTM", "lstm": "LSTM", "cnn_bilstm": "CNN-Bi-LSTM", "transformer": "transformer",
+    "mlp": "perceptron", "npe": "NPE", "refined": "refined", "paper": "paper's Bi-LSTM",
+    "extra-trees": "extra-trees", "mean": "mean predictor",
+}  # fmt: skip
 
 #: Maps of one quantity; perceptually uniform and safe for colour vision deficiencies.
 MAP = "viridis"
