@@ -22,6 +22,7 @@ class Stream(IntEnum):
     CALIBRATION = 4
     TEST = 5
     TREES = 6
+    PAPER = 7
 
 
 def entropy(seed: int, stream: Stream, *key: int) -> int:
