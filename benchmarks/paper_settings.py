@@ -2,9 +2,10 @@
 
     python benchmarks/paper_settings.py [--snr-db 20] [--preset unit-consistent] [--only paper tree] [--quick]
 
-Every line is trained on the same simulations and tested on the same responses in the same noise. All lines
-but the last network are shown as many simulations as the paper's 150 epochs over 810 are, unless it stops
-early. Lines run one after the other in --processes processes of one thread each.
+A line that begins with + changes one thing more than the line above it. All are trained on simulations of one
+campaign (a prior of +-50 %) and tested on the same 2,000 in the same noise. All networks but jrflow's last are
+shown as many simulations as the paper's in its 150 epochs, or fewer where nothing improves for 50. Every
+process takes a line at a time, with one thread.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ PRESENTATIONS = 121_500
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the table; ``n`` is --more where it is None."""
+    """One line of the table; as many simulations as there are where ``n`` is None."""
 
     kind: Literal["paper", "jrflow", "trees", "limit"] = "paper"
     seen: Literal["channels", "projected", "components"] = "channels"
@@ -138,13 +139,14 @@ class Bench:
 class View:
     """What a line's network sees of responses."""
 
-    def __init__(self, bench: Bench, seen: str) -> None:
+    def __init__(self, bench: Bench, seen: str, data: EvokedSet) -> None:
         noise = bench.noise("channels" if seen == "channels" else "projected")
         self.shape, self.sd = noise.shapes[0], float(noise.sd[0])
         covariance = self.shape.factor @ self.shape.factor.T
         width = bench.training.samples_per_step
-        fit = InputScaling.fit(bench.parts[0].source, covariance, width) if seen == "components" else None
-        self.scaling = fit
+        self.scaling = None
+        if seen == "components":
+            self.scaling = InputScaling.fit(data.source, covariance, width)
 
     def observe(self, source: np.ndarray, generator: torch.Generator) -> torch.Tensor:
         clean = torch.from_numpy(source)
@@ -166,14 +168,13 @@ def run_line(bench: Bench, name: str, line: Line) -> tuple[str, np.ndarray, floa
     """R2 of every target, and seconds."""
     torch.set_num_threads(1)
     begin, train_set = time.perf_counter(), bench.parts[0]
-    size = len(train_set.sim) if line.n is None else min(line.n, len(train_set.sim))
-    data = train_set.take(np.arange(size))
+    data = train_set.take(np.arange(len(train_set.sim))[: line.n])
     run = {"paper": _paper, "jrflow": _jrflow, "trees": _trees, "limit": _limit}[line.kind]
     return name, run(bench, line, data), time.perf_counter() - begin
 
 
 def _paper(bench: Bench, line: Line, data: EvokedSet) -> np.ndarray:
-    view, test = View(bench, line.seen), bench.parts[2]
+    view, test = View(bench, line.seen, data), bench.parts[2]
     observed = view.observe(data.source, torch_generator(bench.seed, Stream.TREES))
     epochs = max(1, round(line.presentations / (0.81 * len(data.sim))))
     settings = replace(line.settings, n_simulations=len(data.sim), max_epochs=epochs)
@@ -186,9 +187,7 @@ def _paper(bench: Bench, line: Line, data: EvokedSet) -> np.ndarray:
         redraw=redraw if line.fresh else None,
     )  # fmt: skip
     best = int(np.argmin(model.history)) + 1
-    print(
-        f"  best after epoch {best} of {len(model.history)} ({epochs} at most)", file=sys.stderr, flush=True
-    )
+    print(f"  best after epoch {best} of {len(model.history)}, {epochs} at most", file=sys.stderr, flush=True)
     seen = view.observe(test.source, torch_generator(bench.seed, Stream.TEST, 0))
     return _r2(test, model.predict(seen.numpy()))
 
@@ -201,7 +200,7 @@ def _jrflow(bench: Bench, line: Line, data: EvokedSet) -> np.ndarray:
 
 
 def _trees(bench: Bench, line: Line, data: EvokedSet) -> np.ndarray:
-    view, test = View(bench, "projected"), bench.parts[2]
+    view, test = View(bench, "projected", data), bench.parts[2]
     seen = view.observe(data.source, torch_generator(bench.seed, Stream.TREES))[:, 0].numpy()
     trees = FeatureTrees.fit(seen, data.targets, data.window.times, seed=bench.seed)
     tested = view.observe(test.source, torch_generator(bench.seed, Stream.TEST, 0))[:, 0].numpy()
@@ -229,9 +228,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="*", default=[""], help="beginnings of lines")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument(
-        "--quick", action="store_true", help="a twentieth of the training, to see that it runs"
-    )
+    parser.add_argument("--quick", action="store_true", help="a twentieth of the training")
     arguments = parser.parse_args(argv)
     lines = {name: line for name, line in LINES.items() if name.startswith(tuple(arguments.only))}
     if arguments.quick:

@@ -7,14 +7,13 @@ directions, a linear head; Adam at 1e-3, batches of 32, up to 150 epochs, patien
 signal-to-noise ratio in dB. Weights begin as Keras begins them. 81 % of the simulations are trained on and
 10 % watched, as there; the other 9 %, on which the paper's scores were read, are left out.
 
-Two things differ for want of time and of a purpose: an LSTM of 1,201 steps takes hours on a CPU, and before
-the onset there is little to see. So the network gets what all estimators of this package get: averages at
-``training.sfreq`` after ``training.tmin``.
+Two things differ: an LSTM of 1,201 steps takes hours on a CPU, and before the onset there is little to see. So
+the network gets what all estimators of this package get: averages at ``training.sfreq`` after
+``training.tmin``.
 
-Defects of the public code are not repeated: the scaling of the targets was fitted before the split, and
-outliers were left out of the test part, too (here only of what is trained on); both directions of the LSTM
-began with the same weights; and the noise's covariance shrank or grew from one simulation to the next, all
-of which were given the same noise.
+Defects of the public code are not repeated: the scaling of the targets was fitted before the split; outliers
+were left out of the test part, too (here only of what is trained on); and all simulations of one level were
+given the same noise, of a size that shrank or grew from one to the next.
 """
 
 from __future__ import annotations
@@ -52,8 +51,9 @@ class PaperSettings:
     target_scaling
         min-max: to 0..1 over the training part; standard: to mean 0 and variance 1.
     input_rms
-        Root mean square of the scaled input over the training part. The paper multiplies volts by 1e10, which
-        makes it about 70 for its own prior, model and head (that is 10 per uV at this package's moment).
+        Root mean square of the scaled input over the training part. The paper multiplies volts by 1e10: for
+        its own prior and model, about 70 with the gain of 1e-9 of its first version, taken here, and 70,000
+        with the second's. Either leaves the gates of an LSTM wide open or shut.
     max_epochs, patience, batch_size, learning_rate, hidden, dropout
         As in Keras.
     """

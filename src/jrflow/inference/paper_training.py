@@ -113,10 +113,8 @@ class PaperTraining:
         return total / len(watched)
 
     def _dropped(self, scaled: torch.Tensor) -> torch.Tensor:
-        """Leave out inputs for all steps, as Keras does; of a single one, which would be all, some steps."""
-        n, n_inputs, n_steps = scaled.shape
-        shape = (n, n_inputs, 1) if n_inputs > 1 else (n, 1, n_steps)
-        kept = torch.rand(shape, generator=self.generator) >= self.settings.dropout
+        """Leave out single samples of single inputs, as Keras 2 does; its seed is the generator's."""
+        kept = torch.rand(scaled.shape, generator=self.generator) >= self.settings.dropout
         return scaled * kept / (1 - self.settings.dropout)
 
 
