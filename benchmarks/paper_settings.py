@@ -3,8 +3,8 @@
     python benchmarks/paper_settings.py [--snr-db 20] [--preset unit-consistent] [--only paper tree] [--quick]
 
 A line that begins with + changes one thing more than the line above it. All are trained on simulations of one
-campaign (a prior of +-50 %) and tested on the same 2,000 in the same noise. All networks but jrflow's last are
-shown as many simulations as the paper's in its 150 epochs, or fewer where nothing improves for 50. Every
+campaign (a prior of +-50 %) and tested on the same 2,000 in the same noise. All networks but jrflow's last
+are shown as many simulations as the paper's in its 150 epochs, or fewer where nothing improves for 50. Every
 process takes a line at a time, with one thread.
 """
 

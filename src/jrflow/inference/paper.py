@@ -7,8 +7,8 @@ directions, a linear head; Adam at 1e-3, batches of 32, up to 150 epochs, patien
 signal-to-noise ratio in dB. Weights begin as Keras begins them. 81 % of the simulations are trained on and
 10 % watched, as there; the other 9 %, on which the paper's scores were read, are left out.
 
-Two things differ: an LSTM of 1,201 steps takes hours on a CPU, and before the onset there is little to see. So
-the network gets what all estimators of this package get: averages at ``training.sfreq`` after
+Two things differ: an LSTM of 1,201 steps takes hours on a CPU, and before the onset there is little to see.
+So the network gets what all estimators of this package get: averages at ``training.sfreq`` after
 ``training.tmin``.
 
 Defects of the public code are not repeated: the scaling of the targets was fitted before the split; outliers
