@@ -75,6 +75,7 @@ LINES = {
     "+ more simulations": Line(seen="projected", settings=UNIT, fresh=True, n=None),
     "+ MSE, standardised": Line(seen="projected", settings=MSE, fresh=True, n=None),
     "+ components": ALL,
+    "+ no dropout": replace(ALL, settings=replace(MSE, dropout=0.0)),
     "paper but components": Line(seen="components", settings=UNIT),
     "all but fresh noise": replace(ALL, fresh=False),
     "all but more simulations": replace(ALL, n=1000),
@@ -223,7 +224,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--snr-db", type=float, default=20.0)
     parser.add_argument("--preset", default="unit-consistent")
-    parser.add_argument("--sfreq", type=float, default=100.0, help="rate of what is seen, Hz")
+    parser.add_argument("--sfreq", type=float, default=50.0, help="rate of what is seen, Hz")
     parser.add_argument("--more", type=int, default=10_000, help="simulations, where there are more")
     parser.add_argument("--only", nargs="*", default=[""], help="beginnings of lines")
     parser.add_argument("--seed", type=int, default=0)

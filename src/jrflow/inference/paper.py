@@ -9,7 +9,7 @@ signal-to-noise ratio in dB. Weights begin as Keras begins them. 81 % of the sim
 
 Two things differ: an LSTM of 1,201 steps takes hours on a CPU, and before the onset there is little to see.
 So the network gets what all estimators of this package get: averages at ``training.sfreq`` after
-``training.tmin``.
+``training.tmin``. Halving that rate did not hurt it (``benchmarks/paper_settings.py``).
 
 Defects of the public code are not repeated: the scaling of the targets was fitted before the split; outliers
 were left out of the test part, too (here only of what is trained on); and all simulations of one level were
