@@ -17,7 +17,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     config = load_config(arguments.config)
     trial = trial_of(arguments, config.inference.training, config.run.seed)
-    evaluate_baselines(trial, n_jobs=arguments.threads).to_csv(arguments.scores, index=False)
+    paper = config.inference.paper_baseline
+    evaluate_baselines(trial, paper=paper, n_jobs=arguments.threads).to_csv(arguments.scores, index=False)
     return 0
 
 

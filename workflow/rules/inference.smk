@@ -103,7 +103,7 @@ rule baselines:
         seat=1,
     params:
         config=CONFIG_FILE,
-        settings=settings("inference.training", "run.seed"),
+        settings=settings("inference.training", "inference.paper_baseline", "run.seed"),
     shell:
         "python {input.script} --config {params.config} --noise {input.noise} --train {input.train}"
         " --test {input.test} --limits {input.limits} --threads {threads} --scores {output} > {log} 2>&1"
@@ -146,7 +146,12 @@ rule learning_curve:
         attempt=number_of_attempt,
     params:
         config=CONFIG_FILE,
-        settings=settings("inference.learning_curve", "inference.networks", "inference.training", "run.seed"),
+        settings=settings(
+            "inference.learning_curve",
+            "inference.networks",
+            "inference.training",
+            "run.seed",
+        ),
     shell:
         "python {input.script} --config {params.config} --cluster '{resources.cluster}' --attempt {resources.attempt} --noise {input.noise}"
         " --train {input.train} --test {input.test} --threads {threads} --out {output} > {log} 2>&1"

@@ -121,6 +121,9 @@ class InferenceConfig(Section):
     """Named models; none: nothing is trained."""
     training: TrainingConfig = TrainingConfig()
     """Shared by all models."""
+    paper_baseline: bool = False
+    """Whether the paper's network under the paper's settings (1,000 simulations, noise drawn once, its loss
+    and its scaling) stands among the baselines; it takes minutes for each noise level."""
     learning_curve: LearningCurveConfig | None = None
     """Scores over the number of simulations and of epochs; left out: no learning curve."""
     apply: ApplyConfig | None = None

@@ -57,6 +57,8 @@ _OAT_S = 0.6e-3
 _DRAW_S, _LIMITS_COPIES = 1e-3, 3.0
 #: Extra-trees: s and bytes a training simulation, the time for each noise level.
 _TREES_S, _TREES_BYTES = 0.27e-3, 2500.0
+#: The paper's network: s for each noise level, at 100 Hz.
+_PAPER_S = 150.0
 #: The report: s besides its start, for each preset; copies of the campaigns that it shows.
 _PRESET_S, _SHOWN_COPIES = 15.0, 4.0
 #: Simulations around the estimate of each recorded response, and responses of a recording.
@@ -121,7 +123,8 @@ def _learnt_s(config: Config, rule: Rule, name: str, n_threads: int) -> float:
     """Time of what needs PyTorch, besides its start, s."""
     if rule == "baselines":
         trees = _TREES_S * n_training(config, name) * len(config.eeg.noise) / faster(n_threads)
-        return reading_seconds(config, name) + trees
+        paper = _PAPER_S * len(config.eeg.noise) if config.inference.paper_baseline else 0.0
+        return reading_seconds(config, name) + trees + paper
     if rule == "evaluate":
         return reading_seconds(config, name) + applying_seconds(config, name)
     if rule == "learning_curve":

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.ensemble import ExtraTreesRegressor
 
 from jrflow.eeg.features import erp_features
+from jrflow.inference.paper import PaperBiLSTM
 from jrflow.inference.randomness import Stream, entropy
 from jrflow.inference.trial import Estimates, Trial
 
 #: Names of the baselines in every table.
-TREES, MEAN = "extra-trees", "mean"
+TREES, MEAN, PAPER = "extra-trees", "mean", "paper"
 
 #: Length of the windows whose mean amplitude is a feature, s.
 _MEAN_WINDOW = 0.05
+
+#: From observations to estimates.
+Predict = Callable[[np.ndarray], np.ndarray]
 
 _N_TREES = 40
 _MIN_SAMPLES_LEAF = 5
@@ -25,41 +29,40 @@ _MIN_SAMPLES_LEAF = 5
 _MAX_FEATURES = 0.33
 
 
-def evaluate_baselines(trial: Trial, *, n_jobs: int = 1) -> pd.DataFrame:
+def evaluate_baselines(trial: Trial, *, paper: bool = False, n_jobs: int = 1) -> pd.DataFrame:
     """Score the baselines at every noise level; intervals come from their errors on the validation part.
 
     Parameters
     ----------
     trial
         What they are put to; they are fitted to its training part.
+    paper
+        Whether the paper's network under the paper's settings is one of them; it takes minutes a level.
     n_jobs
         Threads of the trees.
     """
     rows = []
     for level in range(len(trial.noise.names)):
-        for estimator, fitted in _fitted(trial, level, n_jobs).items():
-            on_validation = fitted.predict(_projected(trial, level, trial.validation(level)[0]))
-            on_test = fitted.predict(_projected(trial, level, trial.test(level)[0]))
-            errors = on_validation - trial.parts.validation.targets
-            rows.append(trial.score(estimator, level, Estimates.calibrated(on_test, errors)))
+        for estimator, predict in _fitted(trial, level, paper, n_jobs):
+            errors = predict(trial.validation(level)[0].numpy()) - trial.parts.validation.targets
+            estimates = Estimates.calibrated(predict(trial.test(level)[0].numpy()), errors)
+            rows.append(trial.score(estimator, level, estimates))
     return pd.concat(rows, ignore_index=True)
 
 
-def _fitted(trial: Trial, level: int, n_jobs: int) -> dict[str, FeatureTrees | MeanPredictor]:
+def _fitted(trial: Trial, level: int, paper: bool, n_jobs: int) -> Iterator[tuple[str, Predict]]:
+    """Name of each baseline, and what it makes of observations (n, n_inputs, n_blocks)."""
     train = trial.parts.train
-    observed, _ = trial.observed(train, level, Stream.TREES)
+    observed = trial.observed(train, level, Stream.TREES)[0].numpy()
+    # With one source, projecting onto its direction loses nothing, and is what features are read from.
+    direction = trial.noise.shapes[level].direction
     seed = entropy(trial.seed, Stream.TREES, level) % 2**32
-    evoked = _projected(trial, level, observed)
-    return {
-        TREES: FeatureTrees.fit(evoked, train.targets, train.window.times, seed=seed, n_jobs=n_jobs),
-        MEAN: MeanPredictor.fit(train.targets),
-    }
-
-
-def _projected(trial: Trial, level: int, observed: torch.Tensor) -> np.ndarray:
-    """One time course for each response: with one source, projecting onto its direction loses nothing."""
-    projected: np.ndarray = trial.noise.shapes[level].direction @ observed.numpy()
-    return projected
+    times = train.window.times
+    trees = FeatureTrees.fit(direction @ observed, train.targets, times, seed=seed, n_jobs=n_jobs)
+    yield TREES, lambda seen: trees.predict(direction @ seen)
+    yield MEAN, MeanPredictor.fit(train.targets).predict
+    if paper:
+        yield PAPER, PaperBiLSTM.fit(observed, train.targets, seed=trial.seed).predict
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ class Stream(IntEnum):
     TEST = 5
     TREES = 6
     POSTERIOR = 7
+    PAPER = 8
 
 
 def entropy(seed: int, stream: Stream, *key: int) -> int:
