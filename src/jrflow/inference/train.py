@@ -88,7 +88,7 @@ def train(
     _check_size(data, config)
     plan = Plan.of(len(data.sim), config, network.learning_rate)
     sd_range = noise.sd_range(config.noise_margin)
-    untrained = _untrained(data, noise, network, sd_range, seed).to(ranks.device)
+    untrained = untrained_network(data, noise, network, sd_range, seed).to(ranks.device)
     untrained.mixed = config.precision == "bfloat16"
     optimiser = torch.optim.Adam(untrained.parameters(), lr=plan.peak, foreach=True)
     session = Session(untrained, optimiser, plan, data, validation, noise, sd_range, seed, ranks)
@@ -152,9 +152,10 @@ def _is_over(session: Session, config: TrainingConfig) -> bool:
     return impatient or session.epoch >= session.plan.n_epochs
 
 
-def _untrained(
+def untrained_network(
     data: EvokedSet, noise: NoiseLevels, config: NetworkConfig, sd_range: tuple[float, float], seed: int
 ) -> Network:
+    """Network as it is before the first step: its weights drawn, its scaling fitted to the training part."""
     shape = noise.distinct_shapes[0]
     architecture = Architecture(len(shape.direction), data.source.shape[1], data.names, config)
     with torch.random.fork_rng(devices=[]):
