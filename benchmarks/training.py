@@ -1,13 +1,14 @@
 """jrflow's training beside a bare PyTorch loop, and where the time of a presentation goes.
 
-    python benchmarks/training.py [--only bilstm npe] [--repeats 7] [--core 0] [--quick]
+    python benchmarks/training.py [--only bilstm settings] [--repeats 7] [--core 0] [--quick]
 
 A small campaign is simulated (a prior of +-50 %, 100 Hz, projected) and every kind of network is trained on
 it with its default sizes, an epoch a turn. *jrflow* is ``Session.run_epoch``, its validation, clipping,
 schedule and record included; *its steps* is the same less what follows the last step (validation, record).
-*Resident* is a bare loop on noisy inputs that were made beforehand and stay the same, *fresh* one that adds
-white noise by a plain ``torch.randn`` at every step; both have the same network, batches, shuffling and Adam,
-and no schedule, clipping, validation or record.
+Three bare loops have the same network, batches, shuffling and Adam, and no schedule, validation or record:
+*resident* is shown noisy inputs that were made beforehand and stay the same, *fresh* adds white noise by a
+plain ``torch.randn`` at every step, *alike* adds noise correlated over time and clips gradients, as jrflow
+does. *Resident* and *fresh* clip nothing.
 
 On a CPU it is CPU time of one thread; on a GPU, wall time with the queue waited for, also in bfloat16.
 """
@@ -20,7 +21,7 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ from jrflow.inference.session import Plan, Session
 from jrflow.inference.train import untrained_network
 
 KINDS = ("bilstm", "lstm", "cnn_bilstm", "transformer", "mlp", "npe")
+PARTS = (*KINDS, "settings")
+LOOPS = ("resident", "fresh", "alike")
 SNR_DB = (30.0, 10.0)
 #: Rate of what is seen (Hz) and samples of a step, for the table of settings.
 SAMPLINGS = ((100, 1), (100, 5), (100, 20), (200, 20), (200, 40))
@@ -155,19 +158,26 @@ class Case:
         return direction[:, None] * source[:, None], sd, network.standardise(self.training.targets)
 
 
-def bare_loop(case: Case, *, fresh: bool) -> Callable[[], int]:
-    """An epoch of what anybody would write: noise drawn by torch.randn at every step, or once beforehand."""
+def bare_loop(case: Case, way: str) -> Callable[[], int]:
+    """An epoch of what anybody would write; see the top for the ways."""
     network, optimiser = case.untrained()
     clean, sd, wanted = case.resident(network)
-    observed = clean if fresh else clean + sd[:, None, None] * torch.randn_like(clean)
+    generator, shape = torch.Generator(DEVICE), case.noise.shapes[0]
+    made = clean + sd[:, None, None] * torch.randn_like(clean)
+
+    def observed(index: torch.Tensor) -> torch.Tensor:
+        if way == "resident":
+            return made[index]
+        if way == "alike":
+            return shape.observe(clean[index, 0], sd[index], generator)
+        return clean[index] + sd[index, None, None] * torch.randn(len(index), *clean.shape[1:], device=DEVICE)
 
     def run() -> int:
         for index in torch.randperm(len(clean), device=DEVICE).split(case.config.batch_size):
-            seen, size = observed[index], sd[index]
-            if fresh:
-                seen = seen + size[:, None, None] * torch.randn(seen.shape, device=DEVICE)
             optimiser.zero_grad()
-            network(seen, size, wanted[index]).backward()
+            network(observed(index), sd[index], wanted[index]).backward()
+            if way == "alike":
+                torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimiser.step()
         return len(clean)
 
@@ -175,28 +185,26 @@ def bare_loop(case: Case, *, fresh: bool) -> Callable[[], int]:
 
 
 def beside(table: Table, name: str, case: Case, repeats: int) -> None:
-    """A line of samples per second: a bare loop with noise made beforehand, one with fresh noise, jrflow."""
+    """A line of samples per second: the bare loops and jrflow, and ratios of them."""
     session, n = case.session(), len(case.training.sim)
 
     def ours() -> int:
         session.run_epoch()
         return n
 
-    loops = {word: bare_loop(case, fresh=word == "fresh") for word in ("resident", "fresh")}
+    loops = {way: bare_loop(case, way) for way in LOOPS}
     measured = in_turns(loops | {"jrflow": ours}, repeats, clock, turn=0)
     seconds = {word: np.array(found.seconds) for word, found in measured.items()}
     seconds["steps"] = seconds["jrflow"] - session.recording[1:]
-    # Of each turn's three epochs, which met much the same machine, before the median is taken.
-    ratios = [
-        f"{np.median(seconds[loop] / seconds[part]):.2f}"
-        for part, loop in (("steps", "resident"), ("steps", "fresh"), ("jrflow", "fresh"))
-    ]
+    # Of each turn's epochs, which met much the same machine, before the median is taken.
+    pairs = [("steps", way) for way in LOOPS] + [("jrflow", "fresh")]
+    ratios = [f"{np.median(seconds[loop] / seconds[part]):.2f}" for part, loop in pairs]
     table.add(name, *(f"{n / np.median(seconds[word]):,.0f}" for word in measured), *ratios)
 
 
-def side_by_side(cases: Iterator[tuple[str, Case]], title: str, repeats: int) -> Table:
-    columns = "resident", "fresh", "jrflow", "its steps/resident", "its steps/fresh", "jrflow/fresh"
-    table = Table(title, *columns)
+def side_by_side(cases: Iterable[tuple[str, Case]], title: str, repeats: int) -> Table:
+    ratios = [f"its steps/{way}" for way in LOOPS]
+    table = Table(title, *LOOPS, "jrflow", *ratios, "jrflow/fresh")
     for name, case in cases:
         beside(table, name, case, repeats)
     return table
@@ -242,7 +250,7 @@ def epoch_in_parts(case: Case, network: Network, optimiser: torch.optim.Optimize
     return laps.parts
 
 
-def in_parts(cases: Iterator[tuple[str, Case]], repeats: int) -> Table:
+def in_parts(cases: Iterable[tuple[str, Case]], repeats: int) -> Table:
     names = ("noise", "front", "body", "head, loss", "backward", "clipping", "Adam")
     table = Table("Where the time of a presentation goes, us", *names, "sum")
     for name, case in cases:
@@ -255,7 +263,7 @@ def in_parts(cases: Iterator[tuple[str, Case]], repeats: int) -> Table:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="*", default=KINDS, choices=KINDS, help="kinds of network")
+    parser.add_argument("--only", nargs="*", default=PARTS, choices=PARTS, help="kinds, settings")
     parser.add_argument("--n-sims", type=int, default=2276, help="simulations; a tenth is for validation")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--core", type=int, help="core to stay on, without a GPU")
@@ -270,12 +278,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     precisions = ("float32", "bfloat16") if DEVICE.type == "cuda" else ("float32",)
     with tempfile.TemporaryDirectory(prefix="jrflow-training-") as folder:
         data = Data.simulate(n_sims, Path(folder))
-        for precision in precisions:
-            cases = {kind: Case.of(data, {"kind": kind}, precision=precision) for kind in a.only}
+        for precision in precisions if set(a.only) & set(KINDS) else ():
+            cases = {
+                kind: Case.of(data, {"kind": kind}, precision=precision) for kind in KINDS if kind in a.only
+            }
             title = f"Samples a second, {precision}, batches of {TrainingConfig().batch_size}"
-            print(side_by_side(iter(cases.items()), title, repeats), flush=True)
-            print(in_parts(iter(cases.items()), repeats), flush=True)
-        print(side_by_side(settings(data), "Samples a second, bilstm", repeats))
+            print(side_by_side(cases.items(), title, repeats), flush=True)
+            print(in_parts(cases.items(), repeats), flush=True)
+        if "settings" in a.only:
+            print(side_by_side(settings(data), "Samples a second, bilstm", repeats))
     return 0
 
 

@@ -29,7 +29,7 @@ class NoiseShape:
     direction
         Unit vector by which the source enters the inputs, shape (n_inputs,).
     spread
-        Projector onto the inputs that carry noise, shape (n_inputs, n_inputs).
+        Projector onto the inputs that carry noise, shape (n_inputs, n_inputs); of a single one it is 1.
     factor
         Matrix F with F F' = covariance over time, shape (n_blocks, rank).
     """
@@ -76,8 +76,9 @@ class NoiseShape:
             for a in (self.direction, self.spread, self.factor)
         )
         size = len(source), len(direction), root.shape[1]
-        white = torch.randn(size, generator=generator, device=device)
-        noise = spread @ white[share] @ root.T
+        white = torch.randn(size, generator=generator, device=device)[share]
+        # A single input is spread over itself; the product of many small matrices is dear.
+        noise = (white if len(spread) == 1 else spread @ white) @ root.T
         return direction[:, None] * source[share, None] + sd[share, None, None] * noise
 
     def _described(self) -> tuple[np.ndarray, ...]:
