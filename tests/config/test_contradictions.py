@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 import yaml
 
+from jrflow.config.learning_faults import samples_seen
 from jrflow.config.load import ConfigError, parse_config
+from jrflow.inference.window import Window
 
 BASE = """\
 priors:
@@ -78,6 +80,38 @@ CASES = [
     ),
     ("inference.learning_curve.sizes", [300, 300], "inference.learning_curve.sizes", "rising sizes"),
     ("inference.training", {"sfreq": 300}, "inference.training.sfreq", "received 300 Hz"),
+    ("inference.training", {"tmin": 0.995}, "inference.training.tmin", "by one sample of training.sfreq"),
+    (
+        "inference.networks.bilstm.samples_per_step",
+        101,
+        "inference.networks.bilstm.samples_per_step",
+        "expected at most 100, all samples of a response",
+    ),
+    (
+        "inference.networks.bilstm",
+        {"kind": "npe", "samples_per_step": 101},
+        "inference.networks.bilstm.samples_per_step",
+        "received 101; choose fewer, or a higher training.sfreq",
+    ),
+    ("inference.training", {"sfreq": 10}, "inference.networks.bilstm.samples_per_step", "at most 10, all"),
+    (
+        "inference.networks.bilstm",
+        {"kind": "cnn_bilstm", "kernel": 6},
+        "inference.networks.bilstm",
+        "expected an odd kernel, since filters are centred on a point, received 6; give 5 or 7",
+    ),
+    (
+        "inference.networks.bilstm",
+        {"kind": "cnn_bilstm", "stride": 8},
+        "inference.networks.bilstm",
+        "stride (8) is larger than kernel (7)",
+    ),
+    (
+        "inference.networks.bilstm",
+        {"kind": "cnn_bilstm", "samples_per_step": 25},
+        "inference.networks.bilstm.stride",
+        "expected fewer than the 4 points of the series (100 samples, 25 a point)",
+    ),
     (
         "inference.apply",
         {"model": "m", "evoked": "x", "noise": "claen"},
@@ -96,6 +130,16 @@ def test_a_contradiction_names_its_key(key: str, value: Any, place: str, message
     (fault,) = caught.value.faults
     assert str(fault).startswith(f"{place}: ")
     assert message in str(fault)
+
+
+def test_a_network_that_no_model_uses_may_be_anything() -> None:
+    parse_config(changed("inference.networks.spare", {"kind": "bilstm", "samples_per_step": 1000}))
+
+
+@pytest.mark.parametrize(("sfreq", "tmin"), [(100, 0.0), (250, -0.2), (50, 0.013), (1000, 0.5), (100, -0.05)])
+def test_samples_are_counted_as_the_archive_is_averaged(sfreq: float, tmin: float) -> None:
+    config = parse_config(changed("inference.training", {"sfreq": sfreq, "tmin": tmin}))
+    assert samples_seen(config) == Window.of(config.simulation.timing.times, sfreq, tmin).n_blocks
 
 
 def test_a_campaign_smaller_than_a_batch_is_refused() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jrflow.config.connectome import SyntheticConnectome, build_connectome
 from jrflow.config.fault import Fault
+from jrflow.config.learning_faults import learning_faults
 from jrflow.config.network import network_faults, wiring_faults
 from jrflow.config.priors import IndependentPrior
 from jrflow.config.shards import shard_faults
@@ -35,7 +36,7 @@ def contradictions(config: Config) -> Iterator[Fault]:
         yield from _enough(config, name, model)
     yield from _told_apart(config)
     yield from _learning_curve(config)
-    yield from _sampling(config)
+    yield from learning_faults(config)
     yield from _rest(config)
     yield from _noise(config)
     yield from _priors(config)
@@ -130,16 +131,6 @@ def _learning_curve(config: Config) -> Iterator[Fault]:
             ("inference", "learning_curve", "sizes"),
             f"expected at most {available} (campaign {campaign!r} less the validation fraction "
             f"{fraction:g}), received {max(curve.sizes)}",
-        )
-
-
-def _sampling(config: Config) -> Iterator[Fault]:
-    ratio = config.simulation.sfreq / config.inference.training.sfreq
-    if config.inference.models and abs(ratio - round(ratio)) > 1e-9 * ratio:
-        yield Fault(
-            ("inference", "training", "sfreq"),
-            f"expected a whole fraction of simulation.sfreq ({config.simulation.sfreq:g} Hz), so that whole "
-            f"samples are averaged, received {config.inference.training.sfreq:g} Hz",
         )
 
 

@@ -51,12 +51,26 @@ class CnnBiLSTMConfig(BiLSTMConfig):
     filters: int = Field(32, ge=1)
     """Number of filters of each convolution."""
     kernel: int = Field(7, ge=1)
-    """Number of points of the series that a filter covers."""
+    """Number of points of the series that a filter covers; odd, for a filter has a point in its middle."""
     stride: int = Field(4, ge=1)
-    """Number of points of which the first convolution leaves one; the second one leaves one of two: these
-    are the LSTM's steps."""
+    """Number of points of which the first convolution leaves one, at most 'kernel'; the second one leaves
+    one of two: these are the LSTM's steps."""
     learning_rate: float = Field(0.005, gt=0)
     """Peak learning rate of Adam (dimensionless); one cosine cycle with warm-up."""
+
+    @model_validator(mode="after")
+    def _covering(self) -> "CnnBiLSTMConfig":
+        if self.kernel % 2 == 0:
+            raise ValueError(
+                f"expected an odd kernel, since filters are centred on a point, received {self.kernel}; give "
+                f"{self.kernel - 1} or {self.kernel + 1}"
+            )
+        if self.stride > self.kernel:
+            raise ValueError(
+                f"stride ({self.stride}) is larger than kernel ({self.kernel}): no filter would cover the "
+                "points between; choose a smaller stride or a larger kernel"
+            )
+        return self
 
 
 class TransformerConfig(_Trained):

@@ -113,13 +113,16 @@ class FeatureTrees:
         )  # fmt: skip
         mean, sd = targets.mean(axis=0), targets.std(axis=0)
         # A split weighs the targets by their variance: bring all to one scale.
-        forest.fit(hand_features(evoked, times), (targets - mean) / sd)
+        scaled = (targets - mean) / sd
+        # A single target is one number a row for scikit-learn, not a row of one.
+        forest.fit(hand_features(evoked, times), scaled[:, 0] if scaled.shape[1] == 1 else scaled)
         # Threads would sum the trees' answers in any order.
         return cls(forest.set_params(n_jobs=1), times, mean, sd)
 
     def predict(self, evoked: np.ndarray) -> np.ndarray:
         """Estimate the targets in their units, shape (n, n_targets)."""
-        estimates: np.ndarray = self.forest.predict(hand_features(evoked, self.times)) * self.sd + self.mean
+        scaled = self.forest.predict(hand_features(evoked, self.times)).reshape(len(evoked), len(self.mean))
+        estimates: np.ndarray = scaled * self.sd + self.mean
         return estimates
 
 

@@ -115,7 +115,8 @@ def evaluate_model(model: TrainedModel, trial: Trial) -> tuple[pd.DataFrame, xr.
     Raises
     ------
     ValueError
-        If the trial's training campaign is not the one that the model was trained on.
+        If the trial's training campaign is not the one that the model was trained on, or responses are not
+        seen as its were.
     """
     given, expected = trial.parts.train.config_hash, model.description.config_hash
     if given != expected:
@@ -124,6 +125,10 @@ def evaluate_model(model: TrainedModel, trial: Trial) -> tuple[pd.DataFrame, xr.
             f"trained on (config hash {given[:12]}, expected {expected[:12]}); its split into training and "
             "validation part would be another: give that archive, or train again"
         )
+    test = trial.parts.test
+    model.description.check_input(
+        len(trial.noise.shapes[0].direction), test.source.shape[1], float(test.window.times[0])
+    )
     return evaluate(model.network, model.description.estimator, trial)
 
 

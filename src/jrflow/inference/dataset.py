@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ from upath import UPath
 from jrflow.archive.attributes import read_specification, store_attributes
 from jrflow.archive.layout import ShardLayout
 from jrflow.archive.place import AnyPath, open_array, place, read_array
-from jrflow.archive.status import OK, STATUS_MEANINGS
+from jrflow.archive.status import NON_FINITE, OK, STATUS_MEANINGS
 from jrflow.config.contradictions import MIN_VALIDATION
+from jrflow.config.simulation import SimulationConfig
 from jrflow.design.priors import Prior
 from jrflow.eeg.projection import baseline_correct
 from jrflow.inference.randomness import Stream, numpy_generator
@@ -39,7 +40,8 @@ class EvokedSet:
     window, times
         Blocks that ``source`` holds; times of the archive, s.
     excluded
-        Simulations left out, by the meaning of their status.
+        Simulations left out, by the meaning of their status; those marked ok whose responses or targets are
+        not finite count as ``non_finite``.
     specification, config_hash
         What the campaign was made from.
     """
@@ -87,7 +89,8 @@ def target_bounds(prior: Prior) -> tuple[np.ndarray, np.ndarray]:
 def read_evoked_set(path: AnyPath, sfreq: float, tmin: float) -> EvokedSet:
     """Read a campaign's archive.
 
-    Chunks are read directly and averaged at once, so that memory holds the averages only.
+    Chunks are read directly and averaged at once, so that memory holds the averages only. What failed or is
+    not finite is left out and counted, before anything is fitted.
 
     Parameters
     ----------
@@ -101,27 +104,29 @@ def read_evoked_set(path: AnyPath, sfreq: float, tmin: float) -> EvokedSet:
     ArchiveError
         If it is no archive.
     ValueError
-        If nothing in it can be used, or a target does not vary.
+        If it holds a recording at rest or several regions, nothing in it can be used, or a target does not
+        vary.
     """
     store = place(path)
     specification = read_specification(store)
+    _check_evoked(store, specification)
     prior = prior_from(specification)
     times = read_array(store, "time")
     window = Window.of(times, sfreq, tmin)
     status = read_array(store, "status")
-    usable = status == OK
-    excluded = {
-        meaning: int((status == value).sum())
-        for value, meaning in enumerate(STATUS_MEANINGS)
-        if value != OK and (status == value).any()
-    }
-    if not usable.any():
-        raise ValueError(f"{store}: expected simulations with status 0 (ok), found none: {excluded}")
-    targets = target_values(prior, {name: read_array(store, name)[usable] for name in prior.names})
-    _check_vary(store, prior, targets)
+    source = _read_source(store, status == OK, window, times)
+    targets = target_values(prior, {name: read_array(store, name)[status == OK] for name in prior.names})
+    finite = np.isfinite(source).all(axis=1) & np.isfinite(targets).all(axis=1)
+    excluded = _excluded(status, int((~finite).sum()))
+    if not finite.any():
+        raise ValueError(
+            f"{store}: expected simulations with status 0 (ok), found none: {excluded}; widen "
+            "simulation.max_source or narrow the prior, and simulate the campaign again"
+        )
+    _check_vary(store, prior, targets[finite])
     return EvokedSet(
-        read_array(store, "sim")[usable], _read_source(store, usable, window, times), targets, prior, window,
-        times, excluded, specification, store_attributes(store)["config_hash"],
+        read_array(store, "sim")[status == OK][finite], source[finite], targets[finite], prior, window, times,
+        excluded, specification, store_attributes(store)["config_hash"],
     )  # fmt: skip
 
 
@@ -131,23 +136,25 @@ def check_same_experiment(train: EvokedSet, other: EvokedSet) -> None:
     Raises
     ------
     ValueError
-        If preset, targets or time axis differ.
+        If preset, targets, time axis or protocol differ.
     """
+    ours, theirs = (protocol_of(data.specification) for data in (train, other))
     compared = {
         "preset": (train.prior.preset, other.prior.preset),
         "targets": (", ".join(train.names), ", ".join(other.names)),
         "times (first, last, number)": (_axis(train.times), _axis(other.times)),
-    }
-    lines = [
-        f"  {key}: {ours} in training, {theirs} here"
-        for key, (ours, theirs) in compared.items()
-        if ours != theirs
-    ]
+    } | {f"protocol.{key}": (ours[key], theirs.get(key)) for key in ours}
+    lines = [f"  {key}: {a} in training, {b} here" for key, (a, b) in compared.items() if a != b]
     if lines:
         campaign = other.specification["campaign"]
-        raise ValueError(
-            "\n".join([f"campaign {campaign!r} does not fit the model's training campaign:", *lines])
-        )
+        first = f"campaign {campaign!r} does not fit the model's training campaign:"
+        last = "Give a campaign of the same preset, prior, protocol and sampling, or train on one like it"
+        raise ValueError("\n".join([first, *lines, last]))
+
+
+def protocol_of(specification: Mapping[str, Any]) -> dict[str, Any]:
+    """Protocol of a campaign, from its specification; what an older one did not say is at its default."""
+    return asdict(SimulationConfig.model_validate(specification["simulation"]).protocol)
 
 
 def split(data: EvokedSet, validation_fraction: float, seed: int) -> tuple[EvokedSet, EvokedSet]:
@@ -171,10 +178,32 @@ def split(data: EvokedSet, validation_fraction: float, seed: int) -> tuple[Evoke
     return data.take(order[:-n_validation]), data.take(order[-n_validation:])
 
 
+def _check_evoked(store: UPath, specification: Mapping[str, Any]) -> None:
+    kind = protocol_of(specification)["kind"]
+    if kind != "evoked":
+        raise ValueError(
+            f"{store}: expected evoked responses (simulation.protocol of kind evoked), found a campaign of "
+            f"kind {kind}; give an archive of evoked responses"
+        )
+    n_regions = ShardLayout.of_store(store).n_regions
+    if n_regions != 1:
+        raise ValueError(
+            f"{store}: expected responses of one region, found {n_regions}: networks are trained on one "
+            "column so far; simulate the campaign without simulation.connectome"
+        )
+
+
+def _excluded(status: np.ndarray, n_not_finite: int) -> dict[str, int]:
+    """Count what is left out by the meaning of its status, and with it what is marked ok but not finite."""
+    counts = {
+        meaning: int((status == value).sum()) for value, meaning in enumerate(STATUS_MEANINGS) if value != OK
+    }
+    counts[STATUS_MEANINGS[NON_FINITE]] += n_not_finite
+    return {meaning: n for meaning, n in counts.items() if n}
+
+
 def _read_source(store: UPath, usable: np.ndarray, window: Window, times: np.ndarray) -> np.ndarray:
     layout = ShardLayout.of_store(store)
-    if layout.n_regions != 1:
-        raise ValueError(f"{store}: expected responses of one region, found {layout.n_regions}")
     array = open_array(store, "source")
     blocks = []
     for shard in range(layout.n_shards):

@@ -66,6 +66,31 @@ class Description(BaseModel):
     fingerprint: str
     provenance: dict[str, Any]
 
+    def check_input(self, n_inputs: int, n_samples: int, start: float) -> None:
+        """Make sure that responses are seen as those of the training were.
+
+        Parameters
+        ----------
+        n_inputs, n_samples
+            Channels (1 if projected) and samples of a response.
+        start
+            Centre of the first block, s.
+
+        Raises
+        ------
+        ValueError
+            If not.
+        """
+        expected = self.architecture.n_inputs, self.architecture.n_samples, self.times[0]
+        received = n_inputs, n_samples, start
+        if not np.allclose(expected, received, rtol=0, atol=1e-6):
+            said = "{} inputs (channels, or 1 if projected) of {} samples from {:g} s".format
+            raise ValueError(
+                f"model of campaign {self.campaign!r}: expected responses of {said(*expected)}, as in its "
+                f"training, received {said(*received)}; take that training's lead field and settings "
+                "(inference.training: spatial, sfreq, tmin), or train again"
+            )
+
 
 @dataclass(frozen=True)
 class TrainedModel:

@@ -112,11 +112,18 @@ class NoiseLevels:
         window: Window,
         spatial: Literal["projected", "channels"],
     ) -> NoiseLevels:
-        """Bring noise on the channels, at the archive's times, into the estimators' input."""
+        """Bring noise on the channels, at the archive's times, into the estimators' input.
+
+        Raises
+        ------
+        ValueError
+            If there is no level, or one is not of the lead field's channels or the archive's times.
+        """
         if not levels:
             raise ValueError("at least one noise level is needed (eeg.noise), received none")
         sds, shapes = [], list[NoiseShape]()
-        for noise in levels.values():
+        for name, noise in levels.items():
+            _check_noise(name, noise, lead_field, window)
             sds.append(spatial_filter(lead_field, noise)[1])
             shape = noise_shape(lead_field, noise, window, spatial)
             shapes.append(next((known for known in shapes if known.alike(shape)), shape))
@@ -163,3 +170,20 @@ def observed_inputs(
     if spatial == "projected":
         return weights[None] @ eeg
     return sd * (inverse_root(noise.covariance) @ eeg)
+
+
+def _check_noise(name: str, noise: EvokedNoise, lead_field: xr.DataArray, window: Window) -> None:
+    n_channels = lead_field.sizes["channel"]
+    if noise.covariance.shape != (n_channels, n_channels):
+        raise ValueError(
+            f"noise level {name!r}: expected a covariance of the lead field's {n_channels} channels, "
+            f"received one of shape {noise.covariance.shape}; make the noise levels anew from this lead field"
+        )
+    end = window.start + window.n_blocks * window.block
+    if len(noise.times) < end or not np.allclose(window.average(noise.times), window.times, atol=1e-6):
+        raise ValueError(
+            f"noise level {name!r}: expected the times of the responses (networks see "
+            f"{window.times[0]:g}..{window.times[-1]:g} s, samples {window.start}..{end - 1}), received "
+            f"{len(noise.times)} times from {noise.times[0]:g} to {noise.times[-1]:g} s; make the noise "
+            "levels anew from the campaign that is trained on"
+        )

@@ -105,13 +105,14 @@ def estimate(
         simulated.
     """
     d = model.description
-    _check_channels(eeg, lead_field)
+    _check_channels(eeg, lead_field, noise)
     window = _window(model, eeg["time"].values)
     noise = replace(noise, times=eeg["time"].values)
     weights, sd = spatial_filter(lead_field, noise)
     inflation = _inflation(eeg, noise, window)
     told = float(sd * np.sqrt(inflation))
     inputs = window.average(observed_inputs(eeg.values, lead_field, noise, d.training.spatial))
+    d.check_input(len(inputs), inputs.shape[1], float(window.times[0]))
     observed = torch.from_numpy(inputs[None]).float()
     value = model.network.predict(observed, torch.tensor([told]))[0]
     half_width = model.calibration.at(told)
@@ -131,13 +132,18 @@ def estimate(
     return result, _responses(eeg, lead_field, measured, chosen)
 
 
-def _check_channels(eeg: xr.DataArray, lead_field: xr.DataArray) -> None:
+def _check_channels(eeg: xr.DataArray, lead_field: xr.DataArray, noise: EvokedNoise) -> None:
     ours, theirs = lead_field["channel"].values.tolist(), eeg["channel"].values.tolist()
     if ours != theirs or eeg.dims != ("channel", "time"):
         raise ValueError(
             f"expected a response over (channel, time) of the lead field's {len(ours)} channels in its "
             f"order, received {eeg.dims} with {len(theirs)} channels; bring it there with "
             "jrflow.eeg.evoked.on_model_grid"
+        )
+    if len(noise.covariance) != len(ours):
+        raise ValueError(
+            f"expected noise of the lead field's {len(ours)} channels, received a covariance of shape "
+            f"{noise.covariance.shape}; make it from this lead field with jrflow.eeg.noise.noise_level"
         )
 
 
