@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from jrflow.config.fault import Fault
 from jrflow.config.networks import CnnBiLSTMConfig, MLPConfig
 from jrflow.model.protocol import EvokedProtocol
@@ -42,7 +40,7 @@ def learning_faults(config: Config) -> Iterator[Fault]:
             ("inference", "training", "tmin"),
             f"expected a time before the responses' end (simulation.protocol.tmax is "
             f"{simulation.protocol.tmax:g} s) by one sample of training.sfreq ({training.sfreq:g} Hz) or "
-            f"more, received {training.tmin:g} s",
+            f"more, received {training.tmin:g} s; choose an earlier tmin or a higher training.sfreq",
         )
         return
     for name in dict.fromkeys(model.network for model in models.values()):
@@ -68,7 +66,7 @@ def _steps(name: str, network: NetworkConfig, n_samples: int) -> Iterator[Fault]
             f"received {width}; choose fewer, or a higher training.sfreq",
         )
     elif isinstance(network, CnnBiLSTMConfig):
-        n_points = int(np.ceil(n_samples / width))
+        n_points = -(-n_samples // width)
         if network.stride >= n_points:
             yield Fault(
                 ("inference", "networks", name, "stride"),
