@@ -125,7 +125,7 @@ def test_a_density_is_scored_and_diagnosed(trained: dict[str, Network], trial: T
 
 
 def test_a_transformers_tokens_are_steps_in_time() -> None:
-    architecture = Architecture(1, 40, ("A_e",), network_of("transformer"))
+    architecture = Architecture(1, 40, ("A_e",), network_of("transformer"), "unit-consistent", {})
     network = build_network(architecture)
     assert network.body.position.shape == (8, 32)
 

@@ -15,10 +15,10 @@ NAMES = ("A_e", "b_e", "C")
 def scaled_network(n_inputs: int, direction: np.ndarray) -> tuple[PointNetwork, np.ndarray]:
     rng = np.random.default_rng(0)
     source = rng.standard_normal((500, 25)).cumsum(axis=1)
-    network = PointNetwork(Architecture(n_inputs, 25, NAMES, SMALL))
+    network = PointNetwork(Architecture(n_inputs, 25, NAMES, SMALL, "unit-consistent", {}))
     targets = 5 + 2 * rng.standard_normal((500, 3))
     network.front.set_scaling(InputScaling.fit(source, np.eye(25), 10), direction, (0.1, 10.0))
-    network.set_targets(targets, *np.zeros((2, 3)))
+    network.set_targets(targets)
     return network, source
 
 
@@ -62,10 +62,10 @@ def test_the_network_is_told_the_noise() -> None:
 
 
 def test_one_level_alone_is_no_division_by_zero() -> None:
-    network = PointNetwork(Architecture(1, 25, NAMES, SMALL))
+    network = PointNetwork(Architecture(1, 25, NAMES, SMALL, "unit-consistent", {}))
     source = np.random.default_rng(0).standard_normal((50, 25))
     network.front.set_scaling(InputScaling.fit(source, np.eye(25), 10), np.ones(1), (0.5, 0.5))
-    network.set_targets(np.eye(50, 3), *np.zeros((2, 3)))
+    network.set_targets(np.eye(50, 3))
     observed = torch.from_numpy(source[:, None]).float()
     assert torch.isfinite(network.estimate(observed, torch.full((50,), 0.5))).all()
 

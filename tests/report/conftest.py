@@ -53,8 +53,10 @@ def make_config(folder: Path) -> Config:
             "eeg": {"noise": {name: {"kind": "snr", "snr_db": snr} for name, snr in LEVELS.items()}},
             "inference": {
                 "training": {"batch_size": 32, "validation_fraction": 0.2},
+                "networks": {"bilstm": {"kind": "bilstm"}, "npe": {"kind": "npe"}},
                 "models": {
                     "bilstm": {"train": "train", "test": "test"},
+                    "npe": {"train": "train", "test": "test", "network": "npe"},
                     "bilstm-as-published": {"train": "train-as-published", "test": "test-as-published"},
                 },
                 "apply": {"model": "bilstm", "evoked": "someone-ave.fif", "noise": "quiet"},
@@ -126,6 +128,28 @@ def make_learning_curve() -> pd.DataFrame:
     )
 
 
+def make_diagnosis(rng: np.random.Generator) -> xr.Dataset:
+    """Uniform ranks but for the first target, whose posterior is too narrow."""
+    ranks = rng.random((len(LEVELS), N_TEST, len(TARGETS)))
+    ranks[..., 0] = np.round(ranks[..., 0])
+    credibility, nominal = np.linspace(0, 1, 21), [0.5, 0.8, 0.9, 0.95]
+    shape = len(LEVELS), len(nominal), len(TARGETS)
+    p = np.where(np.arange(len(TARGETS)) == 0, 1e-9, 0.5) * np.ones((len(LEVELS), 1))
+    return xr.Dataset(
+        {
+            "rank": (("noise", "diagnosed", "parameter"), ranks),
+            "rank_p": (("noise", "parameter"), p),
+            "expected_coverage": (("noise", "credibility"), np.tile(credibility**1.1, (len(LEVELS), 1))),
+            "expected_coverage_p": ("noise", np.full(len(LEVELS), 0.3)),
+            "coverage": (("noise", "nominal", "parameter"), np.full(shape, 0.873)),
+            "width": (("noise", "nominal", "parameter"), np.full(shape, 0.25)),
+        },
+        coords={
+            "noise": list(LEVELS), "parameter": list(TARGETS), "credibility": credibility, "nominal": nominal,
+        },
+    )  # fmt: skip
+
+
 def write_evaluation(folder: Path, config: Config) -> None:
     (folder / "evaluation").mkdir()
     make_scores().to_csv(folder / "evaluation/scores.csv", index=False)
@@ -136,10 +160,13 @@ def write_evaluation(folder: Path, config: Config) -> None:
             [archive[name].values for name in PARAMETERS] + [archive["C"] * archive["a_4"]], axis=1
         )
         predicted = true * rng.normal(1, 0.1, (len(LEVELS), *true.shape))
-        xr.Dataset(
+        labelled = xr.Dataset(
             {"true": (("sim", "parameter"), true), "predicted": (("noise", "sim", "parameter"), predicted)},
             coords={"noise": list(LEVELS), "parameter": list(TARGETS), "sim": archive["sim"].values},
-        ).to_netcdf(folder / f"evaluation/{model}-predictions.nc", engine="h5netcdf")
+        )
+        if campaigns.network == "npe":
+            labelled = labelled.merge(make_diagnosis(rng))
+        labelled.to_netcdf(folder / f"evaluation/{model}-predictions.nc", engine="h5netcdf")
     make_learning_curve().to_csv(folder / "evaluation/learning_curve.csv", index=False)
 
 

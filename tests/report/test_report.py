@@ -20,7 +20,7 @@ from jrflow.report.report import build_report
 from jrflow.report.section_model import evoked_section
 from jrflow.report.section_run import run_section
 
-N_FIGURES = 16
+N_FIGURES = 17
 VOID = {"meta", "link", "img", "br"}
 
 

@@ -120,9 +120,13 @@ def manifests_of_model(wildcards):
     return {"train": manifest(model.train), "test": manifest(model.test)}
 
 
-def network_of_model(wildcards):
-    """What a model trains; its parameter, so that another network repeats its training only."""
-    return CONFIG.inference.network_of(wildcards.model).model_dump_json()
+def training_of_model(wildcards):
+    """What a model's training depends on, so that a change repeats no other model's."""
+    inference = CONFIG.inference
+    parts = inference.training_of(wildcards.model), inference.network_of(
+        wildcards.model
+    )
+    return [part.model_dump_json() for part in parts]
 
 
 def noise_of(model):

@@ -46,8 +46,8 @@ rule train:
         attempt=number_of_attempt,
     params:
         config=CONFIG_FILE,
-        settings=settings("inference.training", "run.seed"),
-        network=network_of_model,
+        settings=settings("run.seed"),
+        training=training_of_model,
     shell:
         "python {input.script} --config {params.config} --cluster '{resources.cluster}' --attempt {resources.attempt} --noise {input.noise} --train {input.train}"
         " --threads {threads} --out $(dirname {output}) > {log} 2>&1"

@@ -11,6 +11,7 @@ from jrflow.config.campaigns import CampaignConfig
 from jrflow.config.config import Config
 from jrflow.config.eeg import AdHocNoise, EEGConfig, SnrNoise
 from jrflow.config.inference import InferenceConfig, LearningCurveConfig, ModelConfig, TrainingConfig
+from jrflow.config.networks import BiLSTMConfig, NPEConfig
 from jrflow.config.priors import PublishedRangePrior, RelativeUniformPrior
 
 _N_TRAIN = 40_960
@@ -19,6 +20,7 @@ _N_SOBOL = 512  # times 11: nine parameters vary
 _N_STEPS = 100  # times 9
 _CURVE = (2_304, 9_216, 36_864)
 _N_PRESENTATIONS, _N_CURVE_PRESENTATIONS = 800_000, 73_728
+_N_NPE_PRESENTATIONS = 400_000  # each takes twice as long as the Bi-LSTM's
 
 
 def default_config() -> Config:
@@ -37,8 +39,12 @@ def default_config() -> Config:
             },
         ),
         inference=InferenceConfig(
+            networks={"bilstm": BiLSTMConfig(), "npe": NPEConfig()},
             models={
                 "bilstm": ModelConfig(train="train", test="test"),
+                "npe": ModelConfig(
+                    train="train", test="test", network="npe", max_presentations=_N_NPE_PRESENTATIONS
+                ),
                 "bilstm-as-published": ModelConfig(train="train-as-published", test="test-as-published"),
             },
             training=TrainingConfig(max_presentations=_N_PRESENTATIONS),

@@ -55,6 +55,8 @@ class ModelConfig(Section):
     seeds: int = Field(1, ge=1)
     """Number of trainings, with the run's seed and those after it; the second one is called
     <model>-seed-1. They differ in the split, the order, the noise and the initial weights."""
+    max_presentations: int | None = Field(None, ge=1)
+    """Simulations shown in total, where it is to be another number than training.max_presentations."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,11 @@ class InferenceConfig(Section):
             for name, model in self.models.items()
             for k in range(model.seeds)
         }
+
+    def training_of(self, training: str) -> TrainingConfig:
+        """Input and optimisation of a training."""
+        said = self.models[self.trainings[training].model].max_presentations
+        return self.training if said is None else self.training.model_copy(update={"max_presentations": said})
 
     def network_of(self, training: str) -> NetworkConfig:
         """Network of a training."""

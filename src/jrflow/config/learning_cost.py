@@ -79,7 +79,7 @@ def showing_seconds(
     n_threads: int = 1,
 ) -> float:
     """Showing simulations to the network, s; None shows the model's own number, at least one epoch."""
-    training = config.inference.training
+    training = config.inference.training_of(model)
     if presentations is None:
         presentations = max(training.max_presentations, int(n_training(config, model)))
     network = config.inference.network_of(model)

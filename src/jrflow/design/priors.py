@@ -138,6 +138,10 @@ class Prior:
         # Rounding in the inverse of a far tail may step over the end by one unit in the last place.
         return np.clip(np.column_stack(columns), self.low, self.high)
 
+    def cdf(self, values: np.ndarray) -> np.ndarray:
+        """Distribution functions at values of the parameters, both of shape (n, n_parameters)."""
+        return np.column_stack([d.cdf(values[:, j]) for j, d in enumerate(self._frozen)])
+
     def sample(self, n: int, seed: int) -> np.ndarray:
         """Draw ``n`` points, shape (n, n_parameters); the first m of them are the draw of m points."""
         return self.ppf(np.random.default_rng(seed).random((n, len(self.names))))

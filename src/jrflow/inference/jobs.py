@@ -52,7 +52,7 @@ def train_job(
         if progress is not None:
             _say_device(ranks, progress)
         train_model(
-            train.with_suffix(".zarr"), lead_field, levels, inference.training, network,
+            train.with_suffix(".zarr"), lead_field, levels, inference.training_of(out.name), network,
             config.run.seed + training.shift, out, estimator=training.network, progress=progress, ranks=ranks,
             wait=float("inf"),
         )  # fmt: skip

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from jrflow.config.networks import MLPConfig, NetworkConfig
+from jrflow.design.priors import Prior
 from jrflow.inference.bodies import body
 from jrflow.inference.scaling import InputScaling, step_index
 
@@ -34,17 +36,26 @@ class Architecture:
         Names of what is estimated.
     network
         Kind and sizes.
+    preset, described_prior
+        Where the parameters come from; as of ``Prior.describe``.
     """
 
     n_inputs: int
     n_samples: int
     targets: tuple[str, ...]
     network: NetworkConfig
+    preset: str
+    described_prior: dict[str, Any]
 
     @property
     def samples_per_step(self) -> int:
         """Samples of one step; a perceptron takes the response as one."""
         return self.n_samples if isinstance(self.network, MLPConfig) else self.network.samples_per_step
+
+    @property
+    def prior(self) -> Prior:
+        """Distribution of the parameters."""
+        return Prior.described(self.preset, self.described_prior)
 
 
 class Front(nn.Module):
@@ -143,8 +154,8 @@ class Network(nn.Module, ABC):
         """Losses of each response, shape (n, n_losses); arguments as of ``forward``."""
 
     @abstractmethod
-    def set_targets(self, targets: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
-        """Learn how to scale from the training's targets, (n, n_targets), and the ends of their prior."""
+    def set_targets(self, targets: np.ndarray) -> None:
+        """Learn how to scale from the training's targets, (n, n_targets)."""
 
     @abstractmethod
     def standardise(self, targets: np.ndarray) -> torch.Tensor:
@@ -185,7 +196,7 @@ class PointNetwork(Network):
         """Squared errors of the standardised targets, shape (n, n_targets)."""
         return (self.estimate(observed, sd) - wanted) ** 2
 
-    def set_targets(self, targets: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+    def set_targets(self, targets: np.ndarray) -> None:
         """Standardise by mean and standard deviation of the training's targets."""
         self.target_mean.copy_(torch.from_numpy(targets.mean(axis=0)))
         self.target_sd.copy_(torch.from_numpy(targets.std(axis=0)))

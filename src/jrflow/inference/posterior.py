@@ -16,50 +16,40 @@ import torch
 from jrflow.config.networks import NPEConfig
 from jrflow.inference.networks import Architecture, Network
 from jrflow.inference.randomness import Stream, entropy
-from jrflow.model.parameters import PRODUCTS
+from jrflow.limits.coordinates import Coordinates
 
 #: Draws at once: what fits the cache.
 _DRAWS = 1 << 15
-#: Probabilities this close to 0 or 1 are as far out as float32 can tell.
-_EDGE = 1e-6
 
 
 class PosteriorNetwork(Network):
-    """Answers a density over the parameters that vary; what it draws stays within their prior's range.
+    """Answers a density over the parameters that vary; what it draws stays within their prior.
 
-    The flow sees normal scores: a parameter's place in its range as a probability, through the inverse normal
-    distribution function. A uniform prior becomes the flow's own base distribution, and no draw is out of
-    range. Products are computed from what is drawn.
+    The flow sees the coordinates of :mod:`jrflow.limits.coordinates`, in which posteriors are simple and
+    bounds cannot be violated. Where C and all contact probabilities vary, the data know their products only:
+    the flow learns these, and C is drawn from its exact distribution given them.
     """
-
-    low: torch.Tensor
-    high: torch.Tensor
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture)
         config = architecture.network
         assert isinstance(config, NPEConfig)
-        self.varied = [name for name in architecture.targets if name not in PRODUCTS]
-        n = len(self.varied)
-        self.register_buffer("low", torch.zeros(n, dtype=torch.float64))
-        self.register_buffer("high", torch.ones(n, dtype=torch.float64))
-        self.flow = _flow(config, n, self.n_features)
+        self.coordinates = Coordinates.of(architecture.prior)
+        self.flow = _flow(config, self.coordinates.n, self.n_features)
 
     def losses(self, observed: torch.Tensor, sd: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-        """Negative log density of the true scores, shape (n, 1)."""
+        """Negative log density of the true coordinates, shape (n, 1)."""
         losses: torch.Tensor = self.flow.loss(wanted, condition=self.features(observed, sd))
         return losses[:, None]
 
-    def set_targets(self, targets: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
-        """Take over the ranges of the parameters that vary."""
-        self.low.copy_(torch.from_numpy(low[: len(self.varied)]))
-        self.high.copy_(torch.from_numpy(high[: len(self.varied)]))
+    def set_targets(self, targets: np.ndarray) -> None:
+        """The prior alone says how they are scaled."""
 
     def standardise(self, targets: np.ndarray) -> torch.Tensor:
-        """Normal scores of the parameters that vary, shape (n, n_varied)."""
-        there = torch.from_numpy(targets[:, : len(self.varied)]).to(self.low.device)
-        share = ((there - self.low) / (self.high - self.low)).clamp(_EDGE, 1 - _EDGE)
-        return torch.special.ndtri(share).float()
+        """Coordinates of the parameters that vary, shape (n, n_coordinates)."""
+        n_parameters = len(self.coordinates.prior.names)
+        x = torch.from_numpy(self.coordinates.of_parameters(targets[:, :n_parameters]))
+        return x.float().to(self.front.index.device)
 
     @torch.no_grad()
     def draw(self, observed: torch.Tensor, sd: torch.Tensor, n: int | None = None) -> np.ndarray:
@@ -82,25 +72,33 @@ class PosteriorNetwork(Network):
         assert isinstance(config, NPEConfig)
         n = n or config.draws
         size = max(1, _DRAWS // n)
+        rng = np.random.default_rng(entropy(0, Stream.POSTERIOR))
+        drawn = []
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(entropy(0, Stream.POSTERIOR))
-            batches = zip(observed.split(size), sd.split(size), strict=True)
-            drawn = [self.flow.sample((n,), condition=self.features(x, noise)) for x, noise in batches]
-        scores = torch.cat(drawn, dim=1).transpose(0, 1).double()
-        varied = self.low + (self.high - self.low) * torch.special.ndtr(scores)
-        return self._with_products(varied.numpy())
+            for some, noise in zip(observed.split(size), sd.split(size), strict=True):
+                x = self.flow.sample((n,), condition=self.features(some, noise))
+                drawn.append(self._targets(x.transpose(0, 1).double().numpy(), rng))
+        return np.concatenate(drawn)
 
     def predict(self, observed: torch.Tensor, sd: torch.Tensor) -> np.ndarray:
         """Posterior means, in the targets' units, float64, shape (n, n_targets)."""
         mean: np.ndarray = self.draw(observed, sd).mean(axis=1)
         return mean
 
-    def _with_products(self, varied: np.ndarray) -> np.ndarray:
-        """Append the products to parameters that vary; the targets are on the last axis."""
-        named = dict(zip(self.varied, np.moveaxis(varied, -1, 0), strict=True))
-        wanted = self.architecture.targets[len(self.varied) :]
-        products = [named["C"] * named[name.replace("C", "a")] for name in wanted]
-        return np.concatenate([varied, *(product[..., None] for product in products)], axis=-1)
+    def _targets(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Targets of drawn coordinates (n_responses, n_draws, n_coordinates).
+
+        The flow knows no edges: where it draws products that no C and a_k within the prior have, another draw
+        of the same response takes their place.
+        """
+        parameters = self.coordinates.complete(x.reshape(-1, x.shape[2]), rng)
+        possible = np.isfinite(parameters).all(axis=1).reshape(x.shape[:2])
+        chosen = np.argsort(~possible, axis=1, kind="stable")
+        n_possible = possible.sum(axis=1).clip(min=1)[:, None]
+        chosen = np.take_along_axis(chosen, np.arange(x.shape[1]) % n_possible, axis=1)
+        targets = self.coordinates.targets(parameters).reshape(*x.shape[:2], -1)
+        return np.take_along_axis(targets, chosen[..., None], axis=1)
 
 
 def _flow(config: NPEConfig, n_parameters: int, n_features: int) -> Any:

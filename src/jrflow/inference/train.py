@@ -15,7 +15,7 @@ from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import NetworkConfig
 from jrflow.inference.build import build_network
 from jrflow.inference.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from jrflow.inference.dataset import EvokedSet, target_bounds
+from jrflow.inference.dataset import EvokedSet
 from jrflow.inference.logs import TrainingLog
 from jrflow.inference.networks import Architecture, Network
 from jrflow.inference.observation import NoiseLevels, NoiseShape
@@ -157,13 +157,16 @@ def untrained_network(
 ) -> Network:
     """Network as it is before the first step: its weights drawn, its scaling fitted to the training part."""
     shape = noise.distinct_shapes[0]
-    architecture = Architecture(len(shape.direction), data.source.shape[1], data.names, config)
+    prior = data.prior
+    architecture = Architecture(
+        len(shape.direction), data.source.shape[1], data.names, config, prior.preset, prior.describe()
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(entropy(seed, Stream.INITIAL_WEIGHTS))
         network = build_network(architecture)
     scaling = InputScaling.fit(data.source, shape.factor @ shape.factor.T, architecture.samples_per_step)
     network.front.set_scaling(scaling, shape.direction, sd_range)
-    network.set_targets(data.targets, *target_bounds(data.prior))
+    network.set_targets(data.targets)
     return network
 
 

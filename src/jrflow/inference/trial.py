@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -78,6 +78,12 @@ class Trial:
     snr_db: Mapping[str, float]
     limits: xr.DataArray
     seed: int
+
+    def first(self, n: int) -> Trial:
+        """The same with the test campaign's first ``n`` simulations only."""
+        if n >= len(self.parts.test.sim):
+            return self
+        return replace(self, parts=replace(self.parts, test=self.parts.test.take(np.arange(n))))
 
     def observed(self, part: EvokedSet, level: int, stream: Stream) -> tuple[torch.Tensor, torch.Tensor]:
         """Observations of a part at a level, and the standard deviation of their noise, (n,), mV."""

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from jrflow.report.content import Missing, Plate, Section, Table
 from jrflow.report.inputs import RunResults
+from jrflow.report.section_calibration import calibration_section
 from jrflow.report.section_model import evoked_section, presets_section
 from jrflow.report.section_published import published_section
 from jrflow.report.section_recordings import recordings_section
@@ -29,6 +30,7 @@ _SECTIONS = (
     presets_section,
     scores_section,
     recovery_section,
+    calibration_section,
     published_section,
     learning_section,
     recordings_section,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,12 @@ def save(figure: Figure, folder: Path, name: str) -> str:
 def level_colours(levels: Iterable[str]) -> dict[str, str]:
     """Colour of each noise level, in the order given."""
     return dict(zip(levels, itertools.cycle((PURPLE, SKY, BLUE, GREEN, ORANGE))))
+
+
+def target_colours(names: Sequence[str]) -> dict[str, Any]:
+    """Colour of each of many targets, in the order given."""
+    colours = mpl.colormaps["turbo"]
+    return {name: colours((i + 0.5) / len(names)) for i, name in enumerate(names)}
 
 
 def symbol(name: str) -> str:

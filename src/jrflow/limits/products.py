@@ -1,0 +1,153 @@
+"""The products C_k = C * a_k, and what they leave open: how they divide into C and the a_k.
+
+C enters the equations only as C * a_k, so whatever is observed, p(C | data, C_1..C_4) is p(C | C_1..C_4): a
+density in one dimension on a bounded interval, which quadrature knows to rounding. With f_C and f_k the
+prior densities of log C and log a_k,
+
+    p(log C_1..log C_4) = integral of f_C(c) prod_k f_k(log C_k - c) dc,
+
+and the integrand is, up to a factor, the conditional density of c = log C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from jrflow.config.priors import Distribution
+
+#: Gauss-Legendre nodes. The integrand is smooth between its ends, and no narrower than an eighth of them.
+_N_NODES = 48
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(_N_NODES)
+#: Cells of the grid on which the distribution function of log C is inverted; their error is of second order.
+_N_CELLS = 200
+#: Products treated at a time, which bounds memory.
+_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True)
+class Products:
+    """Joint prior of log C_1..log C_4, and the conditional distribution of C.
+
+    Attributes
+    ----------
+    C
+        Distribution of C.
+    contacts
+        Distributions of the contact probabilities a_k.
+    """
+
+    C: Distribution
+    contacts: tuple[Distribution, ...]
+
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Prior mean (n_products,) and covariance (n_products, n_products) of the log products."""
+        mean, variance = _log_moments(self.C)
+        contacts = np.array([_log_moments(d) for d in self.contacts])
+        return mean + contacts[:, 0], variance + np.diag(contacts[:, 1])
+
+    def log_density(self, u: np.ndarray) -> np.ndarray:
+        """Log prior density of the log products, shape (n,), -inf outside the support.
+
+        Parameters
+        ----------
+        u
+            log C_1..log C_4, shape (n, n_products).
+        """
+        density = np.full(len(u), -np.inf)
+        for part in _parts(u):
+            _, log_terms = self._terms(u[part])
+            top = log_terms.max(axis=1)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                density[part] = top + np.log(np.exp(log_terms - top[:, None]).sum(axis=1))
+        return np.where(np.isfinite(density), density, -np.inf)
+
+    def moments_of_C(self, u: np.ndarray) -> np.ndarray:
+        """E[C^p] given the log products for p = 1, 2, -1, -2, shape (n, 4); NaN outside the support."""
+        moments = np.empty((len(u), 4))
+        for part in _parts(u):
+            c, log_terms = self._terms(u[part])
+            with np.errstate(invalid="ignore", divide="ignore"):
+                share = np.exp(log_terms - log_terms.max(axis=1, keepdims=True))
+                share /= share.sum(axis=1, keepdims=True)
+            C = np.exp(c)
+            moments[part] = np.stack([(share * C**p).sum(axis=1) for p in (1.0, 2.0, -1.0, -2.0)], axis=1)
+        return moments
+
+    def draw_C(self, u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """One draw of C given the log products, shape (n,); NaN outside the support."""
+        uniform, C = rng.random(len(u)), np.empty(len(u))
+        for part in _parts(u):
+            C[part] = self._quantile_of_C(u[part], uniform[part])
+        return C
+
+    def _quantile_of_C(self, u: np.ndarray, probability: np.ndarray) -> np.ndarray:
+        low, high = self._support(u)
+        if all(d.mean is None for d in (self.C, *self.contacts)):
+            # Of uniform factors log C has a density proportional to exp(c - n_products c).
+            rate = len(self.contacts) - 1
+            lost = -np.expm1(-rate * (high - low).clip(min=0))
+            return np.where(high > low, np.exp(low - np.log1p(-probability * lost) / rate), np.nan)
+        width = (high - low) / _N_CELLS
+        centres = low[:, None] + width[:, None] * (np.arange(_N_CELLS) + 0.5)
+        log_density = self._log_integrand(centres, u)
+        mass = np.exp(log_density - log_density.max(axis=1, keepdims=True))
+        reached = np.cumsum(mass, axis=1)
+        wanted = probability * reached[:, -1]
+        cell = (reached < wanted[:, None]).sum(axis=1).clip(max=_N_CELLS - 1)
+        rows = np.arange(len(u))
+        within = 1 - (reached[rows, cell] - wanted) / mass[rows, cell]
+        return np.where(high > low, np.exp(low + width * (cell + within)), np.nan)
+
+    def _terms(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Nodes c and the logs of integrand times weight at them, both (n, n_nodes)."""
+        low, high = self._support(u)
+        half = (high - low) / 2
+        c = (low + half)[:, None] + half[:, None] * _NODES
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scale = np.where(half > 0, np.log(half), -np.inf)
+        return c, self._log_integrand(c, u) + np.log(_WEIGHTS) + scale[:, None]
+
+    def _support(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Ends of log C, each (n,); the lower is not below the upper outside the support."""
+        with np.errstate(divide="ignore"):
+            lows, highs = (np.log([getattr(d, end) for d in self.contacts]) for end in ("low", "high"))
+            low = np.maximum((u - highs).max(axis=1), np.log(self.C.low))
+            high = np.minimum((u - lows).min(axis=1), np.log(self.C.high))
+        # A lower end of 0 has a logarithm of no use; what is that far down has no mass.
+        return np.maximum(low, high - 50), high
+
+    def _log_integrand(self, c: np.ndarray, u: np.ndarray) -> np.ndarray:
+        total = _log_density_of_log(self.C, c)
+        for k, contact in enumerate(self.contacts):
+            total += _log_density_of_log(contact, u[:, k, None] - c)
+        return total
+
+
+def _log_density_of_log(d: Distribution, log_x: np.ndarray) -> np.ndarray:
+    """Log density of log X at points within the support of X."""
+    if d.mean is None or d.sd is None:
+        return log_x - np.log(d.high - d.low)
+    low, high = (d.low - d.mean) / d.sd, (d.high - d.mean) / d.sd
+    inside = stats.norm.cdf(high) - stats.norm.cdf(low)
+    return log_x - 0.5 * ((np.exp(log_x) - d.mean) / d.sd) ** 2 - np.log(inside * d.sd * np.sqrt(2 * np.pi))
+
+
+def _log_moments(d: Distribution) -> tuple[float, float]:
+    """Mean and variance of log X."""
+    top = np.log(d.high)
+    half = min(top - np.log(d.low), 50.0) / 2 if d.low > 0 else 25.0
+    # Nodes in parts: a normal may be narrow in a wide support.
+    edges = np.linspace(top - 2 * half, top, 65)
+    width = np.diff(edges)[:, None] / 2
+    log_x = (edges[:-1, None] + width + width * _NODES).ravel()
+    share = np.exp(_log_density_of_log(d, log_x)) * (width * _WEIGHTS).ravel()
+    mean = float((share * log_x).sum() / share.sum())
+    return mean, float((share * (log_x - mean) ** 2).sum() / share.sum())
+
+
+def _parts(u: np.ndarray) -> Sequence[slice]:
+    return [slice(first, first + _AT_ONCE) for first in range(0, len(u), _AT_ONCE)]

@@ -1,0 +1,78 @@
+"""Whether densities can be trusted: ranks of the true values, and coverage of all credibilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.stats import kstwobign
+
+from jrflow.report import style
+
+#: Points at which the band is drawn that exact ranks stay in.
+_GRID = np.linspace(0, 1, 201)
+#: Noise levels shown at most.
+_PANELS = 3
+
+
+def calibration_figure(found: xr.Dataset, parameters: Sequence[str]) -> Figure:
+    """Draw how ranks depart from uniform, one curve for each target, and the coverage of regions.
+
+    Parameters
+    ----------
+    found
+        Of one density, over noise: ``rank`` (noise, diagnosed, parameter), ``expected_coverage`` (noise,
+        credibility).
+    parameters
+        Targets, in this order.
+    """
+    levels = _shown([str(name) for name in found["noise"].values])
+    figure = Figure(figsize=(style.WIDTH, 2.7))
+    axes = figure.subplots(1, len(levels) + 1, width_ratios=[1] * len(levels) + [1.25])
+    colours = style.target_colours(parameters)
+    for ax, level in zip(axes, levels, strict=False):
+        _draw_ranks(ax, found["rank"].sel(noise=level), parameters, colours)
+        ax.set_title(level, loc="left")
+        ax.sharey(axes[0])
+        ax.tick_params(labelleft=ax is axes[0])
+    axes[0].set_ylabel("share of ranks below, less the diagonal")
+    axes[0].set_xlabel("rank of the true value among draws")
+    _draw_coverage(axes[-1], found, levels)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=max(1, len(labels)), columnspacing=0.8)
+    return figure
+
+
+def _shown(levels: list[str]) -> list[str]:
+    """As many noise levels as there is room for, the first and the last among them."""
+    places = np.linspace(0, len(levels) - 1, min(len(levels), _PANELS))
+    return [levels[round(place)] for place in places]
+
+
+def _draw_ranks(ax: Axes, ranks: xr.DataArray, parameters: Sequence[str], colours: dict[str, Any]) -> None:
+    """Distribution of the ranks less that of a uniform variable, with the 95 % band of Kolmogorov."""
+    reach = kstwobign.ppf(0.95) / np.sqrt(ranks.sizes["diagnosed"])
+    ax.fill_between(_GRID, -reach, reach, color=style.GREY, alpha=0.3, linewidth=0)
+    style.zero_line(ax)
+    for name in parameters:
+        values = np.sort(ranks.sel(parameter=name).values)
+        below = np.searchsorted(values, _GRID, side="right") / len(values) - _GRID
+        ax.plot(_GRID, below, color=colours[name], linewidth=0.9, label=style.symbol(name))
+    ax.set_xticks([0, 0.5, 1])
+
+
+def _draw_coverage(ax: Axes, found: xr.Dataset, levels: Sequence[str]) -> None:
+    ax.plot([0, 1], [0, 1], color=style.BLACK, linewidth=0.6, linestyle="--")
+    for level, colour in style.level_colours(levels).items():
+        curve = found["expected_coverage"].sel(noise=level)
+        ax.plot(found["credibility"], curve, color=colour, label=str(level))
+    ax.set_xlabel("credibility of a region")
+    ax.set_ylabel("coverage")
+    ax.set_xticks([0, 0.5, 1])
+    ax.set_yticks([0, 0.5, 1])
+    ax.set_box_aspect(1)
+    ax.legend(loc="upper left", fontsize=8)
