@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import xarray as xr
 
 from jrflow.archive import open_archive
 from jrflow.config.inference import TrainingConfig
-from jrflow.config.networks import BiLSTMConfig
+from jrflow.config.networks import BiLSTMConfig, NetworkConfig, NPEConfig
 from jrflow.eeg.noise import EvokedNoise
 from jrflow.eeg.projection import to_eeg
 from jrflow.inference.campaign import train_model
@@ -24,13 +25,24 @@ TRAINING = TrainingConfig(batch_size=50, max_presentations=9000, noise_margin=2.
 NETWORK = BiLSTMConfig(samples_per_step=10, hidden=16)
 
 
-@pytest.fixture(scope="module")
-def model(experiment: Any, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
-    folder = tmp_path_factory.mktemp("model")
+DENSITY = NPEConfig(samples_per_step=10, hidden=16, transforms=2, flow_hidden=32, draws=200)
+
+
+def trained(experiment: Any, folder: Path, network: NetworkConfig) -> TrainedModel:
     levels = experiment.levels
     return train_model(
-        experiment.store("train"), experiment.lead_field, levels, TRAINING, NETWORK, 0, folder, progress=None
+        experiment.store("train"), experiment.lead_field, levels, TRAINING, network, 0, folder, progress=None
     )
+
+
+@pytest.fixture(scope="module")
+def model(experiment: Any, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    return trained(experiment, tmp_path_factory.mktemp("model"), NETWORK)
+
+
+@pytest.fixture(scope="module")
+def density(experiment: Any, tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    return trained(experiment, tmp_path_factory.mktemp("density"), DENSITY)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +57,11 @@ def recording(experiment: Any, noise: EvokedNoise, sim: int) -> xr.DataArray:
     return clean + noise.sample(1, np.random.default_rng(sim))[0]
 
 
-def test_its_own_responses_are_explained(experiment: Any, model: TrainedModel, noise: EvokedNoise) -> None:
+@pytest.mark.parametrize("kind", ["model", "density"])
+def test_its_own_responses_are_explained(
+    experiment: Any, noise: EvokedNoise, request: pytest.FixtureRequest, kind: str
+) -> None:
+    model: TrainedModel = request.getfixturevalue(kind)
     truth = experiment.read("test")
     inside, verdicts, inflations = [], [], []
     for sim in range(20):

@@ -16,6 +16,7 @@ from jrflow.inference.dataset import EvokedSet
 from jrflow.inference.networks import Network
 from jrflow.inference.observation import NoiseShape
 from jrflow.inference.parallel import ALONE, Ranks
+from jrflow.inference.posterior import PosteriorNetwork
 from jrflow.inference.randomness import Stream, torch_generator
 
 #: Nominal coverage.
@@ -75,8 +76,11 @@ class Calibration:
         """Tabulate the errors on the validation part over the range of noise met in training.
 
         Where noise of several shapes was met, an interval is as wide as the worst of them needs. Several
-        ranks divide the levels of noise among them, and all get the whole table.
+        ranks divide the levels of noise among them, and all get the whole table. It is empty for a density,
+        which has intervals of its own.
         """
+        if isinstance(network, PosteriorNetwork):
+            return cls(np.zeros(0), np.zeros((0, validation.targets.shape[1])))
         levels = np.unique(np.geomspace(*sd_range, _N_LEVELS))
         source = torch.from_numpy(validation.source)
         half_widths = np.zeros((len(levels), validation.targets.shape[1]))

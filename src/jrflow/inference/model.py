@@ -40,7 +40,8 @@ class Description(BaseModel):
 
     ``times`` are the centres (s) of the blocks that the network sees; ``sd_range`` (mV) is the noise it has
     met and ``source`` the patch it was seen from; ``calibration_sd`` (mV) and ``calibration_half_width``
-    tabulate its 90 % intervals; ``fingerprint`` is a hash of what its weights depend on.
+    tabulate its 90 % intervals (empty for a density, which has its own); ``fingerprint`` is a hash of what
+    its weights depend on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -15,6 +15,8 @@ from jrflow.eeg.projection import baseline_correct
 from jrflow.inference.goodness import Goodness, goodness, log_likelihood
 from jrflow.inference.model import TrainedModel
 from jrflow.inference.observation import observed_inputs
+from jrflow.inference.posterior import PosteriorNetwork
+from jrflow.inference.trial import Estimates
 from jrflow.inference.window import Window
 from jrflow.model.parameters import PRODUCTS
 from jrflow.simulation import simulate
@@ -114,13 +116,7 @@ def estimate(
     inputs = window.average(observed_inputs(eeg.values, lead_field, noise, d.training.spatial))
     d.check_input(len(inputs), inputs.shape[1], float(window.times[0]))
     observed = torch.from_numpy(inputs[None]).float()
-    value = model.network.predict(observed, torch.tensor([told]))[0]
-    half_width = model.calibration.at(told)
-    bounds = np.array([target.low for target in d.targets]), np.array([target.high for target in d.targets])
-    # Around the clipped value: that is never further from the truth, and keeps the interval its width.
-    value = np.clip(value, *bounds)
-    low, high = (np.clip(x, *bounds) for x in (value - half_width, value + half_width))
-
+    value, low, high = _interval(model, observed, told)
     measured = weights @ eeg.values
     sources = _simulate(model, value, low, high, eeg["time"].values, seed)
     likelihood = log_likelihood(measured, sources, told, noise.temporal_covariance())
@@ -130,6 +126,22 @@ def estimate(
     in_range = d.sd_range[0] * (1 - 1e-6) <= told <= d.sd_range[1] * (1 + 1e-6)
     result = Estimate(tuple(model.names), value, low, high, told, inflation, in_range, *fits)
     return result, _responses(eeg, lead_field, measured, chosen)
+
+
+def _interval(
+    model: TrainedModel, observed: torch.Tensor, sd: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Estimate and ends of the 90 % interval, within the prior's range, each (n_targets,)."""
+    if isinstance(model.network, PosteriorNetwork):
+        found = Estimates.of_draws(model.network.draw(observed, torch.tensor([sd])))
+        return found.value[0], found.low[0], found.high[0]
+    targets = model.description.targets
+    bounds = np.array([target.low for target in targets]), np.array([target.high for target in targets])
+    # Around the clipped value: that is never further from the truth, and keeps the interval its width.
+    value = np.clip(model.network.predict(observed, torch.tensor([sd]))[0], *bounds)
+    half_width = model.calibration.at(sd)
+    low, high = (np.clip(x, *bounds) for x in (value - half_width, value + half_width))
+    return value, low, high
 
 
 def _check_channels(eeg: xr.DataArray, lead_field: xr.DataArray, noise: EvokedNoise) -> None:
