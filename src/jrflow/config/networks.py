@@ -123,7 +123,7 @@ class NPEConfig(_Trained):
     """Number of units of the embedding LSTM in each direction."""
     layers: int = Field(1, ge=1)
     """Number of layers of the embedding LSTM."""
-    draws: int = Field(500, ge=20)
+    draws: int = Field(200, ge=20)
     """Number of draws from the posterior of each response, of which mean and intervals are taken."""
     learning_rate: float = Field(0.008, gt=0)
     """Peak learning rate of Adam (dimensionless); one cosine cycle with warm-up."""
