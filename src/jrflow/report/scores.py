@@ -62,3 +62,10 @@ def estimators(scores: pd.DataFrame) -> list[str]:
 def best_estimator(scores: pd.DataFrame) -> str:
     """The best estimator, or the best baseline where there is nothing else."""
     return estimators(scores)[0]
+
+
+def best_of_each_preset(scores: pd.DataFrame) -> pd.DataFrame:
+    """Rows of each preset's best estimator: not all estimators need have been tried on all presets."""
+    return pd.concat(
+        rows[rows["estimator"] == best_estimator(rows)] for _, rows in scores.groupby("preset", sort=False)
+    )

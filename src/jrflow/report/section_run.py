@@ -47,7 +47,7 @@ def _campaigns(run: RunResults) -> list[Block]:
     if not run.manifests:
         return []
     header = [
-        "campaign", "preset", "design", "simulations", *_COUNTED.values(), "settled early", "trials", "seed",
+        "campaign", "preset", "design", "simulations", *_COUNTED.values(), "settled early", "trials",
     ]  # fmt: skip
     rows = [_campaign_row(name, manifest) for name, manifest in run.manifests.items()]
     caption = Markup(
@@ -56,7 +56,11 @@ def _campaigns(run: RunResults) -> list[Block]:
         "become periodic before the last trial, so that the other trials were known and not simulated; "
         "trials: median of those simulated, and of how many."
     )
-    blocks: list[Block] = [*_network(run), Table(caption, header, rows, left=(0, 1, 2)), *_failures(run)]
+    seeds = ", ".join(f"{name} {m['specification']['seed']}" for name, m in run.manifests.items())
+    blocks: list[Block] = [
+        *_network(run), Table(caption, header, rows, left=(0, 1, 2)), text("Seeds: {seeds}.", seeds=seeds),
+        *_failures(run),
+    ]  # fmt: skip
     unsealed = [name for name in run.config.campaigns if name not in run.manifests]
     if unsealed:
         blocks.append(missing("Not (yet) simulated: {names}.", names=", ".join(unsealed)))
@@ -69,7 +73,6 @@ def _campaign_row(name: str, manifest: dict[str, Any]) -> list[Any]:
     total = f"{manifest['n_simulations']:,}"
     return [
         name, specification["preset"], specification["design"], total, *counts, *_steady(manifest),
-        specification["seed"],
     ]  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from jrflow.report.inputs import RunResults
 from jrflow.report.scores import (
     SMALLEST_LIMIT,
     best_estimator,
+    best_of_each_preset,
     describe_level,
     estimators,
     mean_over_seeds,
@@ -100,18 +101,22 @@ def _limit_error(run: RunResults) -> str:
 
 
 def _recoverable(scores: pd.DataFrame, presets: Sequence[str], noise: str) -> Block:
-    estimator = best_estimator(scores)
-    rows = scores[(scores["estimator"] == estimator) & (scores["noise"] == noise)]
+    rows = best_of_each_preset(scores[scores["noise"] == noise])
     caption = Markup(
         "What can be recovered in each preset: R² of {name} (bars) and the limit for any method (black "
         "lines) at noise {noise}; n = {n} test simulations a preset. Products C·a are what the equations "
         "contain."
     ).format(
-        name=ESTIMATOR_NAMES.get(estimator, estimator),
+        name=_named(rows),
         noise=describe_level(rows),
         n=f"{int(rows['n'].max()):,}",
     )
     return Plate("recoverable", recoverable_figure(rows, parameters(scores), presets), caption)
+
+
+def _named(rows: pd.DataFrame) -> str:
+    """Estimators that rows are of, as they are called."""
+    return " and ".join(ESTIMATOR_NAMES.get(name, name) for name in rows["estimator"].unique())
 
 
 def _by_noise(scores: pd.DataFrame, preset: str) -> Block:
@@ -125,15 +130,16 @@ def _by_noise(scores: pd.DataFrame, preset: str) -> Block:
 
 
 def _coverage(scores: pd.DataFrame, presets: Sequence[str]) -> Block:
-    rows = scores[(scores["estimator"] == best_estimator(scores)) & scores["coverage_90"].notna()]
+    rows = best_of_each_preset(scores)
+    rows = rows[rows["coverage_90"].notna()]
     if rows.empty:
         return missing("No coverage: the model gives no intervals.")
     shown = [preset for preset in presets if preset in set(rows["preset"])]
     caption = Markup(
-        "Share of the test campaign whose true value lies in the model's 90 % interval, by parameter and "
+        "Share of the test campaign whose true value lies in the 90 % interval of {name}, by parameter and "
         "noise level (n = {n} a preset). Line: 90 %; grey: where exact intervals would lie in 95 % of test "
         "campaigns of this size."
-    ).format(n=f"{int(rows['n'].max()):,}")
+    ).format(name=_named(rows), n=f"{int(rows['n'].max()):,}")
     return Plate("coverage", coverage_figure(rows, parameters(rows), shown), caption)
 
 
