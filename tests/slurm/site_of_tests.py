@@ -16,6 +16,8 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 TINY: dict[str, Any] = yaml.safe_load((ROOT / "tests/tiny.yaml").read_text(encoding="utf-8"))
+#: A second network takes time, and does nothing to Slurm that the first does not.
+del TINY["inference"]["models"]["npe"]
 CLUSTER_SH = ROOT / "tests/slurm/cluster.sh"
 #: Every trial is simulated: some seconds a shard, so that there is something to interrupt.
 LONG: dict[str, Any] = {

@@ -129,6 +129,11 @@ def training_of_model(wildcards):
     return [part.model_dump_json() for part in parts]
 
 
+def refined_by_model(wildcards):
+    """Test simulations whose estimates a model has refined."""
+    return MODELS[wildcards.model].refine
+
+
 def noise_of(model):
     """Noise levels of a model, which those of the same two campaigns share."""
     return f"{RUN}/eeg/{CONFIG.inference.experiment(model)}-noise.nc"

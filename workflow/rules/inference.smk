@@ -75,10 +75,12 @@ rule evaluate:
         runtime=minutes("evaluate", "model"),
         mem_mb=mb("evaluate", "model"),
         seat=1,
+    params:
+        refine=refined_by_model,
     shell:
         "python {input.script} --noise {input.noise} --model $(dirname {input.model})"
         " --train {input.train} --test {input.test} --limits {input.limits} --threads {threads}"
-        " --scores {output.scores} --predictions {output.predictions} > {log} 2>&1"
+        " --refine {params.refine} --scores {output.scores} --predictions {output.predictions} > {log} 2>&1"
 
 
 rule baselines:

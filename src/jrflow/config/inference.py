@@ -55,6 +55,9 @@ class ModelConfig(Section):
     seeds: int = Field(1, ge=1)
     """Number of trainings, with the run's seed and those after it; the second one is called
     <model>-seed-1. They differ in the split, the order, the noise and the initial weights."""
+    refine: int = Field(0, ge=0)
+    """Number of test simulations whose estimates are also refined by Gauss-Newton steps on the exact
+    likelihood, and scored as <network>+gauss-newton; a few of them a second for each core."""
     max_presentations: int | None = Field(None, ge=1)
     """Simulations shown in total, where it is to be another number than training.max_presentations."""
 
@@ -73,6 +76,8 @@ class Training:
         Name of its network.
     shift
         What is added to the run's seed.
+    refine
+        Test simulations whose estimates are refined.
     """
 
     model: str
@@ -80,6 +85,7 @@ class Training:
     test: str
     network: str
     shift: int
+    refine: int
 
 
 class LearningCurveConfig(Section):
@@ -135,7 +141,9 @@ class InferenceConfig(Section):
     def trainings(self) -> dict[str, Training]:
         """Every training by its name: that of the model for the first seed, <model>-seed-<k> for others."""
         return {
-            name if k == 0 else f"{name}-seed-{k}": Training(name, model.train, model.test, model.network, k)
+            name if k == 0 else f"{name}-seed-{k}": Training(
+                name, model.train, model.test, model.network, k, model.refine
+            )
             for name, model in self.models.items()
             for k in range(model.seeds)
         }

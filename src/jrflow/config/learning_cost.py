@@ -29,6 +29,8 @@ _GPU_CORES = 8.0
 _KEPT, _INPUT_COPIES, _AT_ONCE = 32, 5.0, 512
 #: One draw from a density, s; targets of a response at most, and copies of the draws.
 _DRAWN_S, _TARGETS, _DRAW_COPIES = 50e-6, 13, 3
+#: Refining one estimate, s.
+_REFINED_S = 0.3
 #: Channels where the montage's name does not end in their number.
 _CHANNELS = 128
 
@@ -107,7 +109,8 @@ def applying_seconds(config: Config, model: str) -> float:
     shown += config.n_simulations(training.test)
     draws = network.draws if isinstance(network, NPEConfig) else 1
     passed = operations(network, n_samples(config), _n_inputs(config)) / 3 / _FLOPS
-    return len(config.eeg.noise) * shown * (passed + _DRAWN_S * (draws - 1))
+    refined = min(training.refine, config.n_simulations(training.test)) * _REFINED_S
+    return len(config.eeg.noise) * (shown * (passed + _DRAWN_S * (draws - 1)) + refined)
 
 
 def drawn_bytes(config: Config, model: str) -> float:

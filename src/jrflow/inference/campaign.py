@@ -23,6 +23,7 @@ from jrflow.inference.learning import learning_curve
 from jrflow.inference.model import Description, Target, TrainedModel, load_model, save_model
 from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.parallel import ALONE, Ranks
+from jrflow.inference.refinement import refined_scores
 from jrflow.inference.train import Fit, forget_checkpoint, train, training_fingerprint
 from jrflow.inference.trial import Parts, Trial
 from jrflow.lock import Claim, hold
@@ -109,8 +110,12 @@ def train_model(
     return model
 
 
-def evaluate_model(model: TrainedModel, trial: Trial) -> tuple[pd.DataFrame, xr.Dataset]:
+def evaluate_model(
+    model: TrainedModel, trial: Trial, *, refine: int = 0, stream: TextIO | None = None
+) -> tuple[pd.DataFrame, xr.Dataset]:
     """Score a model; see :func:`jrflow.inference.evaluate.evaluate`.
+
+    Of the first ``refine`` test simulations refined estimates are scored, too, with progress on ``stream``.
 
     Raises
     ------
@@ -129,7 +134,11 @@ def evaluate_model(model: TrainedModel, trial: Trial) -> tuple[pd.DataFrame, xr.
     model.description.check_input(
         len(trial.noise.shapes[0].direction), test.source.shape[1], float(test.window.times[0])
     )
-    return evaluate(model.network, model.description.estimator, trial)
+    estimator = model.description.estimator
+    table, predictions = evaluate(model.network, estimator, trial)
+    if refine:
+        table = pd.concat([table, refined_scores(model.network, estimator, trial, refine, stream)])
+    return table, predictions
 
 
 def read_trial(

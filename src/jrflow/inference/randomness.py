@@ -24,6 +24,7 @@ class Stream(IntEnum):
     TREES = 6
     POSTERIOR = 7
     PAPER = 8
+    REFINEMENT = 9
 
 
 def entropy(seed: int, stream: Stream, *key: int) -> int:

@@ -20,7 +20,7 @@ _STEP_TOLERANCE = 0.05
 #: Largest steady-state tolerance. A response whose later trials are not simulated is off by up to about the
 #: tolerance, and where the two sides of a difference settle at different trials, by different amounts; the
 #: difference is itself of the relative step's order, 1e-5 of the response, as is the simulations' tolerance.
-_STEADY_STATE_TOLERANCE = 1e-10
+STEADY_STATE_TOLERANCE = 1e-10
 
 #: A column below this fraction of the largest carries no information worth a precise derivative.
 _NEGLIGIBLE = 1e-6
@@ -77,7 +77,7 @@ def _differences(
     values = (draws[:, None, None] + np.stack([shifts, -shifts], axis=2)).reshape(-1, d)
     tolerance = simulation.steady_state_tolerance
     if tolerance is not None:
-        tolerance = min(tolerance, _STEADY_STATE_TOLERANCE)
+        tolerance = min(tolerance, STEADY_STATE_TOLERANCE)
     ds = simulate(
         dict(zip(prior.names, values.T, strict=True)),
         preset=prior.preset, protocol=simulation.protocol,
