@@ -74,7 +74,7 @@ class Pipeline:
             for job in self.jobs():
                 shell("scancel", job, check=False)
 
-    def ends(self, driver: subprocess.Popen[str], code: int = 0, seconds: float = 900) -> str:
+    def ends(self, driver: subprocess.Popen[str], code: int = 0, seconds: float = 1800) -> str:
         """What it says until it ends with that exit code."""
         driver.wait(seconds)
         assert driver.returncode == code, self.said()
