@@ -83,7 +83,7 @@ def test_density_and_moments_of_C_are_those_of_brute_force(config: PriorConfig) 
 def test_draws_of_C_have_its_conditional_moments(config: PriorConfig) -> None:
     coordinates = Coordinates.of(prior(config))
     x = np.repeat(coordinates.of_parameters(coordinates.prior.sample(3, 3)), 5_000, axis=0)
-    drawn = coordinates.targets(coordinates.complete(x, np.random.default_rng(1))).reshape(3, 5_000, 13)
+    drawn = coordinates.prior.targets(coordinates.complete(x, np.random.default_rng(1))).reshape(3, 5_000, 13)
     first, second = (m.reshape(3, 5_000, 13)[:, 0] for m in coordinates.moments(x))
     sd = np.sqrt((second - first**2).clip(min=0))
     assert (np.abs(drawn.mean(axis=1) - first) <= 5 * sd / np.sqrt(5_000) + 1e-6 * first).all()

@@ -1,6 +1,6 @@
 """How the model is integrated and recorded: settings that change results."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -48,6 +48,11 @@ class SimulationConfig(Section):
     def solver_for(self, preset: str) -> str:
         """Name of the integration scheme for a campaign of this preset."""
         return preset_named(preset).solver if self.solver == "preset" else self.solver
+
+    def column_arguments(self, preset: str) -> dict[str, Any]:
+        """What ``jrflow.simulate`` is given for columns of a preset alone, besides their parameters."""
+        # All settings, by their names: one that simulate does not know is an error, not an oversight.
+        return dict(self) | {"preset": preset, "solver": self.solver_for(preset), "connectome": None}
 
     @property
     def network_parameters(self) -> dict[str, float]:

@@ -142,6 +142,12 @@ class Prior:
         """Distribution functions at values of the parameters, both of shape (n, n_parameters)."""
         return np.column_stack([d.cdf(values[:, j]) for j, d in enumerate(self._frozen)])
 
+    def targets(self, parameters: np.ndarray) -> np.ndarray:
+        """Parameters that vary, (n, n_parameters), then their products: shape (n, n_targets)."""
+        named = dict(zip(self.names, np.transpose(parameters), strict=True))
+        products = [named["C"] * named[_contact(name)] for name in self.product_names]
+        return np.column_stack([parameters, *products])
+
     def sample(self, n: int, seed: int) -> np.ndarray:
         """Draw ``n`` points, shape (n, n_parameters); the first m of them are the draw of m points."""
         return self.ppf(np.random.default_rng(seed).random((n, len(self.names))))

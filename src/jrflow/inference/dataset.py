@@ -71,18 +71,9 @@ def target_names(prior: Prior) -> tuple[str, ...]:
     return (*prior.names, *prior.product_names)
 
 
-def target_values(prior: Prior, parameters: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Values of the targets, shape (n, n_targets), from those of the parameters, each of shape (n,)."""
-    products = [parameters["C"] * parameters[name.replace("C", "a")] for name in prior.product_names]
-    return np.column_stack([*(parameters[name] for name in prior.names), *products])
-
-
 def target_bounds(prior: Prior) -> tuple[np.ndarray, np.ndarray]:
     """Lower and upper ends of the targets, each of shape (n_targets,)."""
-    low, high = (
-        target_values(prior, dict(zip(prior.names, ends[:, None], strict=True)))[0]
-        for ends in (prior.low, prior.high)
-    )
+    low, high = prior.targets(np.stack([prior.low, prior.high]))
     return low, high
 
 
@@ -114,8 +105,9 @@ def read_evoked_set(path: AnyPath, sfreq: float, tmin: float) -> EvokedSet:
     times = read_array(store, "time")
     window = Window.of(times, sfreq, tmin)
     status = read_array(store, "status")
-    source = _read_source(store, status == OK, window, times)
-    targets = target_values(prior, {name: read_array(store, name)[status == OK] for name in prior.names})
+    ok = status == OK
+    source = _read_source(store, ok, window, times)
+    targets = prior.targets(np.column_stack([read_array(store, name)[ok] for name in prior.names]))
     finite = np.isfinite(source).all(axis=1) & np.isfinite(targets).all(axis=1)
     excluded = _excluded(status, int((~finite).sum()))
     if not finite.any():
@@ -125,7 +117,7 @@ def read_evoked_set(path: AnyPath, sfreq: float, tmin: float) -> EvokedSet:
         )
     _check_vary(store, prior, targets[finite])
     return EvokedSet(
-        read_array(store, "sim")[status == OK][finite], source[finite], targets[finite], prior, window, times,
+        read_array(store, "sim")[ok][finite], source[finite], targets[finite], prior, window, times,
         excluded, specification, store_attributes(store)["config_hash"],
     )  # fmt: skip
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-import torch
 import xarray as xr
 
 from jrflow.inference.dataset import EvokedSet, target_bounds
@@ -14,8 +13,8 @@ from jrflow.inference.diagnostics import diagnose
 from jrflow.inference.networks import Network
 from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.posterior import PosteriorNetwork
-from jrflow.inference.randomness import Stream, entropy, torch_generator
-from jrflow.inference.trial import Estimates, Trial
+from jrflow.inference.randomness import Stream, entropy
+from jrflow.inference.trial import Estimates, Trial, observed_at
 from jrflow.model.parameters import PARAMETERS
 
 #: Simulations on which a density is diagnosed: enough for the tests, and for their time.
@@ -77,10 +76,7 @@ def network_r2(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """R2 of a network at every noise level: its name, and shape (n_targets,)."""
     for level, name in enumerate(noise.names):
-        source = torch.from_numpy(test.source)
-        sd = torch.full((len(source),), float(noise.sd[level]))
-        observed = noise.shapes[level].observe(source, sd, torch_generator(seed, Stream.TEST, level))
-        error = network.predict(observed, sd) - test.targets
+        error = network.predict(*observed_at(test, noise, level, Stream.TEST, seed)) - test.targets
         yield name, 1 - (error**2).mean(axis=0) / test.targets.var(axis=0)
 
 

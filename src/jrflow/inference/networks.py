@@ -165,11 +165,6 @@ class Network(nn.Module, ABC):
     def predict(self, observed: torch.Tensor, sd: torch.Tensor) -> np.ndarray:
         """Estimate the targets in their own units, float64, shape (n, n_targets)."""
 
-    @property
-    def n_weights(self) -> int:
-        """Number of trained numbers."""
-        return sum(weight.numel() for weight in self.parameters())
-
 
 class PointNetwork(Network):
     """Answers the posterior mean: what has the smallest mean squared error.

@@ -24,6 +24,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from jrflow.inference.networks import BATCH
 from jrflow.inference.paper_training import KerasBiLSTM, PaperTraining, Redraw
 from jrflow.inference.randomness import Stream, entropy, numpy_generator, torch_generator
 
@@ -32,9 +33,6 @@ _TRAINED, _WATCHED = 0.81, 0.10
 
 #: A simulation is an outlier if its mean size is this many interquartile ranges beyond the quartiles.
 _OUTLIER = 3.0
-
-#: Responses passed through the network at once when it is only applied.
-_BATCH = 512
 
 
 @dataclass(frozen=True)
@@ -142,7 +140,7 @@ class PaperBiLSTM:
     @torch.no_grad()
     def predict(self, observed: np.ndarray) -> np.ndarray:
         """Estimate the targets in their units, float64, shape (n, n_targets); input as of :meth:`fit`."""
-        batches = torch.from_numpy(observed).split(_BATCH)
+        batches = torch.from_numpy(observed).split(BATCH)
         scaled = torch.cat([self.network(self.factor * batch) for batch in batches])
         estimates: np.ndarray = scaled.double().numpy() * self.width + self.offset
         return estimates

@@ -34,6 +34,7 @@ class PosteriorNetwork(Network):
         super().__init__(architecture)
         config = architecture.network
         assert isinstance(config, NPEConfig)
+        self.n_draws = config.draws
         self.coordinates = Coordinates.of(architecture.prior)
         self.flow = _flow(config, self.coordinates.n, self.n_features)
 
@@ -68,9 +69,7 @@ class PosteriorNetwork(Network):
             In the targets' units, float64, shape (n_responses, n, n_targets).
         """
         self.eval()
-        config = self.architecture.network
-        assert isinstance(config, NPEConfig)
-        n = n or config.draws
+        n = n or self.n_draws
         size = max(1, _DRAWS // n)
         rng = np.random.default_rng(entropy(0, Stream.POSTERIOR))
         drawn = []
@@ -97,7 +96,7 @@ class PosteriorNetwork(Network):
         chosen = np.argsort(~possible, axis=1, kind="stable")
         n_possible = possible.sum(axis=1).clip(min=1)[:, None]
         chosen = np.take_along_axis(chosen, np.arange(x.shape[1]) % n_possible, axis=1)
-        targets = self.coordinates.targets(parameters).reshape(*x.shape[:2], -1)
+        targets = self.coordinates.prior.targets(parameters).reshape(*x.shape[:2], -1)
         return np.take_along_axis(targets, chosen[..., None], axis=1)
 
 

@@ -199,14 +199,8 @@ def _simulate(
     names = _simulated(model.names)
     n = len(names)
     draws = np.random.default_rng(seed).uniform(low[:n], high[:n], (_N_NEARBY, n))
-    settings = model.description.simulation
-    ds = simulate(
-        dict(zip(names, np.vstack([value[:n], draws]).T, strict=True)),
-        preset=model.description.preset, protocol=settings.protocol,
-        solver=settings.solver_for(model.description.preset), dt=settings.dt, sfreq=settings.sfreq,
-        precision=settings.precision, max_source=settings.max_source,
-        steady_state_tolerance=settings.steady_state_tolerance,
-    )  # fmt: skip
+    settings = model.description.simulation.column_arguments(model.description.preset) | {"backend": "cpu"}
+    ds = simulate(dict(zip(names, np.vstack([value[:n], draws]).T, strict=True)), **settings)
     ok = ds["status"].values == 0
     if not ok[0]:
         raise ValueError(

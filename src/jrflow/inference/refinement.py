@@ -64,7 +64,7 @@ def refined_scores(
 
 
 def refined_estimates(network: Network, trial: Trial, level: int, progress: Progress) -> Estimates:
-    """Modes of the posteriors at one level, and 90 % intervals of the normal approximation about them."""
+    """Means and 90 % intervals of normal approximations about the posteriors' modes at one level."""
     observed, sd = trial.test(level)
     told = network.predict(observed, sd)
     shape, prior = trial.noise.shapes[level], trial.parts.train.prior
@@ -108,7 +108,7 @@ def _described(coordinates: Coordinates, modes: Modes, rng: np.random.Generator)
     root = np.linalg.cholesky(modes.covariance[:, 0])
     away = rng.standard_normal((len(x), _N_DRAWS, d)) @ np.swapaxes(root, 1, 2)
     draws = (x[:, None] + away).reshape(-1, d)
-    targets = coordinates.targets(coordinates.complete(draws, rng)).reshape(len(x), _N_DRAWS, -1)
+    targets = coordinates.prior.targets(coordinates.complete(draws, rng)).reshape(len(x), _N_DRAWS, -1)
     with np.errstate(invalid="ignore"):
         low, high = np.nanquantile(targets, [0.05, 0.95], axis=1)
     return Estimates(np.nanmean(targets, axis=1), low, high)

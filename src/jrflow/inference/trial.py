@@ -34,6 +34,15 @@ class Parts:
         check_same_experiment(self.train, self.test)
 
 
+def observed_at(
+    part: EvokedSet, noise: NoiseLevels, level: int, stream: Stream, seed: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Observations of a part at a level, and the standard deviation of their noise, (n,), mV."""
+    source = torch.from_numpy(part.source)
+    sd = torch.full((len(source),), float(noise.sd[level]))
+    return noise.shapes[level].observe(source, sd, torch_generator(seed, stream, level)), sd
+
+
 @dataclass(frozen=True)
 class Estimates:
     """Estimates of the test campaign's targets, and 90 % intervals around them, each (n, n_targets)."""
@@ -86,11 +95,8 @@ class Trial:
         return replace(self, parts=replace(self.parts, test=self.parts.test.take(np.arange(n))))
 
     def observed(self, part: EvokedSet, level: int, stream: Stream) -> tuple[torch.Tensor, torch.Tensor]:
-        """Observations of a part at a level, and the standard deviation of their noise, (n,), mV."""
-        source = torch.from_numpy(part.source)
-        sd = torch.full((len(source),), float(self.noise.sd[level]))
-        generator = torch_generator(self.seed, stream, level)
-        return self.noise.shapes[level].observe(source, sd, generator), sd
+        """As of :func:`observed_at`, in the trial's noise."""
+        return observed_at(part, self.noise, level, stream, self.seed)
 
     def validation(self, level: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Observations by which intervals are calibrated."""

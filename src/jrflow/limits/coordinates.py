@@ -117,18 +117,9 @@ class Coordinates:
         normal: np.ndarray = -0.5 * (scores**2).sum(axis=1)
         return normal if self.products is None else normal + self.products.log_density(self._log(x))
 
-    def targets(self, parameters: np.ndarray) -> np.ndarray:
-        """Parameters that vary, then the products of which both factors vary, shape (n, n_targets)."""
-        C = parameters[:, self.prior.names.index("C")] if self.prior.product_names else None
-        columns = [
-            C * parameters[:, self.prior.names.index(name.replace("C", "a"))]
-            for name in self.prior.product_names
-        ]
-        return np.column_stack([parameters, *columns])
-
     def moments(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and mean square of the targets given the coordinates, both (n, n_targets)."""
-        first = self.targets(self.representative(x))
+        first = self.prior.targets(self.representative(x))
         second = first**2
         if self.products is None:
             return first, second

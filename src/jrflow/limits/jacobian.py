@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from jrflow.archive.status import OK
@@ -20,7 +22,7 @@ _STEP_TOLERANCE = 0.05
 #: Largest steady-state tolerance. A response whose later trials are not simulated is off by up to about the
 #: tolerance, and where the two sides of a difference settle at different trials, by different amounts; the
 #: difference is itself of the relative step's order, 1e-5 of the response, as is the simulations' tolerance.
-STEADY_STATE_TOLERANCE = 1e-10
+_STEADY_STATE_TOLERANCE = 1e-10
 
 #: A column below this fraction of the largest carries no information worth a precise derivative.
 _NEGLIGIBLE = 1e-6
@@ -68,6 +70,15 @@ def evoked_jacobian(
     return jacobian, kept
 
 
+def precise_arguments(simulation: SimulationConfig, preset: str) -> dict[str, Any]:
+    """As ``SimulationConfig.column_arguments``, so that responses nearby can be subtracted."""
+    settings = simulation.column_arguments(preset) | {"precision": "float64"}
+    tolerance = settings["steady_state_tolerance"]
+    if tolerance is not None:
+        settings["steady_state_tolerance"] = min(tolerance, _STEADY_STATE_TOLERANCE)
+    return settings
+
+
 def _differences(
     prior: Prior, draws: np.ndarray, simulation: SimulationConfig, relative_step: float
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -75,16 +86,8 @@ def _differences(
     step = relative_step * draws
     shifts = np.einsum("ni,ij->nij", step, np.eye(d))
     values = (draws[:, None, None] + np.stack([shifts, -shifts], axis=2)).reshape(-1, d)
-    tolerance = simulation.steady_state_tolerance
-    if tolerance is not None:
-        tolerance = min(tolerance, STEADY_STATE_TOLERANCE)
-    ds = simulate(
-        dict(zip(prior.names, values.T, strict=True)),
-        preset=prior.preset, protocol=simulation.protocol,
-        solver=simulation.solver_for(prior.preset), dt=simulation.dt,
-        sfreq=simulation.sfreq, precision="float64", max_source=simulation.max_source,
-        steady_state_tolerance=tolerance,
-    )  # fmt: skip
+    settings = precise_arguments(simulation, prior.preset) | {"backend": "cpu"}
+    ds = simulate(dict(zip(prior.names, values.T, strict=True)), **settings)
     kept = (ds["status"].values == OK).reshape(n, -1).all(axis=1)
     source = baseline_correct(ds["source"].values[:, 0], ds["time"].values).reshape(n, d, 2, -1)[kept]
     slope = (source[:, :, 0] - source[:, :, 1]) / (2 * step[kept])[..., None]

@@ -12,7 +12,7 @@ from jrflow.config.simulation import SimulationConfig
 from jrflow.design.priors import Prior
 from jrflow.eeg.projection import baseline_correct
 from jrflow.limits.coordinates import Coordinates
-from jrflow.limits.jacobian import STEADY_STATE_TOLERANCE
+from jrflow.limits.jacobian import precise_arguments
 from jrflow.simulation import simulate
 
 #: Simulations at a time: some 100 MB.
@@ -80,11 +80,6 @@ class Likelihood:
             raise ValueError("the exact posterior is that of one column: simulation.connectome must be null")
         return cls(observed, sd, whitener, Coordinates.of(prior), simulation, seen)
 
-    @property
-    def n_cases(self) -> int:
-        """Number of observations."""
-        return len(self.observed)
-
     def take(self, cases: np.ndarray | slice) -> Likelihood:
         """Some of the cases, by position."""
         return replace(self, observed=self.observed[cases], sd=self.sd[cases])
@@ -135,16 +130,8 @@ class Likelihood:
     def sources(self, x: np.ndarray, *, precise: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """What is seen of simulated sources, mV, shape (n, n_observed), and which succeeded, (n,)."""
         prior, simulation = self.coordinates.prior, self.simulation
-        tolerance = simulation.steady_state_tolerance
-        if precise and tolerance is not None:
-            tolerance = min(tolerance, STEADY_STATE_TOLERANCE)
-        parameters = self.coordinates.representative(x)
-        ds = simulate(
-            dict(zip(prior.names, parameters.T, strict=True)),
-            preset=prior.preset, protocol=simulation.protocol, solver=simulation.solver_for(prior.preset),
-            dt=simulation.dt, sfreq=simulation.sfreq, backend=simulation.backend,
-            precision="float64" if precise else simulation.precision,
-            max_source=simulation.max_source, steady_state_tolerance=tolerance,
-        )  # fmt: skip
+        arguments = precise_arguments if precise else SimulationConfig.column_arguments
+        parameters = dict(zip(prior.names, self.coordinates.representative(x).T, strict=True))
+        ds = simulate(parameters, **arguments(simulation, prior.preset))
         source = ds["source"].values[:, 0]
         return self.seen(baseline_correct(source, ds["time"].values)), ds["status"].values == OK
