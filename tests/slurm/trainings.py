@@ -17,7 +17,7 @@ import yaml
 from site_of_tests import ROOT, TINY, environment, jobs, run_name, running, shell, until, write_cluster
 
 #: Epochs of half a second, so that there are some before and after whatever happens.
-TRAINING = {"max_presentations": 43_200, "batch_size": 24, "hidden": 16}
+TRAINING = {"max_presentations": 43_200, "batch_size": 24}
 
 
 class Training:
@@ -45,10 +45,11 @@ class Training:
         }  # fmt: skip
         command = [sys.executable, str(ROOT / "scripts/train.py")]
         command += [f"--{name}={value}" for name, value in arguments.items()]
-        return subprocess.Popen(
+        self.driver = subprocess.Popen(
             command, cwd=self.folder, env=environment(), text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
+        return self.driver
 
     def epoch(self) -> int:
         """Epochs of the last checkpoint."""
@@ -58,8 +59,13 @@ class Training:
             return 0
 
     def until_epoch(self, epoch: int) -> str:
-        """Wait until it is that far, and return the job."""
-        until(lambda: self.epoch() >= epoch, f"epoch {epoch} of {self.name}")
+        """Wait until it is that far, and return the job; a driver that ends before says why."""
+
+        def is_there() -> bool:
+            assert self.driver.poll() is None, self.driver.communicate()[0]
+            return self.epoch() >= epoch
+
+        until(is_there, f"epoch {epoch} of {self.name}")
         return running(self.jobs)[0]
 
     def weights(self) -> str:
