@@ -248,3 +248,22 @@ def test_all_missing_files_are_reported_at_once(tmp_path: Path, monkeypatch: pyt
         ("inference", "apply", "evoked"),
     ]
     assert f"no such file: 'b-cov.fif' (relative to {tmp_path})" in str(caught.value)
+
+
+def test_a_second_network_of_a_kind_survives_being_written() -> None:
+    """What is explained where it appears first is left out later, but for the kind."""
+    networks = {"small": {"kind": "bilstm", "hidden": 8}, "large": {"kind": "bilstm", "hidden": 128}}
+    inference = {
+        "networks": networks,
+        "models": {"m": {"train": "train", "test": "test", "network": "large"}},
+    }
+    text = MINIMAL.replace("n: 100", "n: 1000")
+    config = parse_config(yaml.safe_load(text) | {"inference": inference})
+    again = parse_config(yaml.safe_load(commented_yaml(config)))
+    assert again == config
+
+
+@pytest.mark.parametrize("number", [1, 9])
+def test_exact_posteriors_of_a_few_cases_are_refused(number: int) -> None:
+    with pytest.raises(ConfigError, match="expected 0, for none, or 10 or more"):
+        parse_config(yaml.safe_load(MINIMAL) | {"limits": {"posterior_cases": number}})

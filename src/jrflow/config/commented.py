@@ -81,7 +81,7 @@ class _Writer:
             changed = {
                 key: value
                 for key, value in values.items()
-                if "default" not in fields[key] or value != fields[key]["default"]
+                if key == "kind" or "default" not in fields[key] or value != fields[key]["default"]
             }
             yield f"{name}: {_flow(changed)}"
         else:
