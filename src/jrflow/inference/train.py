@@ -90,7 +90,7 @@ def train(
     sd_range = noise.sd_range(config.noise_margin)
     untrained = untrained_network(data, noise, network, sd_range, seed).to(ranks.device)
     untrained.mixed = config.precision == "bfloat16"
-    optimiser = torch.optim.Adam(untrained.parameters(), lr=plan.peak, foreach=True)
+    optimiser = torch.optim.Adam(untrained.parameters(), lr=plan.peak, fused=True)
     session = Session(untrained, optimiser, plan, data, validation, noise, sd_range, seed, ranks)
     fingerprint = training_fingerprint(data, noise, config, network, seed)
     kept = folder / _CHECKPOINT if folder is not None else None
