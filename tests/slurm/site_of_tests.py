@@ -16,8 +16,12 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 TINY: dict[str, Any] = yaml.safe_load((ROOT / "tests/tiny.yaml").read_text(encoding="utf-8"))
-#: A second network takes time, and does nothing to Slurm that the first does not.
-del TINY["inference"]["models"]["npe"]
+#: A second network or preset takes time, and does nothing to Slurm that the first does not.
+for second in ("npe", "bilstm-as-published"):
+    del TINY["inference"]["models"][second]
+for second in ("train-as-published", "test-as-published", "oat-as-published"):
+    del TINY["campaigns"][second]
+TINY["sensitivity"]["one_at_a_time"] = ["oat"]
 CLUSTER_SH = ROOT / "tests/slurm/cluster.sh"
 #: Every trial is simulated: some seconds a shard, so that there is something to interrupt.
 LONG: dict[str, Any] = {
