@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -174,3 +175,16 @@ def test_a_network_gets_as_far_as_its_archive(tmp_path: Path) -> None:
     report = (run / "report.html").read_text(encoding="utf-8")
     assert "Network: 68 regions" in report
     assert "a network of regions is not projected to the scalp yet" in report
+
+
+def test_exact_posteriors_come_before_the_limits_where_they_are_asked_for(run: Path) -> None:
+    """Planned only: they are tested on their own, and take minutes."""
+    folder = run.parents[1]
+    usual = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(usual.replace("n_draws: 20", "n_draws: 20, posterior_cases: 10"))
+    try:
+        planned = snakemake(folder, "--dry-run").stdout
+    finally:
+        (folder / "config.yaml").write_text(usual)
+    assert re.search(r"^gold +2$", planned, re.MULTILINE), planned
+    assert re.search(r"^limits +2$", planned, re.MULTILINE), planned

@@ -45,7 +45,7 @@ def _models(n: int, network: dict[str, Any] | None = None, **training: Any) -> C
             "priors": {"half": {"kind": "relative-uniform"}},
             "campaigns": {
                 "train": prior | {"n": n},
-                "test": prior | {"n": 64},
+                "test": prior | {"n": n // 16},
                 "sobol": prior | {"design": "saltelli", "n": n},
                 "oat": prior | {"design": "one-at-a-time", "n": n},
             },
@@ -57,7 +57,7 @@ def _models(n: int, network: dict[str, Any] | None = None, **training: Any) -> C
                 "learning_curve": {"model": "net", "sizes": [256, 512], "presentations": 1000},
             },
             "sensitivity": {"sobol": ["sobol"], "one_at_a_time": ["oat"]},
-            "limits": {"n_draws": max(2, n // 8)},
+            "limits": {"n_draws": max(2, n // 8), "posterior_cases": n // 64},
         }
     )
 
@@ -67,6 +67,7 @@ NAMES = {
     "one_at_a_time": "oat",
     "noise_levels": "net",
     "limits": "net",
+    "gold": "net",
     "evaluate": "net",
     "baselines": "net",
 }

@@ -1,11 +1,37 @@
 """Training, baselines, scores, limits, and what the models say of recordings."""
 
 
+rule gold:
+    input:
+        script=script("gold"),
+        noise=rules.noise_levels.output,
+        test=test_manifest,
+    output:
+        f"{RUN}/limits/{{model}}-gold.nc",
+    log:
+        f"{RUN}/logs/gold/{{model}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/gold/{{model}}.tsv"
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        runtime=minutes("gold", "model"),
+        mem_mb=mb("gold", "model"),
+        seat=1,
+    params:
+        config=CONFIG_FILE,
+        settings=settings("limits", "inference.training", "run.seed"),
+    shell:
+        "python {input.script} --config {params.config} --noise {input.noise} --test {input.test}"
+        " --out {output} > {log} 2>&1"
+
+
 rule limits:
     input:
         script=script("limits"),
         noise=rules.noise_levels.output,
         test=test_manifest,
+        gold=rules.gold.output if CONFIG.limits.posterior_cases else [],
     output:
         f"{RUN}/limits/{{model}}.nc",
     log:
@@ -23,9 +49,10 @@ rule limits:
     params:
         config=CONFIG_FILE,
         settings=settings("limits", "simulation", "run.seed"),
+        gold="--gold" if CONFIG.limits.posterior_cases else "",
     shell:
         "python {input.script} --config {params.config} --model {wildcards.model}"
-        " --noise {input.noise} --out {output} > {log} 2>&1"
+        " --noise {input.noise} {params.gold} {input.gold} --out {output} > {log} 2>&1"
 
 
 rule train:

@@ -34,6 +34,7 @@ Rule = Literal[
     "lead_field",
     "noise_levels",
     "limits",
+    "gold",
     "evaluate",
     "baselines",
     "learning_curve",
@@ -55,6 +56,9 @@ _SOBOL_S, _RESAMPLE_S = 0.2e-3, 1e-6
 _OAT_S = 0.6e-3
 #: Limits: s a draw besides its simulations, and copies of their sources in float64.
 _DRAW_S, _LIMITS_COPIES = 1e-3, 3.0
+#: Exact posteriors: s of a level, whatever the number of cases; simulations of a case and level, in float64,
+#: besides those that all cases share; bytes of what is simulated at a time.
+_GOLD_LEVEL_S, _GOLD_SIMULATIONS, _GOLD_SHARED, _GOLD_BYTES = 25.0, 15_000, 16_384, 1e9
 #: Extra-trees: s and bytes a training simulation, the time for each noise level.
 _TREES_S, _TREES_BYTES = 0.27e-3, 2500.0
 #: The paper's network: s for each noise level, at 100 Hz.
@@ -85,7 +89,10 @@ def analysis_seconds(config: Config, rule: Rule, name: str = "", n_threads: int 
     if rule == "noise_levels":
         return _START_S + _LEVELS_S * campaign_bytes(config, train_of(config, name))
     if rule == "limits":
-        return _START_S + config.limits.n_draws * (_DRAW_S + _differences_s(config, name))
+        n_draws = config.limits.n_draws + config.limits.posterior_cases
+        return _START_S + n_draws * (_DRAW_S + _differences_s(config, name))
+    if rule == "gold":
+        return TORCH_S + _gold_s(config, name)
     if rule == "report":
         return _START_S + _PRESET_S * len({campaign.preset for campaign in config.campaigns.values()})
     return TORCH_S + _learnt_s(config, rule, name, n_threads)
@@ -97,9 +104,8 @@ def analysis_bytes(config: Config, rule: Rule, name: str = "") -> float:
     if rule in _COPIES:
         campaign = train_of(config, name) if rule == "noise_levels" else name
         return _START_BYTES + _COPIES[rule] * campaign_bytes(config, campaign)
-    if rule == "limits":
-        n = 2 * _n_varied(config, train_of(config, name)) * config.limits.n_draws
-        return _START_BYTES + _LIMITS_COPIES * 2 * n * simulation_bytes(config, 1)
+    if rule in ("limits", "gold"):
+        return _limits_bytes(config, rule, name)
     if rule == "evaluate":
         return training_bytes(config, name) + drawn_bytes(config, name)
     if rule == "baselines":
@@ -132,12 +138,28 @@ def _learnt_s(config: Config, rule: Rule, name: str, n_threads: int) -> float:
     return _recordings_s(config) if rule == "apply" else 0.0
 
 
+def _limits_bytes(config: Config, rule: Rule, name: str) -> float:
+    if rule == "gold":
+        test = config.inference.trainings[name].test
+        return TORCH_BYTES + _GOLD_BYTES + SHARD_COPIES * campaign_bytes(config, test)
+    n_draws = config.limits.n_draws + config.limits.posterior_cases
+    n = 2 * _n_varied(config, train_of(config, name)) * n_draws
+    return _START_BYTES + _LIMITS_COPIES * 2 * n * simulation_bytes(config, 1)
+
+
 def _differences_s(config: Config, model: str) -> float:
     """Simulations of one draw of the limits, in float64, s."""
     exact = config.simulation.model_copy(update={"precision": "float64", "backend": "cpu"})
     campaign = train_of(config, model)
     seconds = simulation_seconds(config.model_copy(update={"simulation": exact}), campaign, 1)
     return 2 * _n_varied(config, campaign) * seconds
+
+
+def _gold_s(config: Config, model: str) -> float:
+    """Simulations behind exact posteriors at all noise levels, s."""
+    one = _differences_s(config, model) / (2 * _n_varied(config, train_of(config, model)))
+    n = _GOLD_SIMULATIONS * config.limits.posterior_cases + _GOLD_SHARED
+    return len(config.eeg.noise) * (_GOLD_LEVEL_S + n * one)
 
 
 def _recordings_s(config: Config) -> float:

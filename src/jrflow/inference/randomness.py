@@ -25,6 +25,7 @@ class Stream(IntEnum):
     POSTERIOR = 7
     PAPER = 8
     REFINEMENT = 9
+    EXACT = 10
 
 
 def entropy(seed: int, stream: Stream, *key: int) -> int:

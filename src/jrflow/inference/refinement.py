@@ -12,8 +12,7 @@ from typing import TextIO
 import numpy as np
 import pandas as pd
 
-from jrflow.config.simulation import SimulationConfig
-from jrflow.eeg.covariance import whitening
+from jrflow.inference.gold import likelihood_of
 from jrflow.inference.networks import Network
 from jrflow.inference.randomness import Stream, numpy_generator
 from jrflow.inference.trial import Estimates, Trial
@@ -67,12 +66,8 @@ def refined_estimates(network: Network, trial: Trial, level: int, progress: Prog
     """Means and 90 % intervals of normal approximations about the posteriors' modes at one level."""
     observed, sd = trial.test(level)
     told = network.predict(observed, sd)
-    shape, prior = trial.noise.shapes[level], trial.parts.train.prior
-    simulation = SimulationConfig.model_validate(trial.parts.test.specification["simulation"])
-    likelihood = Likelihood.of(
-        shape.direction @ observed.numpy(), sd.numpy(), whitening(shape.factor @ shape.factor.T), prior,
-        simulation, trial.parts.test.window.average,
-    )  # fmt: skip
+    prior = trial.parts.train.prior
+    likelihood = likelihood_of(trial.parts.test, trial.noise, level, observed, sd)
     margin = _MARGIN * (prior.high - prior.low)
     start = np.clip(told[:, : len(prior.names)], prior.low + margin, prior.high - margin)
     x = likelihood.coordinates.of_parameters(start)

@@ -4,12 +4,14 @@ The deterministic model in Gaussian noise has an exact likelihood. In Laplace's 
 posterior covariance at a draw is (F + P^-1)^-1, with the Fisher information F = J' N^-1 J of the
 evoked response's derivative J in noise N, and the prior covariance P. The limit of R2 is one less the
 mean posterior variance over the prior variance. It is approximate where the posterior is far from
-Gaussian: at low signal-to-noise ratios, and towards the ends of a bounded prior.
+Gaussian: at low signal-to-noise ratios, and towards the ends of a bounded prior. Where exact posteriors of
+some cases are at hand, the limit is theirs, and Laplace's variances at the same cases and at many others make
+it more certain (as control variates).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import xarray as xr
@@ -29,6 +31,7 @@ def recovery_limits(
     simulation: SimulationConfig,
     config: LimitsConfig,
     seed: int,
+    gold: xr.Dataset | None = None,
 ) -> xr.Dataset:
     """Largest attainable R2 of every parameter and product at every noise level.
 
@@ -46,13 +49,16 @@ def recovery_limits(
         Number of draws, size of the step.
     seed
         Seed of the draws.
+    gold
+        Exact posteriors at the same levels, see :func:`jrflow.inference.gold.gold_standard`; None to be
+        content with Laplace's approximation.
 
     Returns
     -------
     xr.Dataset
-        ``r2_limit`` and its standard error over draws ``r2_limit_se`` over (noise, parameter), and ``sd``
-        (noise), the noise of the source estimate in mV. Attributes ``n_draws`` and ``n_dropped`` (draws
-        whose simulation failed).
+        ``r2_limit`` and its standard error over draws ``r2_limit_se`` over (noise, parameter); ``r2_laplace``
+        by Laplace's approximation; and ``sd`` (noise), the noise of the source estimate in mV. Attributes
+        ``n_draws``, ``n_dropped`` (draws whose simulation failed), ``n_exact`` (cases of exact posteriors).
 
     Raises
     ------
@@ -60,26 +66,65 @@ def recovery_limits(
         If no draw could be simulated, or the derivatives depend on the step.
     """
     draws = prior.sample(config.n_draws, seed)
+    n_exact = 0 if gold is None else gold.sizes["case"]
+    if gold is not None:
+        draws = np.concatenate([gold["true"].values[:, : len(prior.names)], draws])
     jacobian, kept = evoked_jacobian(prior, draws, simulation, config.relative_step)
     gradients = _target_gradients(prior, draws[kept])
+    is_case = np.arange(len(draws))[kept] < n_exact
     rows, sds = [], []
-    for noise in levels.values():
+    for name, noise in levels.items():
         sds.append(spatial_filter(lead_field, noise)[1])
         whitened = whitening(noise.temporal_covariance()).T @ jacobian / sds[-1]
-        rows.append(_share_explained(posterior_covariance(whitened), gradients))
+        after = _target_variance(posterior_covariance(whitened), gradients)
+        laplace, se = _share_explained(after[~is_case], gradients[~is_case])
+        limit = laplace
+        if gold is not None:
+            cases = gold.sel(noise=name).isel(case=kept[:n_exact])
+            limit, se = _exact_limit(cases, after[is_case], after[~is_case], prior)
+        rows.append((limit, se, laplace))
+    columns = {"r2_limit": 0, "r2_limit_se": 1, "r2_laplace": 2}
     return xr.Dataset(
         {
-            "r2_limit": (("noise", "parameter"), [row[0] for row in rows], {"units": "1"}),
-            "r2_limit_se": (("noise", "parameter"), [row[1] for row in rows], {"units": "1"}),
+            **{
+                name: (("noise", "parameter"), [row[k] for row in rows], {"units": "1"})
+                for name, k in columns.items()
+            },
             "sd": ("noise", sds, {"units": "mV", "long_name": "noise of the source estimate"}),
         },
         coords={"noise": list(levels), "parameter": [*prior.names, *prior.product_names]},
         attrs={
             "preset": prior.preset, "seed": seed, "relative_step": config.relative_step,
-            "n_draws": int(kept.sum()), "n_dropped": int((~kept).sum()),
-            "method": "Laplace: (Fisher information + inverse prior covariance)^-1",
+            "n_draws": int((~is_case).sum()), "n_dropped": int((~kept).sum()), "n_exact": int(is_case.sum()),
+            "method": "exact posteriors, Laplace's as control variates" if n_exact else
+            "Laplace: (Fisher information + inverse prior covariance)^-1",
         },
     )  # fmt: skip
+
+
+def laplace_variance(
+    prior: Prior,
+    parameters: np.ndarray,
+    simulation: SimulationConfig,
+    relative_step: float,
+    whitened: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """Posterior variance of the targets by Laplace's approximation, shape (n, n_targets), in their units.
+
+    Parameters
+    ----------
+    prior, simulation, relative_step
+        As of :func:`jrflow.limits.jacobian.evoked_jacobian`.
+    parameters
+        Where it is wanted, shape (n, n_parameters); NaN where a simulation fails.
+    whitened
+        From responses (..., n_times), mV, to what is observed of them in white noise, (..., n_observed).
+    """
+    jacobian, kept = evoked_jacobian(prior, parameters, simulation, relative_step)
+    seen = np.swapaxes(whitened(np.swapaxes(jacobian, 1, 2)), 1, 2)
+    variance = np.full((len(parameters), len(prior.names) + len(prior.product_names)), np.nan)
+    variance[kept] = _target_variance(posterior_covariance(seen), _target_gradients(prior, parameters[kept]))
+    return variance
 
 
 def posterior_covariance(whitened: np.ndarray) -> np.ndarray:
@@ -113,14 +158,40 @@ def _target_gradients(prior: Prior, draws: np.ndarray) -> np.ndarray:
     return gradients
 
 
-def _share_explained(posterior: np.ndarray, gradients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _target_variance(posterior: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    """Variance of each target, (n, n_targets), of posterior covariances in prior standard deviations."""
+    variance: np.ndarray = np.einsum("ntp,npq,ntq->nt", gradients, posterior, gradients, optimize=True)
+    return variance
+
+
+def _share_explained(after: np.ndarray, gradients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """R2 and its standard error, shape (n_targets,).
 
     Both variances of a product are linearised at the same draws (delta method), so that data that say
     nothing give exactly 0.
     """
-    after = np.einsum("ntp,npq,ntq->nt", gradients, posterior, gradients, optimize=True)
     before = np.einsum("ntp,ntp->nt", gradients, gradients)
     ratio = after.mean(axis=0) / before.mean(axis=0)
     residual = after - ratio * before
     return 1 - ratio, residual.std(axis=0, ddof=1) / (np.sqrt(len(after)) * before.mean(axis=0))
+
+
+def _exact_limit(
+    cases: xr.Dataset, control: np.ndarray, others: np.ndarray, prior: Prior
+) -> tuple[np.ndarray, np.ndarray]:
+    """R2 and its standard error, shape (n_targets,), by exact variances and Laplace's at cases and at others.
+
+    Exact posteriors are of what estimators see, averages of samples; what these lose of all samples is taken
+    from Laplace's approximation of both.
+    """
+    exact = cases["variance"].values - cases["laplace_variance"].values + control
+    n, m = len(exact), len(others)
+    away = control - control.mean(axis=0)
+    spread = (away**2).sum(axis=0)
+    slope = (away * (exact - exact.mean(axis=0))).sum(axis=0) / np.where(spread > 0, spread, 1)
+    # The others' mean is uncertain, too: the optimal share of the correction.
+    slope *= m / (m + n)
+    mean = exact.mean(axis=0) + slope * (others.mean(axis=0) - control.mean(axis=0))
+    error = (exact - slope * control).var(axis=0, ddof=1) / n + slope**2 * others.var(axis=0, ddof=1) / m
+    before = np.array([*prior.sd, *prior.product_sd.values()]) ** 2
+    return 1 - mean / before, np.sqrt(error) / before

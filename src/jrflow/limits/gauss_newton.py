@@ -8,6 +8,7 @@ the products: their true density has edges and kinks, at which such a search wou
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,9 +27,10 @@ _LEAST, _LARGEST = 1e-6, 1e8
 _NEGLIGIBLE = 1e-2
 #: Chains that are differentiated at a time.
 _AT_ONCE = 256
-#: As long as the misfit exceeds that of pure noise by more, noise is taken to be larger than it is: what is
-#: far from the data is guided by the prior, too, and not led into the next local maximum.
-_EXCESS = 2.0
+#: As long as the misfit exceeds what noise may leave (so many standard deviations above its mean) by more,
+#: noise is taken to be larger than it is: what is far from the data is guided by the prior, too, and not led
+#: into the next local maximum.
+_UNUSUAL, _EXCESS = 4.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,9 @@ class Modes:
 class _Chains:
     """State of the search: one chain for each start of each case."""
 
-    def __init__(self, likelihood: Likelihood, start: np.ndarray) -> None:
+    def __init__(self, likelihood: Likelihood, start: np.ndarray, held: np.ndarray) -> None:
         n_cases, n_starts, d = start.shape
+        self._free = np.setdiff1d(np.arange(d), held)
         self._likelihood = likelihood
         self._mean = likelihood.coordinates.mean
         self._precision = np.linalg.inv(likelihood.coordinates.covariance)
@@ -107,24 +110,27 @@ class _Chains:
 
     def differentiate(self, chains: np.ndarray) -> None:
         """Information and score where some chains are."""
-        self.information[chains], self.score[chains] = fisher_information(
+        _, self.information[chains], self.score[chains] = fisher_information(
             self._likelihood, self.x[chains], self.case[chains]
         )
 
     def _inflation(self, misfit: np.ndarray) -> np.ndarray:
         rank = self._likelihood.whitener.shape[1]
-        return np.maximum(1.0, (misfit - 0.5 * rank) / _EXCESS)
+        usual = 0.5 * rank + _UNUSUAL * np.sqrt(0.5 * rank)
+        return np.maximum(1.0, (misfit - usual) / _EXCESS)
 
     def _steps(
         self, chains: np.ndarray, dampings: np.ndarray, inflation: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Steps (n_chains, n_dampings, d), and the gain in log posterior that the undamped one promises."""
         pull = (self._mean - self.x[chains]) @ self._precision
-        gradient = self.score[chains] / inflation[:, None] + pull
+        gradient = (self.score[chains] / inflation[:, None] + pull)[:, self._free]
         hessian = self.information[chains] / inflation[:, None, None] + self._precision
+        hessian = hessian[:, self._free[:, None], self._free]
         diagonal = np.einsum("npp->np", hessian)[:, None, :, None] * np.eye(hessian.shape[-1])
         damped = hessian[:, None] + dampings[..., None, None] * diagonal
-        steps = np.linalg.solve(damped, gradient[:, None, :, None])[..., 0]
+        steps = np.zeros((*dampings.shape, self.x.shape[1]))
+        steps[..., self._free] = np.linalg.solve(damped, gradient[:, None, :, None])[..., 0]
         newton = np.linalg.solve(hessian, gradient[..., None])[..., 0]
         return steps, 0.5 * np.einsum("np,np->n", newton, gradient)
 
@@ -137,7 +143,9 @@ class _Chains:
         return -self._likelihood.log_likelihood(x, self.case[chains])
 
 
-def find_modes(likelihood: Likelihood, start: np.ndarray, max_iterations: int = 25) -> Modes:
+def find_modes(
+    likelihood: Likelihood, start: np.ndarray, max_iterations: int = 25, held: Sequence[int] = ()
+) -> Modes:
     """Climb from every start to a local maximum of the posterior density.
 
     Parameters
@@ -148,8 +156,10 @@ def find_modes(likelihood: Likelihood, start: np.ndarray, max_iterations: int = 
         Coordinates, shape (n_cases, n_starts, n_coordinates).
     max_iterations
         Steps at most; a chain that still moves then stays where it is.
+    held
+        Coordinates that keep the values that they have at the start.
     """
-    chains = _Chains(likelihood, start)
+    chains = _Chains(likelihood, start, np.asarray(held, dtype=int))
     for _ in range(max_iterations):
         if not chains.moving.any():
             break
@@ -164,8 +174,8 @@ def find_modes(likelihood: Likelihood, start: np.ndarray, max_iterations: int = 
 
 def fisher_information(
     likelihood: Likelihood, x: np.ndarray, cases: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Fisher information and derivative of the log likelihood, by differences in float64.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Log likelihood, Fisher information and score, by differences in float64.
 
     Parameters
     ----------
@@ -176,11 +186,12 @@ def fisher_information(
 
     Returns
     -------
-    information, score
-        Shapes (n, n_coordinates, n_coordinates) and (n, n_coordinates).
+    log_likelihood, information, score
+        Shapes (n,), (n, n_coordinates, n_coordinates) and (n, n_coordinates); the first but for a constant,
+        and -inf where the simulation failed.
     """
     n, d = x.shape
-    information, score = np.zeros((n, d, d)), np.zeros((n, d))
+    log_likelihood, information, score = np.empty(n), np.zeros((n, d, d)), np.zeros((n, d))
     shifts = _STEP * np.concatenate([np.zeros((1, d)), np.eye(d)])
     for first in range(0, n, _AT_ONCE):
         rows = slice(first, first + _AT_ONCE)
@@ -193,4 +204,6 @@ def fisher_information(
         slope = white[:, 1:] * (ok[:, 1:] & ok[:, :1])[..., None]
         information[rows] = slope @ np.swapaxes(slope, 1, 2)
         score[rows] = -np.einsum("npr,nr->np", slope, white[:, 0])
-    return information, score
+        misfit = 0.5 * np.einsum("nr,nr->n", white[:, 0], white[:, 0])
+        log_likelihood[rows] = np.where(ok[:, 0], -misfit, -np.inf)
+    return log_likelihood, information, score

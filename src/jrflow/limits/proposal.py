@@ -1,0 +1,93 @@
+"""Independent proposals for posteriors that may have several ridges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logsumexp
+
+from jrflow.limits.gauss_newton import Modes, find_modes
+from jrflow.limits.likelihood import Likelihood
+from jrflow.limits.ridge import Ridge, trace_ridges
+
+#: Coordinates along which ridges are traced, and ridges at most of a case along each.
+_N_ALONG, _N_RIDGES = 4, 3
+#: A mode that is so much lower than the best one is of no weight.
+_NEGLIGIBLE = 12.0
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A mixture of ridges, of every case.
+
+    Attributes
+    ----------
+    ridges
+        One or more, each of all cases.
+    log_share
+        Of each ridge in its case, shape (n_ridges, n_cases); -inf for one that is not the case's.
+    """
+
+    ridges: tuple[Ridge, ...]
+    log_share: np.ndarray
+
+    @classmethod
+    def of(cls, likelihood: Likelihood, starts: np.ndarray) -> Proposal:
+        """Climb from all starts (n_cases, n_starts, d), and trace the ridges that the modes are on."""
+        modes = find_modes(likelihood, starts)
+        longest = _longest(modes.best(), len(likelihood.coordinates.scored))
+        found = [_ridges(likelihood, modes, coordinate) for coordinate in longest]
+        log_total = np.concatenate([total for _, total in found])
+        return cls(
+            tuple(ridge for ridges, _ in found for ridge in ridges), log_total - logsumexp(log_total, axis=0)
+        )
+
+    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw, shape (n_cases, n, d)."""
+        drawn = np.stack([ridge.draw(n, rng) for ridge in self.ridges])
+        share = np.exp(self.log_share).cumsum(axis=0)
+        which = (rng.random((self.log_share.shape[1], n)) > share[:-1, :, None]).sum(axis=0)
+        chosen: np.ndarray = np.take_along_axis(drawn, which[None, ..., None], axis=0)[0]
+        return chosen
+
+    def log_density(self, x: np.ndarray) -> np.ndarray:
+        """Log density of points (n_cases, n, d), normalised, shape (n_cases, n)."""
+        each = np.stack([ridge.log_density(x) for ridge in self.ridges])
+        density: np.ndarray = logsumexp(each + self.log_share[..., None], axis=0)
+        return density
+
+
+def _longest(modes: Modes, n_scored: int) -> np.ndarray:
+    """Coordinates of which data tell least: what is long in two of them is covered by no single ridge.
+
+    Products come last: of theirs the prior is not normal, and where data tell nothing no ridge is bent.
+    """
+    variance = np.diagonal(modes.covariance[:, 0], axis1=1, axis2=2).mean(axis=0)
+    candidates = variance[:n_scored] if n_scored else variance
+    return np.argsort(-candidates)[:_N_ALONG]
+
+
+def _ridges(likelihood: Likelihood, modes: Modes, along: int) -> tuple[list[Ridge], np.ndarray]:
+    """Ridges through modes, and the log evidence of each, (n_ridges, n_cases)."""
+    n_cases = len(modes.x)
+    ridges = [trace_ridges(likelihood, modes.best().x[:, 0], along)]
+    totals = [ridges[0].total]
+    elsewhere = _elsewhere(modes, ridges[0])
+    while len(ridges) < _N_RIDGES and (cases := np.flatnonzero(elsewhere.any(axis=1))).size:
+        best = np.where(elsewhere, modes.log_posterior, -np.inf)[cases].argmax(axis=1)
+        found = trace_ridges(likelihood.take(cases), modes.x[cases, best], along)
+        ridges.append(found.scattered(cases, n_cases))
+        totals.append(np.full(n_cases, -np.inf))
+        totals[-1][cases] = found.total
+        elsewhere &= _elsewhere(modes, ridges[-1])
+        elsewhere[cases, best] = False
+    return ridges, np.stack(totals)
+
+
+def _elsewhere(modes: Modes, ridge: Ridge) -> np.ndarray:
+    """Modes of some weight that are not on a ridge, shape (n_cases, n_starts)."""
+    height = modes.log_posterior
+    weighty = height > height.max(axis=1, keepdims=True) - _NEGLIGIBLE
+    answer: np.ndarray = weighty & ~ridge.knows(modes)
+    return answer

@@ -1,0 +1,215 @@
+"""Proposals for posteriors that are long, thin and bent: normal across a ridge, whatever they are along it.
+
+Along one coordinate the others' conditional modes are traced, with their normal approximations and evidence
+(nested Laplace approximations: Rue, Martino & Chopin 2009, J. R. Stat. Soc. B 71:319). What results can be
+drawn from and evaluated; it only proposes, and need not be exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+from scipy.special import gammaln
+
+from jrflow.limits.gauss_newton import Modes, find_modes
+from jrflow.limits.likelihood import Likelihood
+
+#: Nodes on each side of the mode; the first is so many standard deviations away, the last at the end.
+_N_NODES, _FIRST = 12, 0.4
+#: The ends of the ridge, where a normal score has no mass left.
+_END = 4.0
+#: Steps towards the conditional mode of a node, from where its neighbours point.
+_N_STEPS = 6
+#: Across the ridge proposals are Student-t with so many degrees of freedom, and a little too wide.
+_DOF, _WIDER = 8.0, 1.15
+#: Power of the evidence along the ridge: a little too flat.
+_FLATTER = 0.9
+#: Cells between nodes, in which the density along the ridge is constant.
+_N_CELLS = 40
+#: A mode that is so many standard deviations away from a ridge is not on it; nor is one that has so much more
+#: log evidence than the nodes about it.
+_AWAY, _MISSED = 5.0, 2.0
+#: A node without a possible mode has so much less log evidence than the best.
+_HOPELESS = 1e3
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """Proposal densities of every case.
+
+    Attributes
+    ----------
+    node
+        Values of the coordinate along the ridge, increasing, shape (n_cases, n_nodes).
+    centre
+        Conditional modes of the other coordinates, shape (n_cases, n_nodes, d - 1).
+    root
+        Cholesky factors of their covariances, shape (n_cases, n_nodes, d - 1, d - 1).
+    log_evidence
+        Of each node, but for a constant of the case, shape (n_cases, n_nodes).
+    along
+        The coordinate.
+    """
+
+    node: np.ndarray
+    centre: np.ndarray
+    root: np.ndarray
+    log_evidence: np.ndarray
+    along: int
+
+    @property
+    def total(self) -> np.ndarray:
+        """Log evidence of the whole ridge, shape (n_cases,)."""
+        top = self.log_evidence.max(axis=1)
+        total: np.ndarray = top + np.log(np.trapezoid(np.exp(self.log_evidence - top[:, None]), self.node))
+        return total
+
+    def scattered(self, cases: np.ndarray, n_cases: int) -> Ridge:
+        """The same as part of more cases, at the given positions; the others repeat the first one."""
+        position = np.zeros(n_cases, dtype=int)
+        position[cases] = np.arange(len(cases))
+        return Ridge(
+            self.node[position], self.centre[position], self.root[position], self.log_evidence[position],
+            self.along,
+        )  # fmt: skip
+
+    def knows(self, modes: Modes) -> np.ndarray:
+        """Which modes are near the ridge and not far above the nodes about them, (n_cases, n_starts)."""
+        known = np.empty(modes.log_posterior.shape, dtype=bool)
+        height = modes.log_posterior + conditional(modes.covariance, self.along)[1]
+        for case, points in enumerate(modes.x):
+            u, v = points[:, self.along].clip(-_END, _END), np.delete(points, self.along, axis=1)
+            t = np.linalg.solve(self._root_at(case, u), (v - self._along(case)[2](u))[..., None])
+            is_near = np.linalg.norm(t[..., 0], axis=1) < _AWAY
+            told = np.interp(u, self.node[case], self.log_evidence[case])
+            known[case] = is_near & (height[case] < told + _MISSED)
+        return known
+
+    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw, shape (n_cases, n, d)."""
+        d = self.centre.shape[2] + 1
+        x = np.empty((len(self.node), n, d))
+        for case, drawn in enumerate(x):
+            edges, mass, centre = self._along(case)
+            cell = rng.choice(len(mass), n, p=mass)
+            u = edges[cell] + rng.random(n) * np.diff(edges)[cell]
+            t = rng.standard_normal((n, d - 1)) / np.sqrt(rng.chisquare(_DOF, (n, 1)) / _DOF)
+            v = centre(u) + np.einsum("npq,nq->np", self._root_at(case, u), t)
+            drawn[:] = np.insert(v, self.along, u, axis=1)
+        return x
+
+    def log_density(self, x: np.ndarray) -> np.ndarray:
+        """Log density of points (n_cases, n, d), normalised, shape (n_cases, n)."""
+        density = np.empty(x.shape[:2])
+        p = x.shape[2] - 1
+        constant = gammaln((_DOF + p) / 2) - gammaln(_DOF / 2) - p / 2 * np.log(_DOF * np.pi)
+        for case, points in enumerate(x):
+            edges, mass, centre = self._along(case)
+            u, v = points[:, self.along], np.delete(points, self.along, axis=1)
+            cell = np.searchsorted(edges, u, side="right") - 1
+            inside = (cell >= 0) & (cell < len(mass))
+            cell = cell.clip(0, len(mass) - 1)
+            root = self._root_at(case, u)
+            t = np.linalg.solve(root, (v - centre(u))[..., None])[..., 0]
+            across = constant - (_DOF + p) / 2 * np.log1p((t**2).sum(axis=1) / _DOF)
+            across -= np.log(np.einsum("npp->np", root)).sum(axis=1)
+            with np.errstate(divide="ignore"):
+                density[case] = np.where(inside, np.log(mass[cell] / np.diff(edges)[cell]) + across, -np.inf)
+        return density
+
+    def _along(self, case: int) -> tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+        """Edges and mass of the cells along a ridge, and the centre as a function of the coordinate."""
+        node, height = self.node[case], self.log_evidence[case]
+        share = np.arange(_N_CELLS) / _N_CELLS
+        edges = np.append((node[:-1, None] + np.diff(node)[:, None] * share).ravel(), node[-1])
+        middle = (edges[1:] + edges[:-1]) / 2
+        mass = np.exp(_FLATTER * (np.interp(middle, node, height) - height.max())) * np.diff(edges)
+        return edges, mass / mass.sum(), CubicSpline(node, self.centre[case], extrapolate=True)
+
+    def _root_at(self, case: int, u: np.ndarray) -> np.ndarray:
+        """Cholesky factors between nodes, shape (n, d - 1, d - 1)."""
+        node, root = self.node[case], self.root[case]
+        k = (np.searchsorted(node, u) - 1).clip(0, len(node) - 2)
+        share = ((u - node[k]) / (node[k + 1] - node[k])).clip(0, 1)[:, None, None]
+        between: np.ndarray = (1 - share) * root[k] + share * root[k + 1]
+        return _WIDER * between
+
+
+def trace_ridges(likelihood: Likelihood, start: np.ndarray, along: int) -> Ridge:
+    """Trace the ridge of every case.
+
+    Parameters
+    ----------
+    likelihood
+        Of the observed responses.
+    start
+        Coordinates from which the mode is sought, shape (n_cases, d).
+    along
+        Coordinate along which the ridge is traced; a normal score.
+    """
+    mode = find_modes(likelihood, start[:, None])
+    at = mode.x[:, 0].copy()
+    at[:, along] = at[:, along].clip(-0.95 * _END, 0.95 * _END)
+    node = _spaced(at[:, along], np.sqrt(mode.covariance[:, 0, along, along]))
+    n_cases, n_nodes, d = *node.shape, start.shape[1]
+    x = np.empty((n_cases, n_nodes, d))
+    height, covariance = np.empty((n_cases, n_nodes)), np.empty((n_cases, n_nodes, d - 1, d - 1))
+    others = np.delete(np.arange(d), along)
+
+    def settle(k: int, guess: np.ndarray) -> None:
+        guess[:, along] = node[:, k]
+        found = find_modes(likelihood, guess[:, None], _N_STEPS, held=[along])
+        x[:, k], height[:, k] = found.x[:, 0], found.log_posterior[:, 0]
+        covariance[:, k], volume = conditional(found.covariance[:, 0], along)
+        height[:, k] += volume
+
+    settle(_N_NODES, at)
+    for side in (1, -1):
+        for step in range(1, _N_NODES + 1):
+            k = _N_NODES + side * step
+            settle(k, _extrapolated(likelihood, x, node, k, side, along))
+    top = np.where(np.isfinite(height), height, -np.inf).max(axis=1, keepdims=True)
+    # Of a case without a single possible node, nothing is known: any proposal is as good.
+    height = np.where(np.isfinite(height), height, np.where(np.isfinite(top), top, 0.0) - _HOPELESS)
+    return Ridge(node, x[..., others], np.linalg.cholesky(covariance), height, along)
+
+
+def conditional(covariance: np.ndarray, along: int) -> tuple[np.ndarray, np.ndarray]:
+    """Covariance (..., d - 1, d - 1) of the others given one coordinate; half the log of its determinant."""
+    others = np.delete(np.arange(covariance.shape[-1]), along)
+    given: np.ndarray = np.linalg.inv(np.linalg.inv(covariance)[..., others[:, None], others])
+    return given, 0.5 * np.linalg.slogdet(given)[1]
+
+
+def _extrapolated(
+    likelihood: Likelihood, x: np.ndarray, node: np.ndarray, k: int, side: int, along: int
+) -> np.ndarray:
+    """Where the last two nodes point to; where that is impossible, the last one."""
+    last = x[:, k - side].copy()
+    if abs(k - _N_NODES) < 2:
+        return last
+    run = (node[:, k] - node[:, k - side]) / (node[:, k - side] - node[:, k - 2 * side])
+    guess = last + run[:, None] * (last - x[:, k - 2 * side])
+    guess[:, along] = node[:, k]
+    possible = np.isfinite(likelihood.log_likelihood(guess, np.arange(len(guess))))
+    return np.where(possible[:, None], guess, last)
+
+
+def _spaced(middle: np.ndarray, sd: np.ndarray) -> np.ndarray:
+    """Nodes from end to end, shape (n_cases, n_nodes), densest about the middle."""
+    t = np.arange(1, _N_NODES + 1) / _N_NODES
+    growth = np.geomspace(1e-3, 40, 2000)
+    first = (_FIRST * _N_NODES * sd).clip(max=0.999)
+    sides = []
+    for end in (_END - middle, _END + middle):
+        # Distances proportional to sinh(a t): the first one is as wanted, the last one reaches the end.
+        a = np.interp(np.log(np.maximum(end / first, 1.0)), np.log(np.sinh(growth) / growth), growth)
+        sides.append(end[:, None] * np.sinh(a[:, None] * t) / np.sinh(a)[:, None])
+    up, down = sides
+    nodes: np.ndarray = np.concatenate(
+        [middle[:, None] - down[:, ::-1], middle[:, None], middle[:, None] + up], axis=1
+    )
+    return nodes

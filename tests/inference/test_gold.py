@@ -1,0 +1,85 @@
+"""The gold standard: right by its ranks, of the very data that networks see, and the limit that follows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import stats
+
+from jrflow.config.analysis import LimitsConfig
+from jrflow.inference.dataset import EvokedSet
+from jrflow.inference.gold import gold_standard, likelihood_of
+from jrflow.inference.observation import NoiseLevels
+from jrflow.inference.randomness import Stream
+from jrflow.inference.trial import Trial, observed_at
+from jrflow.limits.exact import Effort
+from jrflow.limits.fisher import recovery_limits
+
+#: Every test needs minutes of simulations.
+pytestmark = pytest.mark.slow
+N = 40
+EFFORT = Effort(n_burn_in=3, n_kept=10, n_reference=2000)
+
+
+@pytest.fixture(scope="module")
+def gold(trial: Trial) -> xr.Dataset:
+    return gold_standard(trial.parts.test, trial.noise, N, 1e-5, trial.seed, effort=EFFORT)
+
+
+def test_intervals_and_ranks_are_right(gold: xr.Dataset) -> None:
+    low, high = stats.binom.interval(0.999, N, 0.9)
+    covered = N * gold.coverage.sel(nominal=0.9)
+    # Draws of few rounds tell quantiles a little too narrow.
+    assert (covered >= low - 2).all()
+    assert (covered <= high).all()
+    assert (gold.rank_p > 1e-4).all()
+    assert float(gold.rhat.median()) < 1.1
+
+
+def test_posterior_means_reach_what_variances_promise(gold: xr.Dataset) -> None:
+    error = (gold["mean"] - gold.true) ** 2 / gold.variance
+    assert error.mean("case").values == pytest.approx(1, abs=0.6)
+    np.testing.assert_allclose(gold.draws.mean("draw"), gold["mean"], atol=float(gold.variance.max() ** 0.5))
+
+
+def test_the_data_are_those_that_networks_see(trial: Trial, gold: xr.Dataset) -> None:
+    """Its likelihood, at the true parameters, leaves noise, and what trials observe of the same cases."""
+    test: EvokedSet = trial.parts.test
+    whole, _ = trial.test(0)
+    first, sd = (array[:N] for array in observed_at(test, trial.noise, 0, Stream.TEST, trial.seed))
+    assert (first == whole[:N]).all()
+    part = test.take(np.arange(N))
+    likelihood = likelihood_of(part, trial.noise, 0, first, sd)
+    x = likelihood.coordinates.of_parameters(part.targets[:, : len(part.prior.names)])
+    chi2 = -2 * likelihood.log_likelihood(x, np.arange(N))
+    assert stats.kstest(chi2, stats.chi2(likelihood.whitener.shape[1]).cdf).pvalue > 1e-3
+    assert gold.case.values.tolist() == part.sim.tolist()
+
+
+def test_the_limit_is_the_exact_one(
+    gold: xr.Dataset, trial: Trial, experiment: object, noise: NoiseLevels
+) -> None:
+    arguments = (
+        trial.parts.test.prior, experiment.lead_field, experiment.levels, experiment.config.simulation,  # type: ignore[attr-defined]
+        LimitsConfig(n_draws=100), 0,
+    )  # fmt: skip
+    exact, laplace = recovery_limits(*arguments, gold), recovery_limits(*arguments)
+    assert (exact.attrs["n_exact"], laplace.attrs["n_exact"]) == (N, 0)
+    xr.testing.assert_allclose(laplace.r2_limit, laplace.r2_laplace)
+    # Other draws, the same approximation.
+    np.testing.assert_allclose(exact.r2_laplace, laplace.r2_laplace, atol=1e-9)
+    plain = 1 - gold.variance.mean("case") / gold.true.var("case")
+    assert float(np.abs(exact.r2_limit - plain).max()) < 0.25
+    assert (exact.r2_limit <= 1).all()
+    assert (exact.r2_limit_se > 0).all()
+    quiet = exact.r2_limit.sel(noise="snr-30")
+    np.testing.assert_allclose(quiet, exact.r2_laplace.sel(noise="snr-30"), atol=0.1)
+
+
+def test_the_same_again(trial: Trial) -> None:
+    small = Effort(n_chains=2, n_burn_in=1, n_kept=4, n_reference=500)
+    all_, test = trial.noise, trial.parts.test
+    loud = NoiseLevels(all_.names[1:], all_.sd[1:], all_.shapes[1:])
+    one, other = (gold_standard(test, loud, 2, 1e-5, trial.seed, effort=small) for _ in range(2))
+    xr.testing.assert_identical(one, other)

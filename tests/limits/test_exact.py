@@ -1,0 +1,155 @@
+"""The exact posterior: where it is known, where it has two modes, and where draws are proposed."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import integrate, stats
+from standin import BASES, SIMULATION, WHITENER, exact, linear, normal_prior, observe, simulator
+
+from jrflow.config.priors import Distribution, IndependentPrior
+from jrflow.design import Prior
+from jrflow.limits import likelihood
+from jrflow.limits.exact import Effort, Posteriors, exact_posteriors
+from jrflow.limits.gauss_newton import find_modes
+from jrflow.limits.likelihood import Likelihood
+from jrflow.limits.proposal import Proposal
+from jrflow.limits.ridge import trace_ridges
+from jrflow.limits.starts import nearest_simulations
+
+SD = 1.5
+EFFORT = Effort(n_burn_in=3, n_kept=40, n_reference=2000)
+
+
+def everything(source: np.ndarray) -> np.ndarray:
+    return source
+
+
+def problem(observed: np.ndarray, prior: Prior | None = None, sd: float = SD) -> Likelihood:
+    return Likelihood.of(observed, sd, WHITENER, prior or normal_prior(), SIMULATION, everything)
+
+
+def cases(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    prior = normal_prior()
+    theta = prior.sample(n, seed)
+    return theta, observe(linear(dict(zip(prior.names, theta.T, strict=True))), SD, seed + 1)
+
+
+@pytest.fixture
+def _linear_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(likelihood, "simulate", simulator(linear))
+
+
+def pooled(found: Posteriors) -> np.ndarray:
+    n_cases, _, _, d = found.x.shape
+    return found.x.reshape(n_cases, -1, d)
+
+
+@pytest.mark.usefixtures("_linear_model")
+def test_a_linear_gaussian_model_is_met() -> None:
+    _, observed = cases(12)
+    said = io.StringIO()
+    found = exact_posteriors(problem(observed), EFFORT, 0, said)
+    mean, covariance = exact(observed, SD)
+    sd = np.sqrt(np.diag(covariance))
+    x = pooled(found) + 10
+    np.testing.assert_allclose(x.mean(axis=1), mean, atol=0.25 * sd.max())
+    np.testing.assert_allclose(x.var(axis=1).mean(axis=0), sd**2, rtol=0.1)
+    assert (found.rhat() < 1.1).all()
+    assert (found.jumps > 0.5).all()
+    assert "exact posterior" in said.getvalue()
+
+
+@pytest.mark.usefixtures("_linear_model")
+def test_ranks_of_the_truth_are_uniform() -> None:
+    theta, observed = cases(100, seed=3)
+    effort = replace(EFFORT, n_kept=15)
+    x = pooled(exact_posteriors(problem(observed), effort, 1)) + 10
+    for column in (x < theta[:, None]).mean(axis=1).T:
+        assert stats.kstest(column, "uniform").pvalue > 1e-3
+
+
+def one_parameter(low: float, high: float) -> Prior:
+    """Prior of A_e alone."""
+    return Prior.of(
+        IndependentPrior(kind="independent", parameters={"A_e": Distribution(low=low, high=high)}),
+        "unit-consistent",
+    )
+
+
+def test_both_of_two_modes_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is observed depends on the distance from 10 only; the posterior is known by quadrature."""
+
+    def symmetric(parameters: dict[str, np.ndarray]) -> np.ndarray:
+        return np.outer((parameters["A_e"] - 10) ** 2, BASES["A_e"])
+
+    monkeypatch.setattr(likelihood, "simulate", simulator(symmetric))
+    prior = one_parameter(7.0, 13.0)
+    observed = observe(symmetric({"A_e": np.full(6, 12.0)}), 1.0, 4)
+    problem_ = problem(observed, prior, 1.0)
+    x = pooled(exact_posteriors(problem_, EFFORT, 2))
+    above = (x > 0).mean(axis=(1, 2))
+    np.testing.assert_allclose(above, 0.5, atol=0.15)
+    grid = np.linspace(-4, 4, 4001)
+    for case in range(len(observed)):
+        at = np.full(len(grid), case)
+        density = problem_.log_likelihood(grid[:, None], at) - 0.5 * grid**2
+        density = np.exp(density - density.max())
+        density /= integrate.simpson(density, x=grid)
+        expected = integrate.simpson(density * np.abs(grid), x=grid)
+        assert np.abs(x[case]).mean() == pytest.approx(expected, abs=0.06)
+
+
+@pytest.mark.usefixtures("_linear_model")
+def test_proposals_are_drawn_as_their_density_says() -> None:
+    """The mean of any density over that of the proposals is 1; of another one it would not be."""
+    _, observed = cases(3)
+    problem_ = problem(observed)
+    starts = nearest_simulations(problem_, 2000, 0)
+    proposal = Proposal.of(problem_, starts)
+    drawn = proposal.draw(20_000, np.random.default_rng(5))
+    mean, covariance = exact(observed, SD)
+    for case in range(3):
+        target = stats.multivariate_normal(mean[case] - 10, covariance).logpdf(drawn[case])
+        ratio = np.exp(target - proposal.log_density(drawn)[case])
+        assert ratio.mean() == pytest.approx(1, abs=0.02)
+        assert ratio.max() < 20, "its tails are heavier"
+
+
+@pytest.mark.usefixtures("_linear_model")
+def test_a_ridge_goes_through_the_modes_given_its_coordinate() -> None:
+    _, observed = cases(2)
+    ridge = trace_ridges(problem(observed), np.zeros((2, 3)), along=1)
+    assert (np.diff(ridge.node, axis=1) > 0).all()
+    np.testing.assert_allclose(ridge.node[:, [0, -1]], [[-4, 4]] * 2)
+    mean, covariance = exact(observed, SD)
+    slope = covariance[[0, 2], 1] / covariance[1, 1]
+    expected = (mean[:, None, [0, 2]] - 10) + (ridge.node - (mean[:, [1]] - 10))[..., None] * slope
+    # Farther away than the posterior is wide nothing depends on it.
+    is_there = np.abs(ridge.node - (mean[:, [1]] - 10)) < 2.5 * np.sqrt(covariance[1, 1])
+    assert is_there.sum(axis=1).min() > 8
+    np.testing.assert_allclose(ridge.centre[is_there], expected[is_there], atol=0.1)
+    modes = find_modes(problem(observed), np.zeros((2, 1, 3)))
+    assert ridge.knows(modes).all()
+    elsewhere = replace(modes, x=modes.x + np.array([2.0, 0, 0]))
+    assert not ridge.knows(elsewhere).any()
+
+
+def test_starts_are_sought_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nearest ones in every quarter of every coordinate; failed simulations are none of them."""
+
+    def fails(parameters: dict[str, np.ndarray]) -> np.ndarray:
+        return parameters["A_e"] > 11
+
+    monkeypatch.setattr(likelihood, "simulate", simulator(linear, fails))
+    _, observed = cases(2)
+    starts = nearest_simulations(problem(observed), 2000, 0)
+    assert starts.shape == (2, 13, 3)
+    assert (starts[..., 0] < 1.01).all()
+    assert set(np.searchsorted([-0.6745, 0, 0.6745], starts[0, :, 1])) == {0, 1, 2, 3}
+    monkeypatch.setattr(likelihood, "simulate", simulator(linear, lambda p: p["A_e"] > 0))
+    with pytest.raises(ValueError, match="of 2000 draws from the prior none could be simulated"):
+        nearest_simulations(problem(observed), 2000, 0)
