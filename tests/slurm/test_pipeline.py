@@ -181,7 +181,7 @@ def test_a_driver_that_is_a_job_itself(tmp_path: Path, undisturbed: Path) -> Non
     shell("scancel", "--batch", "--signal=TERM", first)
     until(lambda: not pipeline.jobs(), "the end of all its jobs")
     second = submitted()
-    until(lambda: (pipeline.run / ARCHIVE).exists(), "the archive", 300)
+    until(lambda: (pipeline.run / ARCHIVE).exists(), "the archive", 900)
     until(lambda: second not in shell("squeue", "-h", "-o", "%i"), "the end of the driver")
     assert_archive_is(pipeline, undisturbed)
 
