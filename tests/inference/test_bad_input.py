@@ -20,9 +20,9 @@ from jrflow.config.networks import BiLSTMConfig, NetworkConfig
 from jrflow.config.priors import RelativeUniformPrior
 from jrflow.design.priors import Prior
 from jrflow.inference.baselines import evaluate_baselines
-from jrflow.inference.campaign import evaluate_model, read_trial, train_model
+from jrflow.inference.campaign import read_trial, train_model
 from jrflow.inference.dataset import check_same_experiment, read_evoked_set
-from jrflow.inference.evaluate import evaluate
+from jrflow.inference.evaluate import evaluate, evaluate_model
 from jrflow.inference.model import TrainedModel
 from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.predict import estimate

@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from jrflow.config.inference import LearningCurveConfig, TrainingConfig
 from jrflow.config.networks import BiLSTMConfig
 from jrflow.inference.baselines import evaluate_baselines
-from jrflow.inference.campaign import evaluate_model, read_trial, trace_learning_curve, train_model
+from jrflow.inference.campaign import read_trial, trace_learning_curve, train_model
+from jrflow.inference.evaluate import evaluate_model
 from jrflow.inference.learning import learning_curve
 from jrflow.inference.model import TrainedModel, load_model
 from jrflow.inference.observation import NoiseLevels

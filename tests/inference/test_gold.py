@@ -8,10 +8,15 @@ import xarray as xr
 from scipy import stats
 
 from jrflow.config.analysis import LimitsConfig
+from jrflow.config.inference import TrainingConfig
+from jrflow.config.networks import NPEConfig
+from jrflow.inference.agreement import agreement, misfit
 from jrflow.inference.dataset import EvokedSet
+from jrflow.inference.evaluate import evaluate
 from jrflow.inference.gold import gold_standard, likelihood_of
 from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.randomness import Stream
+from jrflow.inference.train import train
 from jrflow.inference.trial import Trial, observed_at
 from jrflow.limits.exact import Effort
 from jrflow.limits.fisher import recovery_limits
@@ -75,6 +80,46 @@ def test_the_limit_is_the_exact_one(
     assert (exact.r2_limit_se > 0).all()
     quiet = exact.r2_limit.sel(noise="snr-30")
     np.testing.assert_allclose(quiet, exact.r2_laplace.sel(noise="snr-30"), atol=0.1)
+
+
+def test_the_gold_standard_agrees_with_itself_and_the_prior_does_not(gold: xr.Dataset) -> None:
+    one = gold.sel(noise="snr-10")
+    same = agreement(one, one["mean"].values, one["draws"].values)
+    assert (same["shift"] == 0).all()
+    np.testing.assert_allclose(same["spread"], 1, atol=0.1)
+    prior = np.broadcast_to(one.true.mean("case"), one.true.shape)
+    assert (agreement(one, prior)["shift"] > 0.5).any()
+    assert "spread" not in agreement(one, prior)
+
+
+def test_draws_from_the_exact_posterior_explain_the_data_and_others_do_not(
+    gold: xr.Dataset, trial: Trial
+) -> None:
+    """What they leave is distributed as noise: a posterior-predictive check whose outcome is known."""
+    part = trial.parts.test.take(np.arange(N))
+    observed, sd = (array[:N] for array in trial.test(0))
+    likelihood = likelihood_of(part, trial.noise, 0, observed, sd)
+    rank, n = likelihood.whitener.shape[1], len(part.prior.names)
+    draws = gold["draws"].sel(noise=trial.noise.names[0]).values[..., :n].astype(float)
+    left = misfit(likelihood, draws.clip(part.prior.low, part.prior.high))
+    assert left.shape == (N, 10)
+    assert stats.kstest(rank * left[:, 0], stats.chi2(rank).cdf).pvalue > 1e-3
+    anything = np.broadcast_to(part.prior.sample(10, 1), (N, 10, n))
+    assert np.median(misfit(likelihood, anything)) > 2
+
+
+def test_a_density_is_held_against_the_gold_standard(
+    gold: xr.Dataset, trial: Trial, noise: NoiseLevels
+) -> None:
+    training, parts = TrainingConfig(batch_size=50, max_presentations=1800), trial.parts
+    small = NPEConfig(samples_per_step=10, hidden=8, transforms=2, flow_hidden=16, draws=50)
+    network = train(parts.train, parts.validation, noise, training, small, 0, progress=None).network
+    _, found = evaluate(network, "npe", trial.first(N), gold)
+    assert found["shift"].sizes == {"noise": 2, "parameter": len(parts.test.names)}
+    assert (found["spread"] > 0.5).all()
+    assert found["misfit"].sel(noise="snr-30").median() > found["misfit"].sel(noise="snr-10").median()
+    with pytest.raises(ValueError, match=r"make limits/\*-gold.nc anew"):
+        evaluate(network, "npe", trial, gold.assign_attrs(seed=trial.seed + 1))
 
 
 def test_the_same_again(trial: Trial) -> None:

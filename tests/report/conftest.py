@@ -143,6 +143,9 @@ def make_diagnosis(rng: np.random.Generator) -> xr.Dataset:
             "expected_coverage_p": ("noise", np.full(len(LEVELS), 0.3)),
             "coverage": (("noise", "nominal", "parameter"), np.full(shape, 0.873)),
             "width": (("noise", "nominal", "parameter"), np.full(shape, 0.25)),
+            "misfit": (("noise", "checked", "simulated"), np.full((len(LEVELS), 7, 3), 1.77)),
+            "shift": (("noise", "parameter"), np.full((len(LEVELS), len(TARGETS)), 0.43)),
+            "spread": (("noise", "parameter"), np.full((len(LEVELS), len(TARGETS)), 1.21)),
         },
         coords={
             "noise": list(LEVELS), "parameter": list(TARGETS), "credibility": credibility, "nominal": nominal,

@@ -210,6 +210,15 @@ def test_presets_side_by_side(page: Page) -> None:
     )
 
 
+def test_densities_are_held_against_data_and_exact_posteriors(page: Page) -> None:
+    captions = " ".join(page.texts["caption"])
+    assert "Posterior-predictive check of npe" in captions
+    assert "npe beside exact posteriors" in captions
+    rows = page.texts["row"]
+    assert any("1.771.771.77" in line for line in rows), "what draws leave, by noise level"
+    assert any("0.43" in line and "1.21" in line for line in rows), "distance and width, by target"
+
+
 def test_recordings_are_judged_plainly(page: Page, full_run: Path) -> None:
     html = (full_run / "report.html").read_text(encoding="utf-8")
     assert (

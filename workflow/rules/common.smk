@@ -143,6 +143,13 @@ def noise_of_experiment(wildcards):
     return noise_of(wildcards.model)
 
 
+def gold_of_experiment(wildcards):
+    """Exact posteriors, where they are asked for."""
+    asked = CONFIG.limits.posterior_cases
+    experiment = CONFIG.inference.experiment(wildcards.model)
+    return f"{RUN}/limits/{experiment}-gold.nc" if asked else []
+
+
 def limits_of_experiment(wildcards):
     """Limits of a model, which those of the same two campaigns share."""
     return f"{RUN}/limits/{CONFIG.inference.experiment(wildcards.model)}.nc"

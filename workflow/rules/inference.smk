@@ -87,6 +87,7 @@ rule evaluate:
         noise=noise_of_experiment,
         model=rules.train.output,
         limits=limits_of_experiment,
+        gold=gold_of_experiment,
     output:
         scores=f"{RUN}/evaluation/{{model}}-scores.csv",
         predictions=f"{RUN}/evaluation/{{model}}-predictions.nc",
@@ -104,10 +105,11 @@ rule evaluate:
         seat=1,
     params:
         refine=refined_by_model,
+        gold="--gold" if CONFIG.limits.posterior_cases else "",
     shell:
         "python {input.script} --noise {input.noise} --model $(dirname {input.model})"
         " --train {input.train} --test {input.test} --limits {input.limits} --threads {threads}"
-        " --refine {params.refine} --scores {output.scores} --predictions {output.predictions} > {log} 2>&1"
+        " {params.gold} {input.gold} --refine {params.refine} --scores {output.scores} --predictions {output.predictions} > {log} 2>&1"
 
 
 rule baselines:

@@ -18,12 +18,10 @@ from jrflow.config.simulation import SimulationConfig
 from jrflow.eeg.noise import EvokedNoise
 from jrflow.inference.calibration import Calibration
 from jrflow.inference.dataset import EvokedSet, read_evoked_set, split, target_bounds
-from jrflow.inference.evaluate import evaluate
 from jrflow.inference.learning import learning_curve
 from jrflow.inference.model import Description, Target, TrainedModel, load_model, save_model
 from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.parallel import ALONE, Ranks
-from jrflow.inference.refinement import refined_scores
 from jrflow.inference.train import Fit, forget_checkpoint, train, training_fingerprint
 from jrflow.inference.trial import Parts, Trial
 from jrflow.lock import Claim, hold
@@ -108,37 +106,6 @@ def train_model(
         model = TrainedModel(fit.network, description)
         ranks.ask_first(save)
     return model
-
-
-def evaluate_model(
-    model: TrainedModel, trial: Trial, *, refine: int = 0, stream: TextIO | None = None
-) -> tuple[pd.DataFrame, xr.Dataset]:
-    """Score a model; see :func:`jrflow.inference.evaluate.evaluate`.
-
-    Of the first ``refine`` test simulations refined estimates are scored, too, with progress on ``stream``.
-
-    Raises
-    ------
-    ValueError
-        If the trial's training campaign is not the one that the model was trained on, or responses are not
-        seen as its were.
-    """
-    given, expected = trial.parts.train.config_hash, model.description.config_hash
-    if given != expected:
-        raise ValueError(
-            f"campaign {trial.parts.train.specification['campaign']!r} is not the one that the model was "
-            f"trained on (config hash {given[:12]}, expected {expected[:12]}); its split into training and "
-            "validation part would be another: give that archive, or train again"
-        )
-    test = trial.parts.test
-    model.description.check_input(
-        len(trial.noise.shapes[0].direction), test.source.shape[1], float(test.window.times[0])
-    )
-    estimator = model.description.estimator
-    table, predictions = evaluate(model.network, estimator, trial)
-    if refine:
-        table = pd.concat([table, refined_scores(model.network, estimator, trial, refine, stream)])
-    return table, predictions
 
 
 def read_trial(

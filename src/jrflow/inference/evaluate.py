@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TextIO
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+from jrflow.inference.agreement import agreement, misfit
 from jrflow.inference.dataset import EvokedSet, target_bounds
 from jrflow.inference.diagnostics import diagnose
+from jrflow.inference.gold import likelihood_of
+from jrflow.inference.model import TrainedModel
 from jrflow.inference.networks import Network
 from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.posterior import PosteriorNetwork
 from jrflow.inference.randomness import Stream, entropy
+from jrflow.inference.refinement import refined_scores
 from jrflow.inference.trial import Estimates, Trial, observed_at
 from jrflow.model.parameters import PARAMETERS
 
-#: Simulations on which a density is diagnosed: enough for the tests, and for their time.
-_N_DIAGNOSED = 1000
+#: Simulations on which a density is diagnosed, and of which draws are simulated: enough for the tests, and
+#: for their time.
+_N_DIAGNOSED, _N_CHECKED = 1000, 100
 
 
-def evaluate(network: Network, estimator: str, trial: Trial) -> tuple[pd.DataFrame, xr.Dataset]:
+def evaluate(
+    network: Network, estimator: str, trial: Trial, gold: xr.Dataset | None = None
+) -> tuple[pd.DataFrame, xr.Dataset]:
     """Score a network at every noise level.
 
     Parameters
@@ -32,6 +40,8 @@ def evaluate(network: Network, estimator: str, trial: Trial) -> tuple[pd.DataFra
         Its name in the tables.
     trial
         What it is put to.
+    gold
+        Exact posteriors of the trial's first test simulations, of the same seed; None where there are none.
 
     Returns
     -------
@@ -40,21 +50,74 @@ def evaluate(network: Network, estimator: str, trial: Trial) -> tuple[pd.DataFra
     predictions
         ``true`` (sim, parameter), and ``predicted``, ``low`` and ``high`` (noise, sim, parameter): estimates
         and ends of the 90 % intervals. Of a density also what
-        :func:`jrflow.inference.diagnostics.diagnose` finds at every level, on the first simulations.
+        :func:`jrflow.inference.diagnostics.diagnose` finds at every level, on the first simulations, and the
+        ``misfit`` of its draws; with a gold standard what :func:`jrflow.inference.agreement.agreement` says.
+
+    Raises
+    ------
+    ValueError
+        If the gold standard is of other observations.
     """
+    if gold is not None:
+        _check_same_observations(gold, trial)
     rows, estimates, diagnoses = [], [], []
-    for level in range(len(trial.noise.names)):
+    for level, name in enumerate(trial.noise.names):
+        draws, found = None, []
         if isinstance(network, PosteriorNetwork):
             draws = network.draw(*trial.test(level))
             estimates.append(Estimates.of_draws(draws))
-            diagnoses.append(diagnosis(trial, draws, level))
+            found = [diagnosis(trial, draws, level), _misfit(trial, draws, level)]
         else:
             estimates.append(calibrated_estimates(network, trial, level))
+        if gold is not None:
+            n = gold.sizes["case"]
+            first = None if draws is None else draws[:n]
+            found.append(agreement(gold.sel(noise=name), estimates[-1].value[:n], first))
+        diagnoses.append(xr.merge(found))
         rows.append(trial.score(estimator, level, estimates[-1]))
     labelled = predictions(trial, estimator, estimates)
-    if diagnoses:
+    if diagnoses[0]:
         labelled = xr.merge([labelled, xr.concat(diagnoses, labelled["noise"])], combine_attrs="override")
     return pd.concat(rows, ignore_index=True), labelled
+
+
+def evaluate_model(
+    model: TrainedModel,
+    trial: Trial,
+    *,
+    gold: xr.Dataset | None = None,
+    refine: int = 0,
+    stream: TextIO | None = None,
+) -> tuple[pd.DataFrame, xr.Dataset]:
+    """Score a trained model; see :func:`evaluate`.
+
+    Of the first ``refine`` test simulations refined estimates are scored, too, with progress on ``stream``.
+    Exact posteriors, ``gold``, are looked at where they are of the model's seed; of another one, they are of
+    other noise.
+
+    Raises
+    ------
+    ValueError
+        If the trial's training campaign is not the one that the model was trained on, or responses are not
+        seen as its were.
+    """
+    given, expected = trial.parts.train.config_hash, model.description.config_hash
+    if given != expected:
+        raise ValueError(
+            f"campaign {trial.parts.train.specification['campaign']!r} is not the one that the model was "
+            f"trained on (config hash {given[:12]}, expected {expected[:12]}); its split into training and "
+            "validation part would be another: give that archive, or train again"
+        )
+    test = trial.parts.test
+    model.description.check_input(
+        len(trial.noise.shapes[0].direction), test.source.shape[1], float(test.window.times[0])
+    )
+    estimator = model.description.estimator
+    same = gold is not None and int(gold.attrs["seed"]) == trial.seed
+    table, predictions = evaluate(model.network, estimator, trial, gold if same else None)
+    if refine:
+        table = pd.concat([table, refined_scores(model.network, estimator, trial, refine, stream)])
+    return table, predictions
 
 
 def calibrated_estimates(network: Network, trial: Trial, level: int) -> Estimates:
@@ -69,6 +132,27 @@ def diagnosis(trial: Trial, draws: np.ndarray, level: int) -> xr.Dataset:
     seed = entropy(trial.seed, Stream.POSTERIOR, level)
     found = diagnose(test.targets[:n], draws[:n], *target_bounds(trial.parts.train.prior), seed)
     return found.rename(sim="diagnosed").assign_coords(parameter=list(test.names))
+
+
+def _misfit(trial: Trial, draws: np.ndarray, level: int) -> xr.Dataset:
+    """What draws for the first test simulations leave unexplained, over (checked, simulated)."""
+    first, prior = trial.first(_N_CHECKED), trial.parts.test.prior
+    n = len(first.parts.test.sim)
+    observed, sd = (array[:n] for array in trial.test(level))
+    likelihood = likelihood_of(first.parts.test, trial.noise, level, observed, sd)
+    parameters = draws[:n, :, : len(prior.names)].clip(prior.low, prior.high)
+    return xr.Dataset({"misfit": (("checked", "simulated"), misfit(likelihood, parameters))})
+
+
+def _check_same_observations(gold: xr.Dataset, trial: Trial) -> None:
+    test = trial.parts.test
+    given = gold.attrs["campaign"], int(gold.attrs["seed"]), gold["case"].values.tolist()
+    expected = test.specification["campaign"], trial.seed, test.sim[: gold.sizes["case"]].tolist()
+    if given != expected or not np.allclose(gold["true"].values, test.targets[: gold.sizes["case"]]):
+        raise ValueError(
+            f"expected exact posteriors of the first simulations of {expected[0]!r} in noise of seed "
+            f"{expected[1]}, received some of {given[0]!r}, seed {given[1]}: make limits/*-gold.nc anew"
+        )
 
 
 def network_r2(

@@ -77,7 +77,10 @@ def gold_standard(
         likelihood = likelihood_of(part, noise, level, observed, sd)
         if stream is not None:
             print(f"noise level {name}:", file=stream)
-        found = exact_posteriors(likelihood, effort, entropy(seed, Stream.EXACT, level), stream)
+        # Where the column oscillates the response tells so much that no simulation comes near. The true
+        # parameters are possible anyway; where their mode is found without, one more start changes nothing.
+        truth = likelihood.coordinates.of_parameters(part.targets[:, : len(part.prior.names)])
+        found = exact_posteriors(likelihood, effort, entropy(seed, Stream.EXACT, level), stream, truth)
         levels.append(_described(part, likelihood, found, relative_step, seed, level))
     units = [PARAMETERS[name].unit if name in PARAMETERS else "1" for name in test.names]
     coordinates = {

@@ -71,7 +71,11 @@ class Posteriors:
 
 
 def exact_posteriors(
-    likelihood: Likelihood, effort: Effort, seed: int, stream: TextIO | None = None
+    likelihood: Likelihood,
+    effort: Effort,
+    seed: int,
+    stream: TextIO | None = None,
+    start: np.ndarray | None = None,
 ) -> Posteriors:
     """Sample the posterior of every observed response.
 
@@ -85,8 +89,13 @@ def exact_posteriors(
         Of starts and proposals.
     stream
         Where progress is shown; None for silence.
+    start
+        Coordinates (n_cases, d) from which modes are sought, too, besides those that simulations all over the
+        prior suggest: where a posterior is a needle that no simulation comes near, one that is known helps.
     """
     nearest = nearest_simulations(likelihood, effort.n_reference, seed)
+    if start is not None:
+        nearest = np.concatenate([nearest, start[:, None]], axis=1)
     n_cases, parts = len(nearest), []
     n_rounds = effort.n_burn_in + effort.n_kept
     with Progress("exact posterior", n_cases * n_rounds, stream) as progress:

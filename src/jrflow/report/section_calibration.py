@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import xarray as xr
 from markupsafe import Markup
 
@@ -64,7 +65,40 @@ def _of_model(run: RunResults, name: str, found: xr.Dataset) -> list[Block]:
     return [
         Plate(f"calibration-{name}", calibration_figure(found, parameters), caption),
         Table(table_caption, header, rows, groups),
+        _fit(name, found, levels),
+        *_agreement(name, found, parameters, levels),
     ]
+
+
+def _fit(name: str, found: xr.Dataset, levels: list[str]) -> Table:
+    """What draws leave unexplained: a posterior-predictive check."""
+    caption = Markup(
+        "Posterior-predictive check of {model}: chi-square per degree of freedom of what draws leave "
+        "unexplained of {n} responses. Draws from the exact posterior leave what noise leaves, 1 in the "
+        "median; where the density is wider than the posterior, or elsewhere, they do not explain the data."
+    ).format(model=name, n=found.sizes["checked"])
+    rows = []
+    for level in levels:
+        quantiles = np.quantile(found["misfit"].sel(noise=level), [0.05, 0.5, 0.95])
+        rows.append([level, *(number(float(q), 2) for q in quantiles)])
+    return Table(caption, ["noise", "5 %", "median", "95 %"], rows)
+
+
+def _agreement(name: str, found: xr.Dataset, parameters: list[str], levels: list[str]) -> list[Block]:
+    """Beside exact posteriors, where there are some."""
+    if "spread" not in found:
+        return []
+    caption = Markup(
+        "{model} beside exact posteriors of the same responses: root mean square distance of the means, in "
+        "exact standard deviations, and median ratio of the standard deviations."
+    ).format(model=name)
+    groups = [("", 1), ("distance of the means", len(levels)), ("ratio of the widths", len(levels))]
+    rows = [
+        [symbol(p), *(number(float(found[key].sel(noise=level, parameter=p)), 2)
+                      for key in ("shift", "spread") for level in levels)]
+        for p in parameters
+    ]  # fmt: skip
+    return [Table(caption, ["parameter", *levels, *levels], rows, groups)]
 
 
 def _row(found: xr.Dataset, parameter: str, levels: list[str]) -> list[Any]:

@@ -1,0 +1,59 @@
+"""Estimates beside the exact posterior, and draws of a density beside the data that they should explain."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from jrflow.limits.likelihood import Likelihood
+
+#: Draws of each case that are simulated.
+_N_SIMULATED = 10
+
+
+def agreement(gold: xr.Dataset, estimates: np.ndarray, draws: np.ndarray | None = None) -> xr.Dataset:
+    """How far estimates are from the exact posterior of the same observations.
+
+    Parameters
+    ----------
+    gold
+        Exact posteriors at one noise level; see :func:`jrflow.inference.gold.gold_standard`.
+    estimates
+        Of the same cases, shape (n_cases, n_targets).
+    draws
+        Of a density, shape (n_cases, n_draws, n_targets).
+
+    Returns
+    -------
+    xr.Dataset
+        ``shift`` (parameter), the root mean square distance from the exact posterior mean in exact posterior
+        standard deviations (an error of this size costs its square as a share of the posterior variance);
+        with draws also ``spread``, the median ratio of the density's standard deviation to the exact one.
+    """
+    sd = np.sqrt(gold["variance"].values)
+    shift = np.sqrt((((estimates - gold["mean"].values) / sd) ** 2).mean(axis=0))
+    found = {"shift": ("parameter", shift)}
+    if draws is not None:
+        found["spread"] = ("parameter", np.median(draws.std(axis=1) / sd, axis=0))
+    return xr.Dataset(found)
+
+
+def misfit(likelihood: Likelihood, draws: np.ndarray) -> np.ndarray:
+    """Chi-square per degree of freedom of what draws leave unexplained, shape (n_cases, n_simulated).
+
+    Of draws from the exact posterior it is distributed as that of the noise itself: a posterior-predictive
+    check whose outcome is known. Of a density that is too wide it is larger; inf where a draw could not be
+    simulated.
+
+    Parameters
+    ----------
+    likelihood
+        Of the observed responses.
+    draws
+        Parameters that vary, within the prior, shape (n_cases, n_draws, n_parameters); a few are taken.
+    """
+    taken = draws[:, :_N_SIMULATED]
+    n_cases, n, n_parameters = taken.shape
+    x = likelihood.coordinates.of_parameters(taken.reshape(-1, n_parameters))
+    log_likelihood = likelihood.log_likelihood(x, np.repeat(np.arange(n_cases), n))
+    return -2 * log_likelihood.reshape(n_cases, n) / likelihood.whitener.shape[1]
