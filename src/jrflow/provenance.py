@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+#: So long may git take, s: on a machine that is busy, or a file system that is slow.
+_GIT_S = 60.0
 #: Packages whose version can change a number.
 _PACKAGES = ("jrflow", "numpy", "scipy", "numba", "xarray", "zarr", "mne", "SALib")
 
@@ -48,15 +51,17 @@ def version_changes(then: Mapping[str, str]) -> list[str]:
 def git_commit() -> str:
     """Commit of the checkout this package runs from, '-dirty' appended; 'unknown' outside one."""
     here = Path(__file__).parent
+    # Git only looks: many processes ask at once, and none is to write into the checkout.
+    quiet = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
     try:
         # Installed below somebody else's checkout, the commit found would be theirs.
         subprocess.run(
             ["git", "ls-files", "--error-unmatch", __file__],
-            cwd=here, capture_output=True, check=True, timeout=10,
+            cwd=here, capture_output=True, check=True, timeout=_GIT_S, env=quiet,
         )  # fmt: skip
         described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=here, capture_output=True, text=True, check=True, timeout=10,
+            cwd=here, capture_output=True, text=True, check=True, timeout=_GIT_S, env=quiet,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return "unknown"

@@ -118,6 +118,7 @@ def test_a_density_is_scored_and_diagnosed(trained: dict[str, Network], trial: T
     assert ((widths.max("sim") - widths.min("sim")) > 0).all(), "not one width for all"
     assert dict(labelled.sizes) == {
         "noise": 2, "sim": 300, "parameter": 5, "diagnosed": 300, "credibility": 21, "nominal": 4,
+        "checked": 100, "simulated": 10,
     }  # fmt: skip
     for row in table.itertuples():
         found = labelled.coverage.sel(nominal=0.9, noise=row.noise, parameter=row.parameter)
