@@ -149,17 +149,19 @@ def _limits_bytes(config: Config, rule: Rule, name: str) -> float:
 
 def _differences_s(config: Config, model: str) -> float:
     """Simulations of one draw of the limits, in float64, s."""
+    return 2 * _n_varied(config, train_of(config, model)) * _precise_s(config, model)
+
+
+def _precise_s(config: Config, model: str) -> float:
+    """One simulation in float64, s."""
     exact = config.simulation.model_copy(update={"precision": "float64", "backend": "cpu"})
-    campaign = train_of(config, model)
-    seconds = simulation_seconds(config.model_copy(update={"simulation": exact}), campaign, 1)
-    return 2 * _n_varied(config, campaign) * seconds
+    return simulation_seconds(config.model_copy(update={"simulation": exact}), train_of(config, model), 1)
 
 
 def _gold_s(config: Config, model: str) -> float:
     """Simulations behind exact posteriors at all noise levels, s."""
-    one = _differences_s(config, model) / (2 * _n_varied(config, train_of(config, model)))
     n = _GOLD_SIMULATIONS * config.limits.posterior_cases + _GOLD_SHARED
-    return len(config.eeg.noise) * (_GOLD_LEVEL_S + n * one)
+    return len(config.eeg.noise) * (_GOLD_LEVEL_S + n * _precise_s(config, model))
 
 
 def _recordings_s(config: Config) -> float:

@@ -7,6 +7,7 @@ from typing import TextIO
 
 import numpy as np
 import pandas as pd
+import torch
 import xarray as xr
 
 from jrflow.inference.agreement import agreement, misfit
@@ -64,9 +65,10 @@ def evaluate(
     for level, name in enumerate(trial.noise.names):
         draws, found = None, []
         if isinstance(network, PosteriorNetwork):
-            draws = network.draw(*trial.test(level))
+            observed, sd = trial.test(level)
+            draws = network.draw(observed, sd)
             estimates.append(Estimates.of_draws(draws))
-            found = [diagnosis(trial, draws, level), _misfit(trial, draws, level)]
+            found = [diagnosis(trial, draws, level), _misfit(trial, draws, level, observed, sd)]
         else:
             estimates.append(calibrated_estimates(network, trial, level))
         if gold is not None:
@@ -134,12 +136,13 @@ def diagnosis(trial: Trial, draws: np.ndarray, level: int) -> xr.Dataset:
     return found.rename(sim="diagnosed").assign_coords(parameter=list(test.names))
 
 
-def _misfit(trial: Trial, draws: np.ndarray, level: int) -> xr.Dataset:
+def _misfit(
+    trial: Trial, draws: np.ndarray, level: int, observed: torch.Tensor, sd: torch.Tensor
+) -> xr.Dataset:
     """What draws for the first test simulations leave unexplained, over (checked, simulated)."""
     first, prior = trial.first(_N_CHECKED), trial.parts.test.prior
     n = len(first.parts.test.sim)
-    observed, sd = (array[:n] for array in trial.test(level))
-    likelihood = likelihood_of(first.parts.test, trial.noise, level, observed, sd)
+    likelihood = likelihood_of(first.parts.test, trial.noise, level, observed[:n], sd[:n])
     parameters = draws[:n, :, : len(prior.names)].clip(prior.low, prior.high)
     return xr.Dataset({"misfit": (("checked", "simulated"), misfit(likelihood, parameters))})
 

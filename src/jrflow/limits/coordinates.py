@@ -9,6 +9,7 @@ and the a_k are integrated out exactly (Rao and Blackwell), see jrflow.limits.pr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -89,6 +90,11 @@ class Coordinates:
     def n(self) -> int:
         """Number of coordinates."""
         return len(self.mean)
+
+    @cached_property
+    def precision(self) -> np.ndarray:
+        """Of the prior, taken to be normal: the inverse of its covariance, (n, n)."""
+        return np.linalg.inv(self.covariance)
 
     def of_parameters(self, parameters: np.ndarray) -> np.ndarray:
         """Coordinates (n, n_coordinates) of parameters (n, n_parameters) within the prior's bounds."""

@@ -174,8 +174,7 @@ class _Sampler:
         """Exact log posterior; its gradient and metric with a prior taken to be normal in the coordinates."""
         coordinates = self._likelihood.coordinates
         log_likelihood, information, score = fisher_information(self._likelihood, x, self._cases)
-        precision = np.linalg.inv(coordinates.covariance)
         return Local(
-            log_likelihood + coordinates.log_prior(x), information + precision,
-            score + (coordinates.mean - x) @ precision,
+            log_likelihood + coordinates.log_prior(x), information + coordinates.precision,
+            score + (coordinates.mean - x) @ coordinates.precision,
         )  # fmt: skip

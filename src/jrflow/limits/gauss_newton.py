@@ -73,7 +73,7 @@ class _Chains:
         self._free = np.setdiff1d(np.arange(d), held)
         self._likelihood = likelihood
         self._mean = likelihood.coordinates.mean
-        self._precision = np.linalg.inv(likelihood.coordinates.covariance)
+        self._precision = likelihood.coordinates.precision
         self.case = np.repeat(np.arange(n_cases), n_starts)
         self.x = start.reshape(-1, d).copy()
         self.damping = np.full(len(self.x), 1e-2)
@@ -165,7 +165,7 @@ def find_modes(
             break
         chains.advance()
     n_cases, n_starts, d = start.shape
-    covariance = np.linalg.inv(chains.information + np.linalg.inv(likelihood.coordinates.covariance))
+    covariance = np.linalg.inv(chains.information + likelihood.coordinates.precision)
     return Modes(
         chains.x.reshape(start.shape), chains.log_posterior.reshape(n_cases, n_starts),
         covariance.reshape(n_cases, n_starts, d, d), chains.moving.reshape(n_cases, n_starts),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class Local:
     metric: np.ndarray
     gradient: np.ndarray
 
-    @property
+    @cached_property
     def drift(self) -> np.ndarray:
         """Newton step, shape (n, d)."""
         return np.linalg.solve(self.metric, self.gradient[..., None])[..., 0]

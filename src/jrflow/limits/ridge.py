@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.interpolate import CubicSpline
@@ -82,7 +83,7 @@ class Ridge:
         height = modes.log_posterior + conditional(modes.covariance, self.along)[1]
         for case, points in enumerate(modes.x):
             u, v = points[:, self.along].clip(-_END, _END), np.delete(points, self.along, axis=1)
-            t = np.linalg.solve(self._root_at(case, u), (v - self._along(case)[2](u))[..., None])
+            t = np.linalg.solve(self._root_at(case, u), (v - self._profiles[case][2](u))[..., None])
             is_near = np.linalg.norm(t[..., 0], axis=1) < _AWAY
             told = np.interp(u, self.node[case], self.log_evidence[case])
             known[case] = is_near & (height[case] < told + _MISSED)
@@ -93,7 +94,7 @@ class Ridge:
         d = self.centre.shape[2] + 1
         x = np.empty((len(self.node), n, d))
         for case, drawn in enumerate(x):
-            edges, mass, centre = self._along(case)
+            edges, mass, centre = self._profiles[case]
             cell = rng.choice(len(mass), n, p=mass)
             u = edges[cell] + rng.random(n) * np.diff(edges)[cell]
             t = rng.standard_normal((n, d - 1)) / np.sqrt(rng.chisquare(_DOF, (n, 1)) / _DOF)
@@ -107,7 +108,7 @@ class Ridge:
         p = x.shape[2] - 1
         constant = gammaln((_DOF + p) / 2) - gammaln(_DOF / 2) - p / 2 * np.log(_DOF * np.pi)
         for case, points in enumerate(x):
-            edges, mass, centre = self._along(case)
+            edges, mass, centre = self._profiles[case]
             u, v = points[:, self.along], np.delete(points, self.along, axis=1)
             cell = np.searchsorted(edges, u, side="right") - 1
             inside = (cell >= 0) & (cell < len(mass))
@@ -120,7 +121,12 @@ class Ridge:
                 density[case] = np.where(inside, np.log(mass[cell] / np.diff(edges)[cell]) + across, -np.inf)
         return density
 
-    def _along(self, case: int) -> tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    @cached_property
+    def _profiles(self) -> list[tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]]:
+        """Of every case, found once: every round of every chain draws from it and evaluates it."""
+        return [self._profile(case) for case in range(len(self.node))]
+
+    def _profile(self, case: int) -> tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]:
         """Edges and mass of the cells along a ridge, and the centre as a function of the coordinate."""
         node, height = self.node[case], self.log_evidence[case]
         share = np.arange(_N_CELLS) / _N_CELLS
