@@ -80,7 +80,8 @@ def _fit(name: str, found: xr.Dataset, levels: list[str]) -> Table:
     rows = []
     for level in levels:
         quantiles = np.quantile(found["misfit"].sel(noise=level), [0.05, 0.5, 0.95])
-        rows.append([level, *(number(float(q), 2) for q in quantiles)])
+        # From 1 to millions: digits that count, not decimals.
+        rows.append([level, *(f"{float(q):.3g}" for q in quantiles)])
     return Table(caption, ["noise", "5 %", "median", "95 %"], rows)
 
 
