@@ -134,7 +134,8 @@ def jrflow_at_once(*arguments: str | Path) -> Program:
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["jrflow.campaign.run", "jrflow.cluster.dask", "jrflow.config.load"])
     output, its_output = processes.Pipe(duplex=False)
-    process = processes.Process(target=_main, args=(its_output, [*map(str, arguments)]), daemon=True)
+    inputs = dict(os.environ), its_output, [*map(str, arguments)]
+    process = processes.Process(target=_main, args=inputs, daemon=True)
     process.start()
     its_output.close()
 
@@ -147,7 +148,11 @@ def jrflow_at_once(*arguments: str | Path) -> Program:
         return Program(process.pid, os.fdopen(os.dup(output.fileno())), wait)
 
 
-def _main(output: Connection, arguments: list[str]) -> None:
+# Another test may have started the server of forks, in an environment of its own: forks are told this one.
+
+
+def _main(environment: dict[str, str], output: Connection, arguments: list[str]) -> None:
+    os.environ.update(environment)
     for stream in (1, 2):
         os.dup2(output.fileno(), stream)
     output.close()
@@ -159,13 +164,14 @@ def _main(output: Connection, arguments: list[str]) -> None:
 def killed_at_step(step: int, config: str, folder: Path) -> bool:
     """Extend a campaign in a process that kills itself at the step-th change of a file; whether it did."""
     processes = multiprocessing.get_context("forkserver")
-    process = processes.Process(target=_extend, args=(step, config, folder))
+    process = processes.Process(target=_extend, args=(dict(os.environ), step, config, folder))
     process.start()
     process.join(PATIENCE)
     return process.exitcode == -signal.SIGKILL
 
 
-def _extend(step: int, config: str, folder: Path) -> None:
+def _extend(environment: dict[str, str], step: int, config: str, folder: Path) -> None:
+    os.environ.update(environment)
     from steps import stopped_at
 
     from jrflow.campaign.run import design_campaign
