@@ -23,7 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     model = load_model(arguments.model)
     trial = trial_of(arguments, model.description.training, model.description.seed)
     gold = xr.load_dataset(arguments.gold, engine="h5netcdf") if arguments.gold else None
-    scores, predictions = evaluate_model(model, trial, gold=gold, refine=arguments.refine, stream=sys.stderr)
+    scores, predictions = evaluate_model(
+        model, trial, gold=gold, n_refined=arguments.refine, stream=sys.stderr
+    )
     scores.to_csv(arguments.scores, index=False)
     predictions.to_netcdf(arguments.predictions, engine="h5netcdf")
     return 0

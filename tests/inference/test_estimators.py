@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from pydantic import TypeAdapter
 
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import NetworkConfig
+from jrflow.config.priors import RelativeUniformPrior
+from jrflow.design import Prior
 from jrflow.inference.build import build_network
-from jrflow.inference.evaluate import evaluate, network_r2
+from jrflow.inference.evaluate import answered, evaluate, network_r2
 from jrflow.inference.networks import Architecture, Network
 from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.posterior import PosteriorNetwork
@@ -142,3 +145,19 @@ def test_bfloat16_is_for_the_body_alone(parts: Parts, noise: NoiseLevels) -> Non
     losses = [fit.history[-1]["validation_loss"] for fit in (ours, theirs)]
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], rel=0.05)
+
+
+def test_a_response_without_any_possible_draw_is_scored_as_the_prior(trained: dict[str, Network]) -> None:
+    """A flow may draw products that no C and a_k have: C_1 far above, C_2 far below what they can be."""
+    prior = Prior.of(RelativeUniformPrior(kind="relative-uniform"), "unit-consistent")
+    network = build_network(replace(trained["npe"].architecture, described_prior=prior.describe()))
+    assert isinstance(network, PosteriorNetwork)
+    x = np.zeros((3, 200, network.coordinates.n))
+    x[1, :, -4:] = [6.0, -6.0, 6.0, -6.0]
+    draws = network._targets(x, np.random.default_rng(0))
+    assert np.isnan(draws[1, :, : len(prior.names)]).any(axis=1).all(), "no answer"
+    scored = answered(draws, prior, 0)
+    np.testing.assert_array_equal(scored[[0, 2]], draws[[0, 2]])
+    parameters = scored[1, :, : len(prior.names)]
+    np.testing.assert_allclose((parameters.mean(axis=0) - prior.mean) / prior.sd, 0, atol=0.3)
+    np.testing.assert_allclose(parameters.std(axis=0), prior.sd, rtol=0.2)

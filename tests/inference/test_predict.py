@@ -155,3 +155,12 @@ def test_noise_alone_is_explained_by_nothing(experiment: Any, noise: EvokedNoise
     assert fit.baseline_chi2 == pytest.approx(1, abs=0.2)
     assert fit.noise_share == pytest.approx(1, abs=0.2)
     assert 0.001 < fit.p_value < 0.999
+
+
+def test_a_density_without_a_possible_draw_has_no_answer(
+    experiment: Any, density: TrainedModel, noise: EvokedNoise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impossible = np.full((1, 7, len(density.names)), np.nan)
+    monkeypatch.setattr(type(density.network), "draw", lambda *_: impossible)
+    with pytest.raises(ValueError, match="has no answer: none of its draws is possible within the prior"):
+        estimate(density, recording(experiment, noise, 0), experiment.lead_field, noise)

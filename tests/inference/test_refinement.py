@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import BiLSTMConfig
+from jrflow.inference import refinement
 from jrflow.inference.evaluate import evaluate
 from jrflow.inference.networks import Network
 from jrflow.inference.observation import NoiseLevels
-from jrflow.inference.refinement import refined_scores
+from jrflow.inference.refinement import refine, refined_estimates
 from jrflow.inference.train import train
 from jrflow.inference.trial import Parts, Trial
 
@@ -28,29 +30,47 @@ def network(parts: Parts, noise: NoiseLevels) -> Network:
 @pytest.fixture(scope="module")
 def both(network: Network, trial: Trial) -> pd.DataFrame:
     first = trial.first(N)
-    table = pd.concat([evaluate(network, "bilstm", first)[0], refined_scores(network, "bilstm", trial, N)])
+    table = pd.concat([evaluate(network, "bilstm", first)[0], refine(network, "bilstm", trial, N)[0]])
     return table.set_index(["estimator", "noise", "parameter"]).sort_index()
 
 
 def test_little_noise_leaves_little_doubt(both: pd.DataFrame) -> None:
-    refined, told = both.r2["bilstm+gauss-newton", "snr-30"], both.r2["bilstm", "snr-30"]
+    refined, told = both.r2["bilstm+exact", "snr-30"], both.r2["bilstm", "snr-30"]
     assert (refined > 0.9).all()
     assert refined.mean() > told.mean()
 
 
 def test_much_noise_is_no_worse_than_before(both: pd.DataFrame) -> None:
-    refined, told = both.r2["bilstm+gauss-newton", "snr-10"], both.r2["bilstm", "snr-10"]
+    refined, told = both.r2["bilstm+exact", "snr-10"], both.r2["bilstm", "snr-10"]
     assert refined.mean() > told.mean() - 0.1
 
 
 def test_intervals_cover(both: pd.DataFrame) -> None:
-    refined = both.loc["bilstm+gauss-newton"]
+    refined = both.loc["bilstm+exact"]
     assert set(refined.n) == {N}
     assert refined.coverage_90.between(0.7, 1).all()
     assert refined.coverage_90.mean() == pytest.approx(0.9, abs=0.07)
 
 
+def test_where_nothing_that_fits_is_found_the_networks_estimate_stands(
+    network: Network, trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few, quiet = trial.first(10), list(trial.noise.names).index("snr-30")
+    fits = refined_estimates(network, few, quiet)
+    with monkeypatch.context() as patched:
+        patched.setattr(refinement, "_POOR", -100.0)
+        nothing_fits = refined_estimates(network, few, quiet)
+    own = network.predict(*few.test(quiet))
+    np.testing.assert_array_equal(nothing_fits.value, own)
+    assert (nothing_fits.low < own).all()
+    assert (nothing_fits.high > own).all()
+    assert (fits.value != own).all()
+
+
 def test_the_same_again(network: Network, trial: Trial) -> None:
-    one, other = (refined_scores(network, "bilstm", trial, 10) for _ in range(2))
+    (one, estimates), (other, again) = (refine(network, "bilstm", trial, 10) for _ in range(2))
     pd.testing.assert_frame_equal(one, other)
+    xr.testing.assert_identical(estimates, again)
     assert np.isfinite(one.r2).all()
+    assert estimates.refined.sizes == {"noise": 2, "first_sim": 10, "parameter": len(trial.parts.test.names)}
+    assert (estimates.refined_low < estimates.refined_high).all()

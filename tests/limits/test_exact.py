@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from typing import TextIO
 
 import numpy as np
 import pytest
@@ -17,11 +18,11 @@ from jrflow.limits.exact import Effort, Posteriors, exact_posteriors
 from jrflow.limits.gauss_newton import find_modes
 from jrflow.limits.likelihood import Likelihood
 from jrflow.limits.proposal import Proposal
-from jrflow.limits.ridge import trace_ridges
+from jrflow.limits.ridge import _roots, trace_ridges
 from jrflow.limits.starts import nearest_simulations
 
 SD = 1.5
-EFFORT = Effort(n_burn_in=3, n_kept=40, n_reference=2000)
+EFFORT = Effort(n_burn_in=3, n_kept=40)
 
 
 def everything(source: np.ndarray) -> np.ndarray:
@@ -43,6 +44,11 @@ def _linear_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(likelihood, "simulate", simulator(linear))
 
 
+def sampled(problem_: Likelihood, effort: Effort, seed: int, stream: TextIO | None = None) -> Posteriors:
+    """Modes are sought from simulations all over the prior."""
+    return exact_posteriors(problem_, nearest_simulations(problem_, 2000, seed), effort, seed, stream)
+
+
 def pooled(found: Posteriors) -> np.ndarray:
     n_cases, _, _, d = found.x.shape
     return found.x.reshape(n_cases, -1, d)
@@ -52,7 +58,7 @@ def pooled(found: Posteriors) -> np.ndarray:
 def test_a_linear_gaussian_model_is_met() -> None:
     _, observed = cases(12)
     said = io.StringIO()
-    found = exact_posteriors(problem(observed), EFFORT, 0, said)
+    found = sampled(problem(observed), EFFORT, 0, said)
     mean, covariance = exact(observed, SD)
     sd = np.sqrt(np.diag(covariance))
     x = pooled(found) + 10
@@ -67,7 +73,7 @@ def test_a_linear_gaussian_model_is_met() -> None:
 def test_ranks_of_the_truth_are_uniform() -> None:
     theta, observed = cases(100, seed=3)
     effort = replace(EFFORT, n_kept=15)
-    x = pooled(exact_posteriors(problem(observed), effort, 1)) + 10
+    x = pooled(sampled(problem(observed), effort, 1)) + 10
     for column in (x < theta[:, None]).mean(axis=1).T:
         assert stats.kstest(column, "uniform").pvalue > 1e-3
 
@@ -90,7 +96,7 @@ def test_both_of_two_modes_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     prior = one_parameter(7.0, 13.0)
     observed = observe(symmetric({"A_e": np.full(6, 12.0)}), 1.0, 4)
     problem_ = problem(observed, prior, 1.0)
-    x = pooled(exact_posteriors(problem_, EFFORT, 2))
+    x = pooled(sampled(problem_, EFFORT, 2))
     above = (x > 0).mean(axis=(1, 2))
     np.testing.assert_allclose(above, 0.5, atol=0.15)
     grid = np.linspace(-4, 4, 4001)
@@ -109,7 +115,7 @@ def test_proposals_are_drawn_as_their_density_says() -> None:
     _, observed = cases(3)
     problem_ = problem(observed)
     starts = nearest_simulations(problem_, 2000, 0)
-    proposal = Proposal.of(problem_, starts)
+    proposal = Proposal.of(problem_, starts, 3, 3)
     drawn = proposal.draw(20_000, np.random.default_rng(5))
     mean, covariance = exact(observed, SD)
     for case in range(3):
@@ -153,3 +159,14 @@ def test_starts_are_sought_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(likelihood, "simulate", simulator(linear, lambda p: p["A_e"] > 0))
     with pytest.raises(ValueError, match="of 2000 draws from the prior none could be simulated"):
         nearest_simulations(problem(observed), 2000, 0)
+
+
+def test_factors_are_those_of_cholesky_and_of_needles_too() -> None:
+    rng = np.random.default_rng(0)
+    axes = np.linalg.qr(rng.normal(size=(5, 4, 4)))[0]
+    round_ = axes * np.array([1.0, 2.0, 3.0, 4.0]) @ np.swapaxes(axes, 1, 2)
+    np.testing.assert_allclose(_roots(round_), np.linalg.cholesky(round_), rtol=1e-10)
+    needles = axes * np.array([1.0, 1e-17, 1e-18, -1e-17]) @ np.swapaxes(axes, 1, 2)
+    factors = _roots(needles)
+    assert (np.einsum("npp->np", factors) > 0).all(), "their logs are a volume"
+    np.testing.assert_allclose(factors @ np.swapaxes(factors, 1, 2), needles, atol=1e-14)

@@ -39,7 +39,10 @@ rule limits:
     benchmark:
         f"{RUN}/benchmarks/limits/{{model}}.tsv"
     group:
-        together("prepare", "limits", "model")
+        # What comes after exact posteriors cannot share a job with what comes before them.
+        together(
+            "score" if CONFIG.limits.posterior_cases else "prepare", "limits", "model"
+        )
     conda:
         "../../envs/cpu.yaml"
     resources:

@@ -56,8 +56,8 @@ class ModelConfig(Section):
     """Number of trainings, with the run's seed and those after it; the second one is called
     <model>-seed-1. They differ in the split, the order, the noise and the initial weights."""
     refine: int = Field(0, ge=0)
-    """Number of test simulations whose estimates are also refined by Gauss-Newton steps on the exact
-    likelihood, and scored as <network>+gauss-newton; a few of them a second for each core."""
+    """Number of test simulations whose estimates are also refined by the exact likelihood, and scored
+    as <network>+exact; about a second of a core for each, at every noise level. Of the first seed only."""
     max_presentations: int | None = Field(None, ge=1)
     """Simulations shown in total, where it is to be another number than training.max_presentations."""
 
@@ -77,7 +77,7 @@ class Training:
     shift
         What is added to the run's seed.
     refine
-        Test simulations whose estimates are refined.
+        Test simulations whose estimates are refined; of further seeds none.
     """
 
     model: str
@@ -142,7 +142,7 @@ class InferenceConfig(Section):
         """Every training by its name: that of the model for the first seed, <model>-seed-<k> for others."""
         return {
             name if k == 0 else f"{name}-seed-{k}": Training(
-                name, model.train, model.test, model.network, k, model.refine
+                name, model.train, model.test, model.network, k, 0 if k else model.refine
             )
             for name, model in self.models.items()
             for k in range(model.seeds)

@@ -30,7 +30,7 @@ _KEPT, _INPUT_COPIES, _AT_ONCE = 32, 5.0, 512
 #: One draw from a density, s; targets of a response at most, and copies of the draws.
 _DRAWN_S, _TARGETS, _DRAW_COPIES = 50e-6, 13, 3
 #: Refining one estimate, s.
-_REFINED_S = 0.3
+_REFINED_S = 1.0
 #: Channels where the montage's name does not end in their number.
 _CHANNELS = 128
 

@@ -42,8 +42,8 @@ def misfit(likelihood: Likelihood, draws: np.ndarray) -> np.ndarray:
     """Chi-square per degree of freedom of what draws leave unexplained, shape (n_cases, n_simulated).
 
     Of draws from the exact posterior it is distributed as that of the noise itself: a posterior-predictive
-    check whose outcome is known. Of a density that is too wide it is larger; inf where a draw could not be
-    simulated.
+    check whose outcome is known. Of a density that is too wide it is larger; inf where a draw is impossible
+    (NaN) or could not be simulated.
 
     Parameters
     ----------
@@ -53,7 +53,10 @@ def misfit(likelihood: Likelihood, draws: np.ndarray) -> np.ndarray:
         Parameters that vary, within the prior, shape (n_cases, n_draws, n_parameters); a few are taken.
     """
     taken = draws[:, :_N_SIMULATED]
-    n_cases, n, n_parameters = taken.shape
-    x = likelihood.coordinates.of_parameters(taken.reshape(-1, n_parameters))
-    log_likelihood = likelihood.log_likelihood(x, np.repeat(np.arange(n_cases), n))
-    return -2 * log_likelihood.reshape(n_cases, n) / likelihood.whitener.shape[1]
+    possible = np.isfinite(taken).all(axis=2)
+    x = likelihood.coordinates.of_parameters(taken[possible])
+    found = np.full(possible.shape, np.inf)
+    found[possible] = (
+        -2 * likelihood.log_likelihood(x, np.nonzero(possible)[0]) / likelihood.whitener.shape[1]
+    )
+    return found

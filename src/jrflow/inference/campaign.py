@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import pandas as pd
 import xarray as xr
@@ -15,6 +15,7 @@ from jrflow.config.eeg import SourceConfig
 from jrflow.config.inference import LearningCurveConfig, TrainingConfig
 from jrflow.config.networks import NetworkConfig
 from jrflow.config.simulation import SimulationConfig
+from jrflow.eeg.channels import channel_names
 from jrflow.eeg.noise import EvokedNoise
 from jrflow.inference.calibration import Calibration
 from jrflow.inference.dataset import EvokedSet, read_evoked_set, split, target_bounds
@@ -195,6 +196,7 @@ def _describe(
         calibration_half_width=tuple(map(tuple, calibration.half_width)),
         noise_levels=dict(zip(noise.names, noise.sd.tolist(), strict=True)),
         source=_source(lead_field),
+        **_seen_by(lead_field, noise, config),
         n_training=len(data.sim),
         n_validation=n_validation,
         excluded=data.excluded,
@@ -204,6 +206,14 @@ def _describe(
         fingerprint=training_fingerprint(data, noise, config, fit.network.architecture.network, seed),
         provenance={"git_commit": git_commit(), "versions": versions()},
     )
+
+
+def _seen_by(lead_field: xr.DataArray, noise: NoiseLevels, config: TrainingConfig) -> dict[str, Any]:
+    """The channels that a network sees and how the source enters them; nothing for a projection."""
+    if config.spatial == "projected":
+        return {}
+    directions = tuple(tuple(shape.direction.tolist()) for shape in noise.distinct_shapes)
+    return {"channels": tuple(channel_names(lead_field)), "directions": directions}
 
 
 def _source(lead_field: xr.DataArray) -> SourceConfig:

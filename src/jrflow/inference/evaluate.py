@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 import xarray as xr
 
+from jrflow.design.priors import Prior
 from jrflow.inference.agreement import agreement, misfit
 from jrflow.inference.dataset import EvokedSet, target_bounds
 from jrflow.inference.diagnostics import diagnose
@@ -19,7 +20,7 @@ from jrflow.inference.networks import Network
 from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.posterior import PosteriorNetwork
 from jrflow.inference.randomness import Stream, entropy
-from jrflow.inference.refinement import refined_scores
+from jrflow.inference.refinement import refine
 from jrflow.inference.trial import Estimates, Trial, observed_at
 from jrflow.model.parameters import PARAMETERS
 
@@ -66,7 +67,7 @@ def evaluate(
         draws, found = None, []
         if isinstance(network, PosteriorNetwork):
             observed, sd = trial.test(level)
-            draws = network.draw(observed, sd)
+            draws = answered(network.draw(observed, sd), trial.parts.train.prior, trial.seed)
             estimates.append(Estimates.of_draws(draws))
             found = [diagnosis(trial, draws, level), _misfit(trial, draws, level, observed, sd)]
         else:
@@ -88,12 +89,13 @@ def evaluate_model(
     trial: Trial,
     *,
     gold: xr.Dataset | None = None,
-    refine: int = 0,
+    n_refined: int = 0,
     stream: TextIO | None = None,
 ) -> tuple[pd.DataFrame, xr.Dataset]:
     """Score a trained model; see :func:`evaluate`.
 
-    Of the first ``refine`` test simulations refined estimates are scored, too, with progress on ``stream``.
+    The estimates of the first ``n_refined`` test simulations are refined, too (see
+    :func:`jrflow.inference.refinement.refine`), with progress on ``stream``.
     Exact posteriors, ``gold``, are looked at where they are of the model's seed; of another one, they are of
     other noise.
 
@@ -111,15 +113,22 @@ def evaluate_model(
             "validation part would be another: give that archive, or train again"
         )
     test = trial.parts.test
-    model.description.check_input(
-        len(trial.noise.shapes[0].direction), test.source.shape[1], float(test.window.times[0])
-    )
+    for shape in trial.noise.distinct_shapes:
+        model.description.check_input(shape.direction, test.source.shape[1], float(test.window.times[0]))
     estimator = model.description.estimator
     same = gold is not None and int(gold.attrs["seed"]) == trial.seed
     table, predictions = evaluate(model.network, estimator, trial, gold if same else None)
-    if refine:
-        table = pd.concat([table, refined_scores(model.network, estimator, trial, refine, stream)])
+    if n_refined:
+        scored, refined = refine(model.network, estimator, trial, n_refined, stream)
+        table, predictions = pd.concat([table, scored]), xr.merge([predictions, refined], join="outer")
     return table, predictions
+
+
+def answered(draws: np.ndarray, prior: Prior, seed: int) -> np.ndarray:
+    """Draws (n, n_draws, n_targets), the prior's where there are none: no answer counts as no knowledge."""
+    unanswered = np.isnan(draws).any(axis=(1, 2))
+    prior_draws = prior.targets(prior.sample(draws.shape[1], entropy(seed, Stream.POSTERIOR)))
+    return np.where(unanswered[:, None, None], prior_draws, draws)
 
 
 def calibrated_estimates(network: Network, trial: Trial, level: int) -> Estimates:

@@ -15,10 +15,15 @@ from jrflow.inference.diagnostics import diagnose
 from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.randomness import Stream, entropy, numpy_generator
 from jrflow.inference.trial import observed_at
+from jrflow.limits.coordinates import Coordinates
 from jrflow.limits.exact import Effort, Posteriors, exact_posteriors
 from jrflow.limits.fisher import laplace_variance
 from jrflow.limits.likelihood import Likelihood
+from jrflow.limits.starts import nearest_simulations
 from jrflow.model.parameters import PARAMETERS
+
+#: Simulations from the prior among which starts of the search for modes are chosen.
+_N_REFERENCE = 16384
 
 
 def likelihood_of(
@@ -80,7 +85,10 @@ def gold_standard(
         # Where the column oscillates the response tells so much that no simulation comes near. The true
         # parameters are possible anyway; where their mode is found without, one more start changes nothing.
         truth = likelihood.coordinates.of_parameters(part.targets[:, : len(part.prior.names)])
-        found = exact_posteriors(likelihood, effort, entropy(seed, Stream.EXACT, level), stream, truth)
+        draw = entropy(seed, Stream.EXACT, level)
+        nearest = nearest_simulations(likelihood, _N_REFERENCE, draw)
+        starts = np.concatenate([nearest, truth[:, None]], axis=1)
+        found = exact_posteriors(likelihood, starts, effort, draw, stream)
         levels.append(_described(part, likelihood, found, relative_step, seed, level))
     units = [PARAMETERS[name].unit if name in PARAMETERS else "1" for name in test.names]
     coordinates = {
@@ -94,15 +102,26 @@ def gold_standard(
     )  # fmt: skip
 
 
+def of_targets(
+    coordinates: Coordinates, found: Posteriors, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draws of the targets, (n_cases, n_draws, n_targets), and their means and variances.
+
+    C and the contact probabilities are drawn for the former, and integrated out for the latter.
+    """
+    n_cases, x = len(found.x), found.x.reshape(-1, coordinates.n)
+    draws = coordinates.prior.targets(coordinates.complete(x, rng))
+    draws = draws.reshape(n_cases, -1, draws.shape[-1])
+    first, second = (moment.reshape(draws.shape).mean(axis=1) for moment in coordinates.moments(x))
+    return draws, first, second - first**2
+
+
 def _described(
     part: EvokedSet, likelihood: Likelihood, found: Posteriors, relative_step: float, seed: int, level: int
 ) -> xr.Dataset:
     """One level: draws, moments and diagnoses."""
-    coordinates, n_cases = likelihood.coordinates, len(part.sim)
-    x = found.x.reshape(-1, coordinates.n)
     rng = numpy_generator(seed, Stream.EXACT, level)
-    draws = part.prior.targets(coordinates.complete(x, rng)).reshape(n_cases, -1, len(part.names))
-    first, second = (m.reshape(n_cases, -1, len(part.names)).mean(axis=1) for m in coordinates.moments(x))
+    draws, mean, variance = of_targets(likelihood.coordinates, found, rng)
     parameters = part.targets[:, : len(part.prior.names)]
     by_laplace = laplace_variance(
         part.prior, parameters, likelihood.simulation, relative_step,
@@ -113,8 +132,8 @@ def _described(
     return xr.Dataset(
         {
             "draws": (("case", "draw", "parameter"), draws.astype(np.float32)),
-            "mean": (dims, first),
-            "variance": (dims, second - first**2),
+            "mean": (dims, mean),
+            "variance": (dims, variance),
             "laplace_variance": (dims, by_laplace),
             "rhat": ("case", found.rhat().max(axis=1)),
             "jumps": ("case", found.jumps),

@@ -11,6 +11,7 @@ from scipy.stats import chi2
 
 from jrflow.eeg.covariance import inverse_root, whitening
 from jrflow.eeg.noise import EvokedNoise, spatial_filter
+from jrflow.inference.window import Window
 
 #: Excess of the residual over the noise, in standard deviations of chi-square, that still passes for chance.
 _CHANCE = 3.0
@@ -101,6 +102,34 @@ def goodness(
         p_value=float(chi2.sf(allowed, dof)),
         verdict=_verdict(allowed / dof, dof, explained, noise_share),
     )
+
+
+def baseline_inflation(eeg: np.ndarray, noise: EvokedNoise, window: Window) -> np.ndarray:
+    """Power of the baseline's block averages over what white noise would leave, at least 1.
+
+    Noise of the brain is strongest at low frequencies, and averages of neighbouring samples keep more
+    of it than of white noise. All whitened channels are pooled: one alone has too few blocks.
+
+    Parameters
+    ----------
+    eeg
+        Responses at the noise's times, uV, average reference, shape (..., n_channels, n_times).
+    noise, window
+        As assumed; blocks of the response, as long as which the baseline's are.
+
+    Returns
+    -------
+    np.ndarray
+        Shape (...).
+    """
+    n_blocks = int((noise.times <= 0).sum()) // window.block
+    if n_blocks == 0:
+        return np.ones(eeg.shape[:-2])
+    before = replace(window, start=0, n_blocks=n_blocks)
+    found = before.average(inverse_root(noise.covariance) @ eeg)
+    n_channels = found.shape[-2]
+    expected = np.diag(before.covariance(noise.temporal_covariance())).mean() * (n_channels - 1) / n_channels
+    return np.maximum(1.0, (found**2).mean(axis=(-2, -1)) / expected)
 
 
 def log_likelihood(estimate: np.ndarray, sources: np.ndarray, sd: float, temporal: np.ndarray) -> np.ndarray:

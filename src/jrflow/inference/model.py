@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from jrflow.inference.networks import Architecture, Network
 
 FORMAT = "jrflow-model-2"
 _WEIGHTS, _DESCRIPTION = "weights.safetensors", "model.json"
+#: Channels see the source alike if the cosine between their topographies is at least this.
+_SAME_TOPOGRAPHY = 0.99
 
 
 class Target(BaseModel):
@@ -41,7 +44,9 @@ class Description(BaseModel):
     ``times`` are the centres (s) of the blocks that the network sees; ``sd_range`` (mV) is the noise it has
     met and ``source`` the patch it was seen from; ``calibration_sd`` (mV) and ``calibration_half_width``
     tabulate its 90 % intervals (empty for a density, which has its own); ``fingerprint`` is a hash of what
-    its weights depend on.
+    its weights depend on. Where the network sees channels, ``channels`` names them in its order, and
+    ``directions`` (one for each shape of noise) are the unit vectors by which the source enters them; both
+    are empty for a projection, which serves any montage.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,6 +63,8 @@ class Description(BaseModel):
     calibration_half_width: tuple[tuple[float, ...], ...]
     noise_levels: dict[str, float]
     source: SourceConfig
+    channels: tuple[str, ...] = ()
+    directions: tuple[tuple[float, ...], ...] = ()
     n_training: int
     n_validation: int
     excluded: dict[str, int]
@@ -67,15 +74,21 @@ class Description(BaseModel):
     fingerprint: str
     provenance: dict[str, Any]
 
-    def check_input(self, n_inputs: int, n_samples: int, start: float) -> None:
+    def check_input(
+        self, direction: np.ndarray, n_samples: int, start: float, channels: Sequence[str] = ()
+    ) -> None:
         """Make sure that responses are seen as those of the training were.
 
         Parameters
         ----------
-        n_inputs, n_samples
-            Channels (1 if projected) and samples of a response.
+        direction
+            Unit vector by which the source enters the inputs (channels, or 1 if projected), (n_inputs,).
+        n_samples
+            Of a response.
         start
             Centre of the first block, s.
+        channels
+            Names of the inputs, where they are known.
 
         Raises
         ------
@@ -83,13 +96,34 @@ class Description(BaseModel):
             If not.
         """
         expected = self.architecture.n_inputs, self.architecture.n_samples, self.times[0]
-        received = n_inputs, n_samples, start
+        received = len(direction), n_samples, start
         if not np.allclose(expected, received, rtol=0, atol=1e-6):
             said = "{} inputs (channels, or 1 if projected) of {} samples from {:g} s".format
             raise ValueError(
                 f"model of campaign {self.campaign!r}: expected responses of {said(*expected)}, as in its "
                 f"training, received {said(*received)}; take that training's lead field and settings "
                 "(inference.training: spatial, sfreq, tmin), or train again"
+            )
+        if self.directions:
+            self._check_topography(direction, channels)
+
+    def _check_topography(self, direction: np.ndarray, channels: Sequence[str]) -> None:
+        """Of a network that sees channels: it learnt what each of them sees, and cannot be told otherwise."""
+        advice = "give that training's lead field, or train again, with spatial: projected for any montage"
+        pairs = zip(self.channels, channels, strict=False)
+        if channels and tuple(channels) != self.channels:
+            ours, theirs = next(((a, b) for a, b in pairs if a != b), (self.channels[-1], channels[-1]))
+            raise ValueError(
+                f"model of campaign {self.campaign!r}: expected the channels of its training in their order, "
+                f"received {theirs!r} in the place of {ours!r}; {advice}"
+            )
+        closest = float((np.array(self.directions) @ direction).max())
+        if closest < _SAME_TOPOGRAPHY:
+            raise ValueError(
+                f"model of campaign {self.campaign!r}: the source enters its channels otherwise than in its "
+                f"training (cosine between the whitened lead fields {closest:.2f}, at least "
+                f"{_SAME_TOPOGRAPHY} expected): another place of the source, or another noise covariance; "
+                f"{advice}"
             )
 
 

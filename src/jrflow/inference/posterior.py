@@ -66,7 +66,7 @@ class PosteriorNetwork(Network):
         Returns
         -------
         np.ndarray
-            In the targets' units, float64, shape (n_responses, n, n_targets).
+            In the targets' units, float64, shape (n_responses, n, n_targets); NaN where nothing is possible.
         """
         self.eval()
         n = n or self.n_draws
@@ -89,7 +89,7 @@ class PosteriorNetwork(Network):
         """Targets of drawn coordinates (n_responses, n_draws, n_coordinates).
 
         The flow knows no edges: where it draws products that no C and a_k within the prior have, another draw
-        of the same response takes their place.
+        of the same response takes their place. Where all are impossible there is no answer: NaN.
         """
         parameters = self.coordinates.complete(x.reshape(-1, x.shape[2]), rng)
         possible = np.isfinite(parameters).all(axis=1).reshape(x.shape[:2])

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 import xarray as xr
 
-from jrflow.eeg.covariance import inverse_root
+from jrflow.eeg.channels import channel_names
 from jrflow.eeg.noise import EvokedNoise, spatial_filter
 from jrflow.eeg.projection import baseline_correct
-from jrflow.inference.goodness import Goodness, goodness, log_likelihood
+from jrflow.inference.goodness import Goodness, baseline_inflation, goodness, log_likelihood
 from jrflow.inference.model import TrainedModel
-from jrflow.inference.observation import observed_inputs
+from jrflow.inference.observation import noise_shape, observed_inputs
 from jrflow.inference.posterior import PosteriorNetwork
 from jrflow.inference.trial import Estimates
 from jrflow.inference.window import Window
@@ -103,20 +103,27 @@ def estimate(
     Raises
     ------
     ValueError
-        If channels differ, the response does not cover what the network sees, or the estimate cannot be
-        simulated.
+        If channels differ, the response does not cover what the network sees, or there is no estimate or it
+        cannot be simulated.
     """
     d = model.description
     _check_channels(eeg, lead_field, noise)
     window = _window(model, eeg["time"].values)
     noise = replace(noise, times=eeg["time"].values)
     weights, sd = spatial_filter(lead_field, noise)
-    inflation = _inflation(eeg, noise, window)
+    inflation = float(baseline_inflation(eeg.values, noise, window))
     told = float(sd * np.sqrt(inflation))
     inputs = window.average(observed_inputs(eeg.values, lead_field, noise, d.training.spatial))
-    d.check_input(len(inputs), inputs.shape[1], float(window.times[0]))
-    observed = torch.from_numpy(inputs[None]).float()
-    value, low, high = _interval(model, observed, told)
+    direction = noise_shape(lead_field, noise, window, d.training.spatial).direction
+    d.check_input(direction, inputs.shape[1], float(window.times[0]), channel_names(lead_field))
+    found = interval_estimates(model, torch.from_numpy(inputs[None]).float(), np.array([told]))
+    value, low, high = found.value[0], found.low[0], found.high[0]
+    if not np.isfinite(value).all():
+        raise ValueError(
+            f"the model of campaign {d.campaign!r} has no answer: none of its draws is possible within the "
+            "prior, so that the response is unlike all that it was trained on; see whether its source, "
+            "protocol and noise are the recording's, or train on a wider prior"
+        )
     measured = weights @ eeg.values
     sources = _simulate(model, value, low, high, eeg["time"].values, seed)
     likelihood = log_likelihood(measured, sources, told, noise.temporal_covariance())
@@ -128,20 +135,31 @@ def estimate(
     return result, _responses(eeg, lead_field, measured, chosen)
 
 
-def _interval(
-    model: TrainedModel, observed: torch.Tensor, sd: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Estimate and ends of the 90 % interval, within the prior's range, each (n_targets,)."""
+def interval_estimates(model: TrainedModel, observed: torch.Tensor, sd: np.ndarray) -> Estimates:
+    """Estimates and 90 % intervals, within the prior's range, at any noise.
+
+    Parameters
+    ----------
+    observed
+        What the network sees, mV, shape (n, n_inputs, n_blocks).
+    sd
+        Noise of a single sample that it is told, mV, shape (n,).
+
+    Returns
+    -------
+    Estimates
+        Shape (n, n_targets); NaN where a density draws nothing that is possible within the prior.
+    """
+    told = torch.from_numpy(sd).float()
     if isinstance(model.network, PosteriorNetwork):
-        found = Estimates.of_draws(model.network.draw(observed, torch.tensor([sd])))
-        return found.value[0], found.low[0], found.high[0]
+        return Estimates.of_draws(model.network.draw(observed, told))
     targets = model.description.targets
     bounds = np.array([target.low for target in targets]), np.array([target.high for target in targets])
     # Around the clipped value: that is never further from the truth, and keeps the interval its width.
-    value = np.clip(model.network.predict(observed, torch.tensor([sd]))[0], *bounds)
-    half_width = model.calibration.at(sd)
+    value = np.clip(model.network.predict(observed, told), *bounds)
+    half_width = np.stack([model.calibration.at(one) for one in sd])
     low, high = (np.clip(x, *bounds) for x in (value - half_width, value + half_width))
-    return value, low, high
+    return Estimates(value, low, high)
 
 
 def _check_channels(eeg: xr.DataArray, lead_field: xr.DataArray, noise: EvokedNoise) -> None:
@@ -166,25 +184,11 @@ def _window(model: TrainedModel, times: np.ndarray) -> Window:
     if len(window.times) < len(seen) or not np.allclose(window.times[: len(seen)], seen, atol=1e-6):
         raise ValueError(
             f"the network sees {seen[0]:.3f}..{seen[-1]:.3f} s ({len(seen)} blocks), the response covers "
-            f"{times[0]:.3f}..{times[-1]:.3f} s: train a model with a "
-            "protocol (tmin, tmax) that the recording covers"
+            f"{times[0]:.3f}..{times[-1]:.3f} s at {window.sfreq * window.block:g} Hz: bring it to the "
+            "model's times (jrflow.eeg.evoked.on_model_grid), or train a model with a protocol (tmin, tmax) "
+            "that the recording covers"
         )
     return replace(window, n_blocks=len(seen), times=seen)
-
-
-def _inflation(eeg: xr.DataArray, noise: EvokedNoise, window: Window) -> float:
-    """Power of the baseline's block averages over what white noise would leave, at least 1.
-
-    Noise of the brain is strongest at low frequencies, and averages of neighbouring samples keep more
-    of it than of white noise. All whitened channels are pooled: one alone has too few blocks.
-    """
-    n_blocks = int((noise.times <= 0).sum()) // window.block
-    if n_blocks == 0:
-        return 1.0
-    before = replace(window, start=0, n_blocks=n_blocks)
-    found = before.average(inverse_root(noise.covariance) @ eeg.values)
-    expected = np.diag(before.covariance(noise.temporal_covariance())).mean() * (len(found) - 1) / len(found)
-    return max(1.0, float((found**2).mean() / expected))
 
 
 def _simulated(names: list[str]) -> list[str]:

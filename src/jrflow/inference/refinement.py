@@ -1,109 +1,112 @@
-"""A network's estimates refined by the exact likelihood: Gauss-Newton steps to the mode of the posterior.
+"""A network's estimates refined by the exact likelihood: the posterior as it is found from where they lead.
 
-Networks fall behind where noise is very low: there the posterior is narrower than what they resolve, and
-nearly Gaussian about its mode. The observations are the network's own: the projected response in blocks.
+Networks fall behind where noise is low: there the posterior is narrower than what they resolve. The
+observations are the network's own: the projected response in blocks.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TextIO
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
-from jrflow.inference.gold import likelihood_of
+from jrflow.inference.agreement import misfit
+from jrflow.inference.gold import likelihood_of, of_targets
 from jrflow.inference.networks import Network
-from jrflow.inference.randomness import Stream, numpy_generator
+from jrflow.inference.randomness import Stream, entropy, numpy_generator
 from jrflow.inference.trial import Estimates, Trial
-from jrflow.limits.coordinates import Coordinates
-from jrflow.limits.gauss_newton import Modes, find_modes
-from jrflow.limits.likelihood import Likelihood
-from jrflow.progress import Progress
+from jrflow.limits.exact import Effort, exact_posteriors
 
 #: What is added to a network's name.
-SUFFIX = "+gauss-newton"
+SUFFIX = "+exact"
+#: Further starts of a case, as far away from its estimate as the network errs on so many other simulations.
+_N_MORE, _N_ERRORS = 7, 1000
+#: What is found is no posterior if it leaves more than noise by so many standard deviations of chi-square.
+_POOR = 5.0
 #: Starts are kept away from the prior's ends by this fraction of its width.
 _MARGIN = 1e-3
-#: Draws from the normal approximation about each mode, of which the intervals are taken.
-_N_DRAWS = 400
-#: Cases at a time.
-_AT_ONCE = 256
-#: A residual is poor if it is this many standard deviations of chi-square larger than noise; then so many
-#: more starts are tried, this far away (the prior's sd is 1).
-_POOR, _N_MORE, _SPREAD = 4.0, 6, 0.5
+#: Fewer ridges than the gold standard's: the starts are near. As many draws: of fewer the mean is no better.
+_EFFORT = Effort(n_along=2, n_ridges=2)
 
 
-def refined_scores(
+def refine(
     network: Network, estimator: str, trial: Trial, n_cases: int, stream: TextIO | None = None
-) -> pd.DataFrame:
-    """Score what the modes are that a network's estimates lead to.
+) -> tuple[pd.DataFrame, xr.Dataset]:
+    """Find and score the posteriors that a network's estimates lead to.
 
     Parameters
     ----------
     network
         Whose estimates are the starts.
     estimator
-        Its name; that of what is scored ends in ``+gauss-newton``.
+        Its name; that of what is scored ends in ``+exact``.
     trial
         What the network was put to; its test campaign's first ``n_cases`` simulations are taken.
     n_cases
         Simulations, at most those of the test campaign.
     stream
         Where progress is shown; None for silence.
+
+    Returns
+    -------
+    table
+        Scores, one row for each noise level and target.
+    refined
+        ``refined``, ``refined_low`` and ``refined_high`` (noise, first_sim, parameter): posterior means and
+        the ends of 90 % intervals.
     """
-    first = trial.first(n_cases)
-    n_levels, n = len(first.noise.names), len(first.parts.test.sim)
-    rows = []
-    with Progress(f"refining {estimator}", n_levels * n, stream) as progress:
-        for level in range(n_levels):
-            estimates = refined_estimates(network, first, level, progress)
-            rows.append(first.score(estimator + SUFFIX, level, estimates))
-    return pd.concat(rows, ignore_index=True)
+    first, rows, estimates = trial.first(n_cases), [], []
+    for level, name in enumerate(first.noise.names):
+        if stream is not None:
+            print(f"refining {estimator}, noise level {name}:", file=stream)
+        estimates.append(refined_estimates(network, first, level, stream))
+        rows.append(first.score(estimator + SUFFIX, level, estimates[-1]))
+    dims, ends = ("noise", "first_sim", "parameter"), {"": "value", "_low": "low", "_high": "high"}
+    refined = xr.Dataset(
+        {
+            f"refined{end}": (dims, np.stack([getattr(e, part) for e in estimates]))
+            for end, part in ends.items()
+        },
+        coords={"first_sim": first.parts.test.sim},
+    )
+    return pd.concat(rows, ignore_index=True), refined
 
 
-def refined_estimates(network: Network, trial: Trial, level: int, progress: Progress) -> Estimates:
-    """Means and 90 % intervals of normal approximations about the posteriors' modes at one level."""
-    observed, sd = trial.test(level)
-    told = network.predict(observed, sd)
+def refined_estimates(network: Network, trial: Trial, level: int, stream: TextIO | None = None) -> Estimates:
+    """Means and 90 % intervals of the posteriors that are found from a network's estimates at one level.
+
+    Modes are sought from each estimate and from points about it, as far away as the network errs on the
+    validation part; ridges through them and Langevin steps explore the rest (:mod:`jrflow.limits.exact`).
+    Where what they find leaves more than noise, the posterior is elsewhere: the network's own estimate and
+    interval stand.
+    """
     prior = trial.parts.train.prior
+    observed, sd = trial.test(level)
     likelihood = likelihood_of(trial.parts.test, trial.noise, level, observed, sd)
-    margin = _MARGIN * (prior.high - prior.low)
-    start = np.clip(told[:, : len(prior.names)], prior.low + margin, prior.high - margin)
-    x = likelihood.coordinates.of_parameters(start)
     rng = numpy_generator(trial.seed, Stream.REFINEMENT, level)
-    found = []
-    for begin in range(0, len(x), _AT_ONCE):
-        cases = slice(begin, begin + _AT_ONCE)
-        modes = _modes(likelihood.take(cases), x[cases], rng)
-        found.append(_described(likelihood.coordinates, modes, rng))
-        progress.advance(len(x[cases]))
-    return Estimates(*(np.concatenate([getattr(part, f.name) for part in found]) for f in fields(Estimates)))
+    own = network.predict(observed, sd)
+    told = own[:, : len(prior.names)]
+    shown = (part[:_N_ERRORS] for part in trial.validation(level))
+    errors = network.predict(*shown) - trial.parts.validation.targets[:_N_ERRORS]
+    drawn = errors[rng.integers(len(errors), size=(len(told), _N_MORE)), : len(prior.names)]
+    starts = np.concatenate([told[:, None], told[:, None] - drawn], axis=1)
+    margin = _MARGIN * (prior.high - prior.low)
+    starts = np.clip(starts, prior.low + margin, prior.high - margin)
+    x = likelihood.coordinates.of_parameters(starts.reshape(-1, starts.shape[2]))
+    draw = entropy(trial.seed, Stream.REFINEMENT, level)
+    found = exact_posteriors(likelihood, x.reshape(*starts.shape[:2], -1), _EFFORT, draw, stream)
+    draws, mean, _ = of_targets(likelihood.coordinates, found, rng)
+    refined = replace(Estimates.of_draws(draws), value=mean)
+    chi2 = np.median(misfit(likelihood, draws[..., : len(prior.names)]), axis=1)
+    is_found = chi2 < 1 + _POOR * np.sqrt(2 / likelihood.whitener.shape[1])
+    return _either(is_found, refined, Estimates.calibrated(own, errors))
 
 
-def _modes(likelihood: Likelihood, x: np.ndarray, rng: np.random.Generator) -> Modes:
-    """Best mode from each start, (n_cases, d); where it leaves more than noise, others are tried about it."""
-    modes = find_modes(likelihood, x[:, None])
-    rank = likelihood.whitener.shape[1]
-    poor = np.flatnonzero(-modes.log_posterior[:, 0] > 0.5 * rank + _POOR * np.sqrt(rank / 2))
-    if len(poor) == 0:
-        return modes
-    # Within the bounds of the prior's support or not: an impossible start is given up at once.
-    about = x[poor, None] + _SPREAD * rng.standard_normal((len(poor), _N_MORE, x.shape[1]))
-    more = find_modes(likelihood.take(poor), about).best()
-    better = more.log_posterior[:, 0] > modes.log_posterior[poor, 0]
-    for f in fields(Modes):
-        getattr(modes, f.name)[poor[better]] = getattr(more, f.name)[better]
-    return modes
-
-
-def _described(coordinates: Coordinates, modes: Modes, rng: np.random.Generator) -> Estimates:
-    """Means and intervals of the targets, C and the contact probabilities by their exact distributions."""
-    x, d = modes.x[:, 0], coordinates.n
-    root = np.linalg.cholesky(modes.covariance[:, 0])
-    away = rng.standard_normal((len(x), _N_DRAWS, d)) @ np.swapaxes(root, 1, 2)
-    draws = (x[:, None] + away).reshape(-1, d)
-    targets = coordinates.prior.targets(coordinates.complete(draws, rng)).reshape(len(x), _N_DRAWS, -1)
-    with np.errstate(invalid="ignore"):
-        low, high = np.nanquantile(targets, [0.05, 0.95], axis=1)
-    return Estimates(np.nanmean(targets, axis=1), low, high)
+def _either(chosen: np.ndarray, one: Estimates, other: Estimates) -> Estimates:
+    """Those of one where chosen, (n,), else the other's."""
+    return Estimates(
+        *(np.where(chosen[:, None], getattr(one, f.name), getattr(other, f.name)) for f in fields(Estimates))
+    )

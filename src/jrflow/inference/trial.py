@@ -77,7 +77,7 @@ class Trial:
     snr_db
         Signal-to-noise ratio of each level, dB.
     limits
-        Largest attainable R2 over (noise, parameter).
+        Largest attainable R2 over (noise, parameter), of every level and target.
     seed
         Of the noise, which is the same for all estimators, and of the baselines.
     """
@@ -87,6 +87,15 @@ class Trial:
     snr_db: Mapping[str, float]
     limits: xr.DataArray
     seed: int
+
+    def __post_init__(self) -> None:
+        for dim, expected in (("noise", self.noise.names), ("parameter", self.parts.test.names)):
+            there = self.limits[dim].values.tolist()
+            if missing := [name for name in expected if name not in there]:
+                raise ValueError(
+                    f"limits have no {dim} {missing[0]!r}: expected {', '.join(expected)}, received "
+                    f"{', '.join(there)}; compute them anew, of the same noise levels and prior"
+                )
 
     def first(self, n: int) -> Trial:
         """The same with the test campaign's first ``n`` simulations only."""

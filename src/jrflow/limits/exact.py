@@ -16,7 +16,6 @@ from jrflow.limits.gauss_newton import fisher_information
 from jrflow.limits.langevin import Local, langevin_step
 from jrflow.limits.likelihood import Likelihood
 from jrflow.limits.proposal import Proposal
-from jrflow.limits.starts import nearest_simulations
 from jrflow.progress import Progress
 
 #: Cases at a time.
@@ -33,15 +32,16 @@ class Effort:
         Chains; rounds that are thrown away; rounds after each of which the state is kept.
     n_proposals
         Independent proposals of a round; a Langevin step follows them.
-    n_reference
-        Simulations from the prior among which starts of the search for modes are chosen.
+    n_along, n_ridges
+        Coordinates along which ridges are traced for the proposals, and ridges at most along each.
     """
 
     n_chains: int = 8
     n_burn_in: int = 5
     n_kept: int = 25
     n_proposals: int = 8
-    n_reference: int = 16384
+    n_along: int = 4
+    n_ridges: int = 3
 
 
 @dataclass(frozen=True)
@@ -71,11 +71,7 @@ class Posteriors:
 
 
 def exact_posteriors(
-    likelihood: Likelihood,
-    effort: Effort,
-    seed: int,
-    stream: TextIO | None = None,
-    start: np.ndarray | None = None,
+    likelihood: Likelihood, starts: np.ndarray, effort: Effort, seed: int, stream: TextIO | None = None
 ) -> Posteriors:
     """Sample the posterior of every observed response.
 
@@ -83,26 +79,23 @@ def exact_posteriors(
     ----------
     likelihood
         Of the observed responses.
+    starts
+        Coordinates from which modes are sought, shape (n_cases, n_starts, d); chains begin at the first of a
+        case. What is reached from none of them may be missed.
     effort
         How much is spent.
     seed
-        Of starts and proposals.
+        Of proposals.
     stream
         Where progress is shown; None for silence.
-    start
-        Coordinates (n_cases, d) from which modes are sought, too, besides those that simulations all over the
-        prior suggest: where a posterior is a needle that no simulation comes near, one that is known helps.
     """
-    nearest = nearest_simulations(likelihood, effort.n_reference, seed)
-    if start is not None:
-        nearest = np.concatenate([nearest, start[:, None]], axis=1)
-    n_cases, parts = len(nearest), []
+    n_cases, parts = len(starts), []
     n_rounds = effort.n_burn_in + effort.n_kept
     with Progress("exact posterior", n_cases * n_rounds, stream) as progress:
         for first in range(0, n_cases, _AT_ONCE):
             cases = slice(first, first + _AT_ONCE)
             rng = np.random.default_rng([seed, 1, first])
-            sampler = _Sampler(likelihood.take(cases), nearest[cases], effort, rng)
+            sampler = _Sampler(likelihood.take(cases), starts[cases], effort, rng)
             kept = []
             for round_ in range(n_rounds):
                 sampler.advance()
@@ -125,13 +118,13 @@ class _Sampler:
     """
 
     def __init__(
-        self, likelihood: Likelihood, nearest: np.ndarray, effort: Effort, rng: np.random.Generator
+        self, likelihood: Likelihood, starts: np.ndarray, effort: Effort, rng: np.random.Generator
     ) -> None:
         self._likelihood, self._effort, self._rng = likelihood, effort, rng
-        self._proposal = Proposal.of(likelihood, nearest)
-        n_cases = len(nearest)
-        self.x = np.repeat(nearest[:, :1], effort.n_chains, axis=1)
-        # A nearest simulation is possible, and anything that is better takes its place.
+        self._proposal = Proposal.of(likelihood, starts, effort.n_along, effort.n_ridges)
+        n_cases = len(starts)
+        self.x = np.repeat(starts[:, :1], effort.n_chains, axis=1)
+        # Whatever is possible takes the place of the first start.
         self._log_weight = np.full((n_cases, effort.n_chains), -np.inf)
         self._cases = np.repeat(np.arange(n_cases), effort.n_chains)
         self.jumps, self.steps = np.zeros(n_cases), np.zeros(n_cases)

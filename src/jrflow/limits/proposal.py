@@ -11,8 +11,6 @@ from jrflow.limits.gauss_newton import Modes, find_modes
 from jrflow.limits.likelihood import Likelihood
 from jrflow.limits.ridge import Ridge, trace_ridges
 
-#: Coordinates along which ridges are traced, and ridges at most of a case along each.
-_N_ALONG, _N_RIDGES = 4, 3
 #: A mode that is so much lower than the best one is of no weight.
 _NEGLIGIBLE = 12.0
 
@@ -33,11 +31,14 @@ class Proposal:
     log_share: np.ndarray
 
     @classmethod
-    def of(cls, likelihood: Likelihood, starts: np.ndarray) -> Proposal:
-        """Climb from all starts (n_cases, n_starts, d), and trace the ridges that the modes are on."""
+    def of(cls, likelihood: Likelihood, starts: np.ndarray, n_along: int, n_ridges: int) -> Proposal:
+        """Climb from all starts (n_cases, n_starts, d), and trace the ridges that the modes are on.
+
+        Along ``n_along`` coordinates, and along each at most ``n_ridges`` of a case.
+        """
         modes = find_modes(likelihood, starts)
-        longest = _longest(modes.best(), len(likelihood.coordinates.scored))
-        found = [_ridges(likelihood, modes, coordinate) for coordinate in longest]
+        longest = _longest(modes.best(), len(likelihood.coordinates.scored))[:n_along]
+        found = [_ridges(likelihood, modes, coordinate, n_ridges) for coordinate in longest]
         log_total = np.concatenate([total for _, total in found])
         return cls(
             tuple(ridge for ridges, _ in found for ridge in ridges), log_total - logsumexp(log_total, axis=0)
@@ -59,22 +60,24 @@ class Proposal:
 
 
 def _longest(modes: Modes, n_scored: int) -> np.ndarray:
-    """Coordinates of which data tell least: what is long in two of them is covered by no single ridge.
+    """Coordinates, those first of which data tell least; what is long in two is covered by no single ridge.
 
     Products come last: of theirs the prior is not normal, and where data tell nothing no ridge is bent.
     """
     variance = np.diagonal(modes.covariance[:, 0], axis1=1, axis2=2).mean(axis=0)
     candidates = variance[:n_scored] if n_scored else variance
-    return np.argsort(-candidates)[:_N_ALONG]
+    return np.argsort(-candidates)
 
 
-def _ridges(likelihood: Likelihood, modes: Modes, along: int) -> tuple[list[Ridge], np.ndarray]:
+def _ridges(
+    likelihood: Likelihood, modes: Modes, along: int, n_ridges: int
+) -> tuple[list[Ridge], np.ndarray]:
     """Ridges through modes, and the log evidence of each, (n_ridges, n_cases)."""
     n_cases = len(modes.x)
     ridges = [trace_ridges(likelihood, modes.best().x[:, 0], along)]
     totals = [ridges[0].total]
     elsewhere = _elsewhere(modes, ridges[0])
-    while len(ridges) < _N_RIDGES and (cases := np.flatnonzero(elsewhere.any(axis=1))).size:
+    while len(ridges) < n_ridges and (cases := np.flatnonzero(elsewhere.any(axis=1))).size:
         best = np.where(elsewhere, modes.log_posterior, -np.inf)[cases].argmax(axis=1)
         found = trace_ridges(likelihood.take(cases), modes.x[cases, best], along)
         ridges.append(found.scattered(cases, n_cases))

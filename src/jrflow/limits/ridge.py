@@ -33,7 +33,10 @@ _N_CELLS = 40
 #: A mode that is so many standard deviations away from a ridge is not on it; nor is one that has so much more
 #: log evidence than the nodes about it.
 _AWAY, _MISSED = 5.0, 2.0
-#: A node without a possible mode has so much less log evidence than the best.
+#: Smallest variance across a ridge relative to the largest one.
+_THINNEST = 1e-15
+#: A node has at most so much less log evidence than the best, with or without a possible mode: beside a
+#: needle, too, some of the density is then left between nodes.
 _HOPELESS = 1e3
 
 
@@ -179,8 +182,9 @@ def trace_ridges(likelihood: Likelihood, start: np.ndarray, along: int) -> Ridge
             settle(k, _extrapolated(likelihood, x, node, k, side, along))
     top = np.where(np.isfinite(height), height, -np.inf).max(axis=1, keepdims=True)
     # Of a case without a single possible node, nothing is known: any proposal is as good.
-    height = np.where(np.isfinite(height), height, np.where(np.isfinite(top), top, 0.0) - _HOPELESS)
-    return Ridge(node, x[..., others], np.linalg.cholesky(covariance), height, along)
+    least = np.where(np.isfinite(top), top, 0.0) - _HOPELESS
+    height = np.maximum(np.where(np.isfinite(height), height, -np.inf), least)
+    return Ridge(node, x[..., others], _roots(covariance), height, along)
 
 
 def conditional(covariance: np.ndarray, along: int) -> tuple[np.ndarray, np.ndarray]:
@@ -188,6 +192,16 @@ def conditional(covariance: np.ndarray, along: int) -> tuple[np.ndarray, np.ndar
     others = np.delete(np.arange(covariance.shape[-1]), along)
     given: np.ndarray = np.linalg.inv(np.linalg.inv(covariance)[..., others[:, None], others])
     return given, 0.5 * np.linalg.slogdet(given)[1]
+
+
+def _roots(covariance: np.ndarray) -> np.ndarray:
+    """Cholesky factors, (..., p, p); also where rounding has left nothing of the narrowest directions."""
+    variance, axes = np.linalg.eigh(covariance)
+    variance = np.maximum(variance, _THINNEST * variance[..., -1:])
+    upper = np.linalg.qr(np.swapaxes(axes * np.sqrt(variance)[..., None, :], -1, -2), mode="r")
+    sign = np.sign(np.einsum("...pp->...p", upper))
+    roots: np.ndarray = np.swapaxes(upper * sign[..., None], -1, -2)
+    return roots
 
 
 def _extrapolated(

@@ -1,0 +1,191 @@
+"""The text of docs/results.md, from what was stored of the runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from markdown_table import table
+from results_generalisation import generalisation
+
+from jrflow.report.published import COLUMNS, PUBLISHED
+
+#: What was stored of the runs.
+STORED = Path(__file__).parents[1] / "docs/results"
+#: Limits below which a ratio to them says nothing.
+LEAST_LIMIT = 0.1
+#: The level of the headline.
+HEADLINE = "snr-20"
+PARAMETERS = ("A_e", "A_i", "b_e", "b_i", "C", "a_1", "a_2", "a_3", "a_4")
+PRESETS = ("as-published", "unit-consistent")
+BASELINES = ("mean", "extra-trees", "paper")
+
+INTRODUCTION = """\
+# What can be inferred, by whom, beside what any method could
+
+<!-- Written by benchmarks/results.py from docs/results/*.csv: change those. -->
+
+The run of `examples/benchmark.yaml`: priors of ±50 %, {n_test} test simulations, noise of the averaged
+response from -10 to 59 dB (`paper-1`, `paper-0.1`: the paper's covariance times 1 and 0.1), one network
+for all levels, which is told the level; {n_seeds} trainings of each network, each with a seed of its own. R²
+of the nine parameters. The limit is that of exact posteriors; [how these are found](science/inference.md).
+
+`+exact` is a network followed by the exact likelihood, from where its estimates lead. Of {n_refined}
+simulations its estimates are refined, and its R² is the network's on all plus what was gained on these: on
+the same simulations both err alike, so that the difference is known better than either.
+"""
+
+
+def page(folder: Path = STORED) -> str:
+    """The whole page."""
+    scores = pd.read_csv(folder / "scores.csv")
+    scores = scores[scores["parameter"].isin(PARAMETERS)]
+    networks = scores[~scores["estimator"].isin(BASELINES)]
+    n_seeds = sorted(set(networks.groupby(["estimator", "preset"])["seed"].nunique()))
+    known = {
+        "n_test": f"{scores['n'].max():,}", "n_refined": scores["n"].min(),
+        "n_seeds": f"{n_seeds[0]} to {n_seeds[-1]}" if len(n_seeds) > 1 else n_seeds[0],
+    }  # fmt: skip
+    parts = [INTRODUCTION.format(**known), headline(scores)]
+    limits = pd.read_csv(folder / "limits.csv")
+    for preset in PRESETS:
+        one = scores[scores["preset"] == preset]
+        parts += [f"## {preset}\n", limit_of(limits[limits["preset"] == preset])]
+        parts += [shares(one), shortfalls(one), coverage(one)]
+    if (folder / "learning_curve.csv").exists():
+        parts.append(learning_curve(pd.read_csv(folder / "learning_curve.csv")))
+    parts.append(generalisation(pd.read_csv(folder / "generalisation.csv")))
+    parts += [published(), costs(pd.read_csv(folder / "times.csv"))]
+    return "\n".join(parts)
+
+
+def share_of_limit(scores: pd.DataFrame) -> pd.DataFrame:
+    """R² over its limit, of the parameters whose limit says something."""
+    known = scores[scores["r2_limit"] > LEAST_LIMIT]
+    return known.assign(share=known["r2"] / known["r2_limit"])
+
+
+def best_of(scores: pd.DataFrame) -> str:
+    """The estimator with the largest mean share of the limit."""
+    return str(share_of_limit(scores).groupby("estimator")["share"].mean().idxmax())
+
+
+def levels_of(scores: pd.DataFrame) -> list[str]:
+    """Noise levels, the loudest first."""
+    return list(dict.fromkeys(scores.sort_values("snr_db")["noise"]))
+
+
+def limit_of(limits: pd.DataFrame) -> str:
+    """The limit at every level, how certain it is, and what Laplace's approximation makes of it."""
+    rows = [
+        [f"`{level}`", *(_limit(one.loc[name]) for name in PARAMETERS)]
+        for level, one in limits.set_index("parameter").groupby("noise", sort=False)
+    ]
+    text = "R² that no method exceeds on average: exact ± standard error (Laplace's approximation):\n\n"
+    return text + table(["level", *(f"`{name}`" for name in PARAMETERS)], rows)
+
+
+def _limit(row: pd.Series) -> str:
+    return f"{row['r2_limit']:.3f} ± {row['r2_limit_se']:.3f} ({row['r2_laplace']:.2f})"
+
+
+def headline(scores: pd.DataFrame) -> str:
+    """As published and unit-consistent, at one level."""
+    level = scores[scores["noise"] == HEADLINE]
+    rows = []
+    for preset in PRESETS:
+        one = level[level["preset"] == preset]
+        best = best_of(one)
+        means = one[one["estimator"] == best].groupby("parameter")[["r2", "r2_limit"]].mean()
+        for name, column in ((f"{preset}: limit", "r2_limit"), (f"{preset}: {best}", "r2")):
+            rows.append([name, *(f"{means.loc[p, column]:.2f}" for p in PARAMETERS)])
+    text = (
+        "\nAs published, the connectivities are out of reach of any method, and the paper's negative result "
+        "is a property of its units; in consistent units they are within reach. At 20 dB:\n\n"
+    )
+    return text + table(["R²", *(f"`{p}`" for p in PARAMETERS)], rows)
+
+
+def shares(scores: pd.DataFrame) -> str:
+    """Mean share of the limit by estimator and level, over parameters and seeds."""
+    found = share_of_limit(scores)
+    levels = levels_of(scores)
+    by_seed = found.groupby(["estimator", "noise", "seed"])["share"].mean()
+    # Errors of parameters are added as if they went together, which they do in part.
+    errors = (found["r2_se"] / found["r2_limit"]).groupby([found["estimator"], found["noise"]]).mean()
+    order = by_seed.groupby("estimator").mean().sort_values(ascending=False).index
+    rows = []
+    for estimator in order:
+        cells = []
+        for level in levels:
+            values = by_seed.get((estimator, level), pd.Series(dtype=float))
+            error = errors.get((estimator, level), np.nan)
+            half = (values.max() - values.min()) / 2 if np.isnan(error) and len(values) > 1 else error
+            certainty = "" if np.isnan(half) else f" ± {half:.3f}"
+            cells.append("–" if values.empty else f"{values.mean():.3f}{certainty}")
+        rows.append([f"`{estimator}`", *cells])
+    text = (
+        "\nR² over the limit, mean of the parameters whose limit exceeds 0.1 (± half the range over seeds,\n"
+        "where there are several; of `+exact` its standard error, at most):\n\n"
+    )
+    return text + table(["estimator", *(f"`{level}`" for level in levels)], rows)
+
+
+def shortfalls(scores: pd.DataFrame) -> str:
+    """The best estimator of each level, and the parameter at which it is farthest from the limit."""
+    rows = []
+    for level in levels_of(scores):
+        one = scores[scores["noise"] == level]
+        best = best_of(one)
+        share = share_of_limit(one[one["estimator"] == best]).groupby("parameter")["share"].mean()
+        worst = share.idxmin()
+        rows.append([f"`{level}`", f"`{best}`", f"{share.mean():.3f}", f"`{worst}`", f"{share.min():.3f}"])
+    header = ["level", "best estimator", "mean share of the limit", "least", "its share"]
+    return "\n" + table(header, rows)
+
+
+def coverage(scores: pd.DataFrame) -> str:
+    """Coverage of 90 % intervals: mean and range over parameters, by estimator."""
+    given = scores.dropna(subset=["coverage_90"]).groupby(["estimator", "parameter"])["coverage_90"].mean()
+    rows = [
+        [f"`{estimator}`", f"{values.mean():.3f}", f"{values.min():.3f}", f"{values.max():.3f}"]
+        for estimator, values in given.groupby("estimator")
+    ]
+    header = ["coverage of 90 % intervals", "mean", "least parameter", "most"]
+    return "\n" + table(header, rows)
+
+
+def learning_curve(scores: pd.DataFrame) -> str:
+    """Mean R² over the parameters, by the number of simulations."""
+    scores = scores[scores["parameter"].isin(PARAMETERS)]
+    levels = list(dict.fromkeys(scores["noise"]))
+    runs = scores.groupby(["n_simulations", "n_presentations"])
+    rows = []
+    for (simulations, presentations), run in runs:
+        mean, a_e = (each.groupby("noise")["r2"].mean() for each in (run, run[run["parameter"] == "A_e"]))
+        cells = [f"{mean[level]:.3f} ({a_e[level]:.2f})" for level in levels]
+        rows.append([f"{simulations:,}", f"{presentations:,}", *cells])
+    text = (
+        "## What more simulations buy\n\n"
+        "R² of the `mlp`, mean of the nine parameters (of `A_e`), unit-consistent, one seed:\n\n"
+    )
+    header = ["simulations", "shown", *(f"`{level}`" for level in levels)]
+    return text + table(header, rows)
+
+
+def published() -> str:
+    """What the paper's repository reports."""
+    rows = [[r.estimator, r.where, r.noise, *r.correlations, r.contacts] for r in PUBLISHED]
+    header = ["estimator", "from", "noise", *(f"`{name}`" for name in COLUMNS), "`a_1` to `a_4`"]
+    return "## The paper's figures\n\nPearson correlations, as found:\n\n" + table(header, rows)
+
+
+def costs(times: pd.DataFrame) -> str:
+    """Seconds of a training, by network."""
+    name = times["training"].str.replace(r"-seed-\d+$", "", regex=True)
+    rows = [
+        [f"`{training}`", f"{values.min():.0f} to {values.max():.0f}"]
+        for training, values in times.groupby(name, sort=False)["seconds"]
+    ]
+    return "## What it cost\n\n" + table(["training", "s, one core of two shared ones"], rows)
