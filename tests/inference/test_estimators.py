@@ -147,7 +147,9 @@ def test_bfloat16_is_for_the_body_alone(parts: Parts, noise: NoiseLevels) -> Non
     assert losses[0] == pytest.approx(losses[1], rel=0.05)
 
 
-def test_a_response_without_any_possible_draw_is_scored_as_the_prior(trained: dict[str, Network]) -> None:
+def test_a_response_without_any_possible_draw_is_scored_as_the_prior(
+    trained: dict[str, Network], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A flow may draw products that no C and a_k have: C_1 far above, C_2 far below what they can be."""
     prior = Prior.of(RelativeUniformPrior(kind="relative-uniform"), "unit-consistent")
     network = build_network(replace(trained["npe"].architecture, described_prior=prior.describe()))
@@ -161,3 +163,7 @@ def test_a_response_without_any_possible_draw_is_scored_as_the_prior(trained: di
     parameters = scored[1, :, : len(prior.names)]
     np.testing.assert_allclose((parameters.mean(axis=0) - prior.mean) / prior.sd, 0, atol=0.3)
     np.testing.assert_allclose(parameters.std(axis=0), prior.sd, rtol=0.2)
+    monkeypatch.setattr(network, "draw", lambda *_: draws)
+    told = network.predict(torch.zeros(3), torch.zeros(3))
+    np.testing.assert_allclose(told[1, : len(prior.names)], prior.mean)
+    np.testing.assert_allclose(told[[0, 2]], draws[[0, 2]].mean(axis=1))

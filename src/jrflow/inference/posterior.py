@@ -81,9 +81,10 @@ class PosteriorNetwork(Network):
         return np.concatenate(drawn)
 
     def predict(self, observed: torch.Tensor, sd: torch.Tensor) -> np.ndarray:
-        """Posterior means, in the targets' units, float64, shape (n, n_targets)."""
-        mean: np.ndarray = self.draw(observed, sd).mean(axis=1)
-        return mean
+        """Posterior means (without an answer the prior's) in the targets' units, float64, (n, n_targets)."""
+        mean = self.draw(observed, sd).mean(axis=1)
+        prior = self.coordinates.prior
+        return np.where(np.isnan(mean), prior.targets(prior.mean[None]), mean)
 
     def _targets(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Targets of drawn coordinates (n_responses, n_draws, n_coordinates).
