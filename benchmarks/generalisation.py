@@ -170,11 +170,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def as_text(frame: pd.DataFrame) -> Table:
     columns = ["n", "r2_A_e", "r2_b_e", "r2_mean", "coverage_90", "bias", "misfit", "best_fit", "flagged"]
-    table = Table("generalisation", *columns, "explained", "nearby", "in_range")
+    table = Table("generalisation", *columns, "explained", "by_model", "in_range")
     for _, one in frame.dropna(subset=["estimator"]).iterrows():
         cells = [
             f"{one[name]:.0f}" if name == "n" else f"{one[name]:.2f}"
-            for name in [*columns, "explained", "nearby"]
+            for name in [*columns, "explained", "by_model"]
         ]
         table.add(f"{one['condition']} | {one['estimator']}", *cells, "yes" if one["in_range"] else "NO")
     return table

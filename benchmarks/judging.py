@@ -9,8 +9,8 @@ best_fit           the same of the best fit of all parameters that a search from
 flagged            share of recordings whose best fit leaves more than noise does, by three standard
                    deviations of chi-square: nothing within the prior explains them
 no_answer          share of which a density draws nothing that is possible; the scores are of the others
-explained, nearby  shares of some recordings that jrflow infer calls explained: by the estimate, and by the
-                   likeliest simulation within its intervals
+explained          share of some recordings that the re-simulated estimate explains, as jrflow infer says
+by_model           share that it calls explained by the model: by the best fit
 in_range           whether it calls the noise one of those met in training
 """
 
@@ -37,9 +37,8 @@ from jrflow.limits.gauss_newton import find_modes
 
 #: Recordings whose misfit is computed, and draws of a density for each.
 N_CHECKED, N_DRAWN = 60, 10
-#: Excess of a best fit's chi-square, in its standard deviations, that passes for chance; how far starts of
-#: the search are kept from the prior's ends, as a fraction of its width.
-CHANCE, MARGIN = 3.0, 1e-3
+#: Excess of a best fit's chi-square, in its standard deviations, that passes for chance.
+CHANCE = 3.0
 
 
 @dataclass(frozen=True)
@@ -68,10 +67,9 @@ class Estimator:
         prior, told = part.prior, torch.from_numpy(sd[:n]).float()
         noise = NoiseLevels.of(given.lead_field, {"assumed": given.noise}, part.window, "projected")
         likelihood = likelihood_of(part, noise, 0, observed[:n], told)
-        margin = MARGIN * (prior.high - prior.low)
-        parameters = found.value[:n, None, : len(prior.names)].clip(prior.low + margin, prior.high - margin)
+        parameters = prior.within(found.value[:n, None, : len(prior.names)])
         modes = find_modes(likelihood, likelihood.coordinates.of_parameters(parameters[:, 0])[:, None])
-        rank = likelihood.whitener.shape[1]
+        rank = likelihood.rank
         best = -2 * likelihood.log_likelihood(modes.x[:, 0], np.arange(n)) / rank
         if isinstance(self.model.network, PosteriorNetwork):
             drawn = self.model.network.draw(observed[:n], told)[:, :N_DRAWN, : len(prior.names)]
@@ -112,9 +110,11 @@ def row(estimator: Estimator, given: Recordings, by_baseline: bool, n_recordings
 
 
 def verdicts(model: TrainedModel, given: Recordings, n: int) -> dict[str, float]:
-    """Shares of the first ``n`` recordings that the estimate, and something within its intervals, explain."""
+    """Shares of the first ``n`` recordings that the estimate, and the best fit, explain."""
     found = [judged(model, given, k) for k in range(min(n, len(given.targets)))]
-    return {name: float(np.mean([one[name] for one in found] or np.nan)) for name in ("explained", "nearby")}
+    return {
+        name: float(np.mean([one[name] for one in found] or np.nan)) for name in ("explained", "by_model")
+    }
 
 
 def judged(model: TrainedModel, given: Recordings, k: int) -> dict[str, bool]:
@@ -122,8 +122,8 @@ def judged(model: TrainedModel, given: Recordings, k: int) -> dict[str, bool]:
     try:
         found = estimate(model, response(given, k), given.lead_field, given.noise)[0]
     except ValueError:
-        return {"explained": False, "nearby": False}
-    verdict = {"explained": found.goodness.verdict, "nearby": found.nearby.verdict}
+        return {"explained": False, "by_model": False}
+    verdict = {"explained": found.goodness.verdict, "by_model": found.best_fit.verdict}
     return {name: said == "explained" for name, said in verdict.items()}
 
 

@@ -14,8 +14,8 @@ OUT_OF_RANGE = """\
 Networks of all levels, at 20 dB unless a row says otherwise: mean R² of the nine parameters, coverage of
 90 % intervals, and χ² per degree of freedom of what the re-simulated estimate leaves (of `npe`: its draws).
 Then who would notice, over all networks: recordings that no parameters fit (by a search from the estimate;
-a few in a hundred by chance), which of the first six `jrflow infer` calls explained, by something within
-the intervals, and whether it calls the noise one that was met in training.
+a few in a hundred by chance), which of the first six `jrflow infer` calls explained by the model (asked of
+{asked}), and whether it calls the noise one that was met in training.
 
 """
 
@@ -25,9 +25,10 @@ def generalisation(table_: pd.DataFrame) -> str:
     known = table_["estimator"].notna()
     scored, refused = table_[known].astype({"in_range": float}), table_[~known]
     special = scored["estimator"].str.endswith(" only")
+    asked = scored.loc[scored["by_model"].notna(), "estimator"].unique()
     lines = [f"- {row.condition}: “{row.message}”\n" for row in refused.itertuples()]
     return (
-        OUT_OF_RANGE
+        OUT_OF_RANGE.format(asked=", ".join(f"`{name}`" for name in asked))
         + f"{_conditions(scored[~special])}\n{_findings(scored[~special])}\n"
         + (f"Trained at one level, tested at others:\n\n{_specialist(scored)}\n" if special.any() else "")
         + ("".join(["Refused:\n\n", *lines, "\n"]) if lines else "")
@@ -41,7 +42,7 @@ def _conditions(scored: pd.DataFrame) -> str:
         for one in (group[group["estimator"] == name] for name in estimators):
             r2, covered, chi2 = one[["r2_mean", "coverage_90", "misfit"]].mean()
             cells += [f"{r2:.2f}", f"{covered:.2f}", f"{chi2:.2g}" if chi2 < 100 else f"{chi2:.3g}"]
-        explained = "" if group["nearby"].isna().all() else f"{group['nearby'].mean():.0%}"
+        explained = "" if group["by_model"].isna().all() else f"{group['by_model'].mean():.0%}"
         known = "yes" if group["in_range"].all() else "no"
         rows.append([str(condition), *cells, f"{group['flagged'].mean():.0%}", explained, known])
     columns = [text for name in estimators for text in (f"`{name}` R²", "90 %", "χ²")]
@@ -50,15 +51,15 @@ def _conditions(scored: pd.DataFrame) -> str:
 
 def _findings(scored: pd.DataFrame) -> str:
     """Who is confidently wrong, which of the warnings tells, and how often they tell of nothing."""
-    means = scored.groupby("condition", sort=False)[["coverage_90", "flagged", "nearby", "in_range"]].mean()
+    means = scored.groupby("condition", sort=False)[["coverage_90", "flagged", "by_model", "in_range"]].mean()
     wrong, usual = means[means["coverage_90"] < CONFIDENTLY_WRONG], means[means.index.isin(AS_TRAINED)]
     warnings = {
         "the misfit of the best fit": wrong["flagged"] > WARNED,
-        "the verdict of `jrflow infer`": wrong["nearby"] < 1 - WARNED,
+        "the verdict of `jrflow infer`": wrong["by_model"] < 1 - WARNED,
         "the range of the noise": wrong["in_range"] < 1 - WARNED,
     }
     silent = "; ".join(wrong.index[~pd.DataFrame(warnings).any(axis=1)]) or "none"
-    verdicts = ", ".join(f"{1 - share:.0%} at {name}" for name, share in usual["nearby"].items())
+    verdicts = ", ".join(f"{1 - share:.0%} at {name}" for name, share in usual["by_model"].items())
     mute = scored.loc[scored["no_answer"].idxmax()]
     return (
         f"Under {len(wrong)} of {len(means)} conditions the networks are confidently wrong: their 90 % "

@@ -100,13 +100,13 @@ def test_the_page_names_what_goes_wrong_unnoticed(monkeypatch: pytest.MonkeyPatc
     row = {
         "estimator": "mlp", "n": 9, "no_answer": 0.0, "in_range": True, "r2_A_e": 0.5, "r2_b_e": 0.9,
         "r2_mean": 0.8, "coverage_90": 0.9, "bias": 0.0, "misfit": 1.0, "best_fit": 1.0, "flagged": 0.05,
-        "explained": 1.0, "nearby": 1.0,
+        "explained": 1.0, "by_model": 1.0,
     }  # fmt: skip
     wrong = {"coverage_90": 0.4, "r2_mean": -1.0}
     table = pd.DataFrame(
         [
             row | {"condition": "20 dB"},
-            row | wrong | {"condition": "seen", "flagged": 0.9, "nearby": 0.0},
+            row | wrong | {"condition": "seen", "flagged": 0.9, "by_model": 0.0},
             row | wrong | {"condition": "unseen"},
             {"condition": "impossible", "message": "no, because"},
         ]

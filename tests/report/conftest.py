@@ -28,7 +28,7 @@ LEVELS = {"loud": 0.0, "middle": 10.0, "quiet": 20.0}
 #: R2 of the network by preset and target, at every level; the limit is a tenth above.
 R2 = {"unit-consistent": (0.9, 0.5, 0.6, 0.8), "as-published": (0.85, 0.0, 0.0, 0.0)}
 N_TEST = 64
-COURSES = ("source_estimate", "source_resimulated", "source_nearby")
+COURSES = ("source_estimate", "source_resimulated", "source_best_fit")
 #: Training simulations, presentations, R2.
 LEARNING = ((100, 1000, 0.3), (400, 1000, 0.5), (100, 4000, 0.25))
 
@@ -182,7 +182,7 @@ def make_goodness(explained: float, verdict: str) -> dict[str, object]:
 def make_estimate(name: str, explained: float, verdict: str, *, noise_in_range: bool) -> dict[str, object]:
     """As inference writes it for one measured response."""
     parameters = {target: {"value": 1.0, "low": 0.6, "high": 1.4} for target in TARGETS}
-    fits = {"goodness": make_goodness(explained, verdict), "nearby": make_goodness(0.3, verdict)}
+    fits = {"goodness": make_goodness(explained, verdict), "best_fit": make_goodness(0.3, verdict)}
     noise = {"sd": 0.1, "noise_inflation": 1.0, "noise_in_range": noise_in_range}
     return {"response": name, "n_averages": 5, "parameters": parameters, **noise, **fits}
 

@@ -222,10 +222,10 @@ def test_densities_are_held_against_data_and_exact_posteriors(page: Page) -> Non
 def test_recordings_are_judged_plainly(page: Page, full_run: Path) -> None:
     html = (full_run / "report.html").read_text(encoding="utf-8")
     assert (
-        "of 2 measured responses, 0 explained, 1 partly explained, 1 not explained"
+        "of 2 measured responses, 0 explained, 1 partly explained, 1 not explained by the model"
         in page.texts["summary"][0]
     )
-    assert "explains nothing (−50 %: worse than a flat line) of the measured power" in html
+    assert "re-simulated from the estimates nothing (−50 %: worse than a flat line); no time course" in html
     assert "The network never met noise as in response 2: neither estimates nor intervals hold" in html
     assert "<i>$_flash" not in html
     assert row(page, "2. <i>$_flash</i>").endswith("not explained")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A Slurm cluster on one machine, for the tests: five nodes with four CPUs each that exist on paper only,
+# A Slurm cluster on one machine, for the tests: six nodes with four CPUs each that exist on paper only,
 # two GPUs that are device files, and accounting. Partitions: cpu (c1, c2), gpu (g1), spot (s1), whose jobs
-# those of urgent preempt, and fragile (f1), whose node the tests crash.
+# those of urgent preempt, and fragile (f1) and brittle (b1), whose nodes the tests crash: each its own.
 # Everything listens on the loopback interface; state lies under $SLURM_ROOT and is removed by "down".
 #
 #   tests/slurm/cluster.sh up | down | status
@@ -13,7 +13,7 @@
 set -euo pipefail
 
 SLURM_ROOT=${SLURM_ROOT:-/var/tmp/jrflow-slurm}
-NODES=(c1 c2 g1 s1 f1)
+NODES=(c1 c2 g1 s1 f1 b1)
 HOST=$(hostname -s)
 PROGRAMS=(slurmctld slurmd slurmdbd sbatch munged mariadbd)
 
@@ -102,6 +102,7 @@ PartitionName=cpu Nodes=c1,c2 Default=YES MaxTime=1:00:00 DefaultTime=0:10:00 St
 PartitionName=gpu Nodes=g1 MaxTime=1:00:00 DefaultTime=0:10:00 State=UP PriorityTier=1
 PartitionName=spot Nodes=s1 MaxTime=1:00:00 DefaultTime=0:10:00 State=UP PriorityTier=1 GraceTime=10
 PartitionName=fragile Nodes=f1 MaxTime=1:00:00 DefaultTime=0:10:00 State=UP PriorityTier=1
+PartitionName=brittle Nodes=b1 MaxTime=1:00:00 DefaultTime=0:10:00 State=UP PriorityTier=1
 PartitionName=urgent Nodes=s1 MaxTime=1:00:00 DefaultTime=0:10:00 State=UP PriorityTier=10 PreemptMode=OFF
 END
   } > "$SLURM_ROOT/etc/slurm.conf"
@@ -205,7 +206,7 @@ down() {
   [ -d "$SLURM_ROOT" ] || return 0
   scancel --full -u root >/dev/null 2>&1 || true
   local node
-  for node in "${NODES[@]}"; do kill_processes_of "$node"; stop "$SLURM_ROOT/run/slurmd.$node.pid"; done
+  for node in "${NODES[@]}"; do crash "$node"; done
   stop "$SLURM_ROOT/run/slurmctld.pid"
   stop "$SLURM_ROOT/run/slurmdbd.pid"
   stop "$SLURM_ROOT/run/db/mysql.pid"
@@ -222,21 +223,35 @@ down() {
 
 status() { sinfo -o "%P %D %t %N %G"; }
 
-kill_processes_of() {  # all that runs on a node on paper: its jobs' steps and whatever they started
-  local job pid environment
-  for job in $(squeue -h -w "$1" -o %A 2>/dev/null); do
-    for pid in $(pgrep -f "^slurmstepd: \[$job\."); do kill -9 "$pid" 2>/dev/null || true; done
-  done
-  for environment in /proc/[0-9]*/environ; do
-    if { tr '\0' '\n' < "$environment"; } 2>/dev/null | grep -qx "SLURMD_NODENAME=$1"; then
-      pid=${environment#/proc/}; kill -9 "${pid%/environ}" 2>/dev/null || true
+processes_of() {  # all that runs on a node on paper: its daemons, who hold its log, and what descends from them
+  local process pid found=''
+  for process in /proc/[0-9]*; do
+    pid=${process#/proc/}
+    if [ "$(readlink "$process/fd/3" 2>/dev/null)" = "$SLURM_ROOT/log/slurmd.$1.log" ] ||
+      { tr '\0' '\n' < "$process/environ"; } 2>/dev/null | grep -qx "SLURMD_NODENAME=$1"; then
+      found+=" $pid"
     fi
   done
+  # Snakemake's jobs have not got the name of the node, nor has what they start.
+  ps -e -o pid= -o ppid= | awk -v found="$found" '
+    BEGIN { n = split(found, pids); for (i = 1; i <= n; i++) of_node[pids[i]] = 1 }
+    { parent[$1] = $2 }
+    END { for (pid in parent) { for (p = pid; p > 1; p = parent[p]) if (p in of_node) { print pid; break } } }' | sort -n
 }
 
 crash() {
-  kill -9 "$(cat "$SLURM_ROOT/run/slurmd.$1.pid")" 2>/dev/null || true
-  kill_processes_of "$1"
+  local before='' now
+  # All are halted before one is killed, as if at once: slurmstepd would tell the controller that its task
+  # failed, and the process that watches over srun would have the step killed, also when it is back in the
+  # queue and runs again (the controller tries again after a minute).
+  now=$(processes_of "$1")
+  while [ "$now" != "$before" ]; do
+    # shellcheck disable=SC2086  # these are numbers
+    kill -STOP $now 2>/dev/null || true
+    before=$now; now=$(processes_of "$1")
+  done
+  # shellcheck disable=SC2086
+  [ -z "$now" ] || kill -9 $now 2>/dev/null || true
 }
 
 is_back() { [[ "$(sinfo -h -n "$1" -o %t | sort -u)" =~ ^(idle|mix|alloc|comp)$ ]]; }

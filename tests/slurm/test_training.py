@@ -108,14 +108,14 @@ def test_out_of_time_it_goes_back_into_the_queue(make: MakeTraining) -> None:
 
 
 def test_its_node_dies(make: MakeTraining, undisturbed: Callable[[int], str]) -> None:
-    training = make(partition="fragile")
+    training = make(partition="brittle")
     with driven(training) as driver:
         training.until_epoch(3)
-        cluster_sh("crash", "f1")
+        cluster_sh("crash", "b1")
         try:
             until(lambda: jobs(training.jobs) and not running(training.jobs), "the job back in the queue")
         finally:
-            cluster_sh("revive", "f1")
+            cluster_sh("revive", "b1")
         ends(driver)
         assert training.weights() == undisturbed(1)
 

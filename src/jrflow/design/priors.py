@@ -13,6 +13,9 @@ from scipy import stats
 from jrflow.config.priors import Distribution, IndependentPrior, PriorConfig, RelativeUniformPrior
 from jrflow.model.parameters import PARAMETERS, PRODUCTS, preset
 
+#: How far from an end of a parameter's range a search starts, as a fraction of the range.
+_MARGIN = 1e-3
+
 
 @dataclass(frozen=True)
 class Prior:
@@ -141,6 +144,12 @@ class Prior:
     def cdf(self, values: np.ndarray) -> np.ndarray:
         """Distribution functions at values of the parameters, both of shape (n, n_parameters)."""
         return np.column_stack([d.cdf(values[:, j]) for j, d in enumerate(self._frozen)])
+
+    def within(self, parameters: np.ndarray) -> np.ndarray:
+        """The nearest parameters (..., n_parameters) that are not at an end, where nothing pulls a search."""
+        margin = _MARGIN * (self.high - self.low)
+        inside: np.ndarray = np.clip(parameters, self.low + margin, self.high - margin)
+        return inside
 
     def targets(self, parameters: np.ndarray) -> np.ndarray:
         """Parameters that vary, (n, n_parameters), then their products: shape (n, n_targets)."""

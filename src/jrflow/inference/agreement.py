@@ -56,7 +56,5 @@ def misfit(likelihood: Likelihood, draws: np.ndarray) -> np.ndarray:
     possible = np.isfinite(taken).all(axis=2)
     x = likelihood.coordinates.of_parameters(taken[possible])
     found = np.full(possible.shape, np.inf)
-    found[possible] = (
-        -2 * likelihood.log_likelihood(x, np.nonzero(possible)[0]) / likelihood.whitener.shape[1]
-    )
+    found[possible] = -2 * likelihood.log_likelihood(x, np.nonzero(possible)[0]) / likelihood.rank
     return found

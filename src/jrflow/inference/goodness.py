@@ -56,16 +56,16 @@ class Goodness:
 
 
 def goodness(
-    eeg: xr.DataArray, source: np.ndarray, lead_field: xr.DataArray, noise: EvokedNoise, n_parameters: int
-) -> Goodness:
-    """Compare a measured response with a simulated source seen through the lead field.
+    eeg: xr.DataArray, sources: np.ndarray, lead_field: xr.DataArray, noise: EvokedNoise, n_parameters: int
+) -> list[Goodness]:
+    """Compare a measured response with simulated sources seen through the lead field, one after the other.
 
     Parameters
     ----------
     eeg
         Dims (channel, time), uV, baseline-corrected, average reference, channels as in the lead field.
-    source
-        Simulated source at the same times, mV, baseline-corrected, shape (n_times,).
+    sources
+        Simulated sources at the same times, mV, baseline-corrected, shape (n, n_times).
     lead_field
         Dims (channel, region) with a single region, uV/mV.
     noise
@@ -77,31 +77,35 @@ def goodness(
     times = eeg["time"].values
     measured, gain = eeg.transpose("channel", "time").values, lead_field.squeeze("region").values
     temporal = replace(noise, times=times).temporal_covariance()
-    after = times > 0
-    residual = measured - np.outer(gain, source)
+    after, in_space = times > 0, inverse_root(noise.covariance)
+    in_time, before = whitening(temporal), whitening(temporal[np.ix_(~after, ~after)])
     power = (measured[:, after] ** 2).sum()
     weights, _ = spatial_filter(lead_field, noise)
     estimate = weights @ measured
-    explained = 1 - (residual[:, after] ** 2).sum() / power
     noise_share = np.trace(noise.covariance) * np.diag(temporal)[after].sum() / power
+    ceiling = ((gain @ measured[:, after]) ** 2).sum() / (gain @ gain) / power
+    baseline = ((in_space @ measured[:, ~after] @ before) ** 2).sum() / ((len(gain) - 1) * before.shape[1])
+    dof = (len(gain) - 1) * in_time.shape[1] - n_parameters
 
-    whitener = inverse_root(noise.covariance)
-    statistic, rank = _chi2(whitener @ residual, temporal)
-    dof = (len(gain) - 1) * rank - n_parameters
-    baseline, rank = _chi2((whitener @ measured)[:, ~after], temporal[np.ix_(~after, ~after)])
-    baseline_chi2 = baseline / ((len(gain) - 1) * rank)
-    allowed = statistic / max(1.0, baseline_chi2)
-    return Goodness(
-        explained=float(explained),
-        topography_ceiling=float(((gain @ measured[:, after]) ** 2).sum() / (gain @ gain) / power),
-        noise_share=float(noise_share),
-        source_explained=float(1 - ((estimate - source)[after] ** 2).sum() / (estimate[after] ** 2).sum()),
-        reduced_chi2=float(statistic / dof),
-        degrees_of_freedom=dof,
-        baseline_chi2=float(baseline_chi2),
-        p_value=float(chi2.sf(allowed, dof)),
-        verdict=_verdict(allowed / dof, dof, explained, noise_share),
-    )
+    def judged(source: np.ndarray) -> Goodness:
+        residual = measured - np.outer(gain, source)
+        explained = 1 - (residual[:, after] ** 2).sum() / power
+        statistic = ((in_space @ residual @ in_time) ** 2).sum()
+        allowed = statistic / max(1.0, baseline)
+        left = ((estimate - source)[after] ** 2).sum() / (estimate[after] ** 2).sum()
+        return Goodness(
+            explained=float(explained),
+            topography_ceiling=float(ceiling),
+            noise_share=float(noise_share),
+            source_explained=float(1 - left),
+            reduced_chi2=float(statistic / dof),
+            degrees_of_freedom=dof,
+            baseline_chi2=float(baseline),
+            p_value=float(chi2.sf(allowed, dof)),
+            verdict=_verdict(allowed / dof, dof, explained, noise_share),
+        )
+
+    return [judged(source) for source in sources]
 
 
 def baseline_inflation(eeg: np.ndarray, noise: EvokedNoise, window: Window) -> np.ndarray:
@@ -132,20 +136,7 @@ def baseline_inflation(eeg: np.ndarray, noise: EvokedNoise, window: Window) -> n
     return np.maximum(1.0, (found**2).mean(axis=(-2, -1)) / expected)
 
 
-def log_likelihood(estimate: np.ndarray, sources: np.ndarray, sd: float, temporal: np.ndarray) -> np.ndarray:
-    """Log likelihood, but for a constant, of simulated sources (n, n_times) given a source estimate, mV."""
-    whitened = (estimate - sources) @ whitening(temporal)
-    likelihood: np.ndarray = -0.5 * (whitened**2).sum(axis=1) / sd**2
-    return likelihood
-
-
 def _verdict(reduced: float, dof: int, explained: float, noise_share: float) -> Verdict:
     if reduced <= 1 + _CHANCE * np.sqrt(2 / dof):
         return "explained"
     return "partly explained" if explained > 0.5 * max(0.0, 1 - noise_share) else "not explained"
-
-
-def _chi2(channels: np.ndarray, temporal: np.ndarray) -> tuple[float, int]:
-    """Sum of squares of whitened channels (n, n_times) once they are whitened in time, and its rank."""
-    white = channels @ whitening(temporal)
-    return float((white**2).sum()), white.shape[1]

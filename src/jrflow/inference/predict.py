@@ -11,19 +11,14 @@ import xarray as xr
 
 from jrflow.eeg.channels import channel_names
 from jrflow.eeg.noise import EvokedNoise, spatial_filter
-from jrflow.eeg.projection import baseline_correct
-from jrflow.inference.goodness import Goodness, baseline_inflation, goodness, log_likelihood
+from jrflow.inference.best_fit import Fits, fit_recording
+from jrflow.inference.goodness import Goodness, baseline_inflation, goodness
 from jrflow.inference.model import TrainedModel
 from jrflow.inference.observation import noise_shape, observed_inputs
 from jrflow.inference.posterior import PosteriorNetwork
 from jrflow.inference.trial import Estimates
 from jrflow.inference.window import Window
 from jrflow.model.parameters import PRODUCTS
-from jrflow.simulation import simulate
-
-#: Simulations drawn from the 90 % intervals, of which the likeliest is shown beside the estimate itself:
-#: the mean of a curved posterior can fit worse than anything in it.
-_N_NEARBY = 2000
 
 
 @dataclass(frozen=True)
@@ -46,8 +41,8 @@ class Estimate:
         Whether the network met such noise in training; if not, neither estimates nor intervals hold.
     goodness
         Of the response re-simulated from the point estimates.
-    nearby
-        Of the likeliest simulation within the 90 % intervals.
+    best_fit
+        Of the best fit within the range of the model's training: its verdict is that on the model.
     """
 
     names: tuple[str, ...]
@@ -58,7 +53,7 @@ class Estimate:
     noise_inflation: float
     noise_in_range: bool
     goodness: Goodness
-    nearby: Goodness
+    best_fit: Goodness
 
     def as_json(self) -> dict[str, Any]:
         """Everything as JSON; the parameters as a mapping of name to value, low and high."""
@@ -69,7 +64,7 @@ class Estimate:
         rest = {key: getattr(self, key) for key in ("sd", "noise_inflation", "noise_in_range")}
         return {
             "parameters": parameters, **rest,
-            "goodness": asdict(self.goodness), "nearby": asdict(self.nearby),
+            "goodness": asdict(self.goodness), "best_fit": asdict(self.best_fit),
         }  # fmt: skip
 
 
@@ -90,15 +85,15 @@ def estimate(
     noise
         Of this response: ``noise.averaged(n)`` with its own number of averages.
     seed
-        Of the simulations near the estimate.
+        Of the draws from which the best fit is sought.
 
     Returns
     -------
     estimate
         Parameters, intervals and goodness of fit.
     responses
-        ``measured``, ``resimulated`` and ``nearby`` over (channel, time), uV; ``source_estimate``,
-        ``source_resimulated`` and ``source_nearby`` over time, mV.
+        ``measured``, ``resimulated`` and ``best_fit`` over (channel, time), uV; ``source_estimate``,
+        ``source_resimulated`` and ``source_best_fit`` over time, mV.
 
     Raises
     ------
@@ -125,14 +120,14 @@ def estimate(
             "protocol and noise are the recording's, or train on a wider prior"
         )
     measured = weights @ eeg.values
-    sources = _simulate(model, value, low, high, eeg["time"].values, seed)
-    likelihood = log_likelihood(measured, sources, told, noise.temporal_covariance())
-    chosen = {"resimulated": sources[0], "nearby": sources[likelihood.argmax()]}
-    n_parameters = len(_simulated(model.names))
-    fits = [goodness(eeg, source, lead_field, noise, n_parameters) for source in chosen.values()]
+    fits = fit_recording(
+        model, (value, low, high), measured, told, noise.temporal_covariance(), eeg["time"].values, seed
+    )
+    n_parameters = sum(name not in PRODUCTS for name in model.names)
+    judged = goodness(eeg, np.stack([fits.estimated, fits.best]), lead_field, noise, n_parameters)
     in_range = d.sd_range[0] * (1 - 1e-6) <= told <= d.sd_range[1] * (1 + 1e-6)
-    result = Estimate(tuple(model.names), value, low, high, told, inflation, in_range, *fits)
-    return result, _responses(eeg, lead_field, measured, chosen)
+    result = Estimate(tuple(model.names), value, low, high, told, inflation, in_range, *judged)
+    return result, _responses(eeg, lead_field, measured, fits)
 
 
 def interval_estimates(model: TrainedModel, observed: torch.Tensor, sd: np.ndarray) -> Estimates:
@@ -191,40 +186,13 @@ def _window(model: TrainedModel, times: np.ndarray) -> Window:
     return replace(window, n_blocks=len(seen), times=seen)
 
 
-def _simulated(names: list[str]) -> list[str]:
-    """Targets that the simulator takes; products follow from them."""
-    return [name for name in names if name not in PRODUCTS]
-
-
-def _simulate(
-    model: TrainedModel, value: np.ndarray, low: np.ndarray, high: np.ndarray, times: np.ndarray, seed: int
-) -> np.ndarray:
-    """Sources (n, n_times), mV, of the estimate (first) and of draws from its intervals."""
-    names = _simulated(model.names)
-    n = len(names)
-    draws = np.random.default_rng(seed).uniform(low[:n], high[:n], (_N_NEARBY, n))
-    settings = model.description.simulation.column_arguments(model.description.preset) | {"backend": "cpu"}
-    ds = simulate(dict(zip(names, np.vstack([value[:n], draws]).T, strict=True)), **settings)
-    ok = ds["status"].values == 0
-    if not ok[0]:
-        raise ValueError(
-            f"the estimate cannot be simulated (status {int(ds['status'][0])}): "
-            + ", ".join(f"{name} = {v:g}" for name, v in zip(names, value, strict=False))
-        )
-    recorded = np.searchsorted(ds["time"].values, times - 1e-9)
-    source = ds["source"].values[ok, 0][:, recorded].astype(float)
-    return baseline_correct(source, times)
-
-
-def _responses(
-    eeg: xr.DataArray, lead_field: xr.DataArray, measured: np.ndarray, chosen: dict[str, np.ndarray]
-) -> xr.Dataset:
+def _responses(eeg: xr.DataArray, lead_field: xr.DataArray, measured: np.ndarray, fits: Fits) -> xr.Dataset:
     gain, dims = lead_field.squeeze("region").values, ("channel", "time")
     variables: dict[str, Any] = {
         "measured": (dims, eeg.values, {"units": "uV"}),
         "source_estimate": ("time", measured, {"units": "mV"}),
     }
-    for name, source in chosen.items():
+    for name, source in (("resimulated", fits.estimated), ("best_fit", fits.best)):
         variables[name] = (dims, np.outer(gain, source), {"units": "uV"})
         variables[f"source_{name}"] = ("time", source, {"units": "mV"})
     return xr.Dataset(variables, coords={dim: eeg[dim].values for dim in dims})

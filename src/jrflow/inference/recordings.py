@@ -66,12 +66,12 @@ def as_text(estimates: list[dict[str, Any]], model: TrainedModel) -> str:
 
 
 def _describe(found: dict[str, Any], model: TrainedModel) -> str:
-    fit = found["goodness"]
-    lines = [f"{found['response']} ({found['n_averages']} averages): {fit['verdict']}"]
+    fit, best = found["goodness"], found["best_fit"]
+    lines = [f"{found['response']} ({found['n_averages']} averages): {best['verdict']} by the model"]
     lines.append(
-        f"  the re-simulated response explains {fit['explained']:.1%} of the measured one; any time course "
-        f"at this place could explain {fit['topography_ceiling']:.1%}; noise is expected to be "
-        f"{fit['noise_share']:.1%}"
+        f"  the best fit explains {best['explained']:.1%} of the measured response, the estimates "
+        f"{fit['explained']:.1%}; any time course at this place could explain "
+        f"{fit['topography_ceiling']:.1%}; noise is expected to be {fit['noise_share']:.1%}"
     )
     if not found["noise_in_range"]:
         lines.append(

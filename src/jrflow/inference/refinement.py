@@ -26,8 +26,6 @@ SUFFIX = "+exact"
 _N_MORE, _N_ERRORS = 7, 1000
 #: What is found is no posterior if it leaves more than noise by so many standard deviations of chi-square.
 _POOR = 5.0
-#: Starts are kept away from the prior's ends by this fraction of its width.
-_MARGIN = 1e-3
 #: Fewer ridges than the gold standard's: the starts are near. As many draws: of fewer the mean is no better.
 _EFFORT = Effort(n_along=2, n_ridges=2)
 
@@ -92,16 +90,14 @@ def refined_estimates(network: Network, trial: Trial, level: int, stream: TextIO
     shown = (part[:_N_ERRORS] for part in trial.validation(level))
     errors = network.predict(*shown) - trial.parts.validation.targets[:_N_ERRORS]
     drawn = errors[rng.integers(len(errors), size=(len(told), _N_MORE)), : len(prior.names)]
-    starts = np.concatenate([told[:, None], told[:, None] - drawn], axis=1)
-    margin = _MARGIN * (prior.high - prior.low)
-    starts = np.clip(starts, prior.low + margin, prior.high - margin)
+    starts = prior.within(np.concatenate([told[:, None], told[:, None] - drawn], axis=1))
     x = likelihood.coordinates.of_parameters(starts.reshape(-1, starts.shape[2]))
     draw = entropy(trial.seed, Stream.REFINEMENT, level)
     found = exact_posteriors(likelihood, x.reshape(*starts.shape[:2], -1), _EFFORT, draw, stream)
     draws, mean, _ = of_targets(likelihood.coordinates, found, rng)
     refined = replace(Estimates.of_draws(draws), value=mean)
     chi2 = np.median(misfit(likelihood, draws[..., : len(prior.names)]), axis=1)
-    is_found = chi2 < 1 + _POOR * np.sqrt(2 / likelihood.whitener.shape[1])
+    is_found = chi2 < 1 + _POOR * np.sqrt(2 / likelihood.rank)
     return _either(is_found, refined, Estimates.calibrated(own, errors))
 
 

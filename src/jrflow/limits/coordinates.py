@@ -25,6 +25,8 @@ _LARGEST_SCORE = 8.0
 #: The synaptic gain that enters the same loop as each product: A_e C_1 is what the excitatory population
 #: sees of the pyramidal one's input, and so on. With them the valleys of the likelihood are straight.
 _GAINS = ("A_e", "A_e", "A_e", "A_i")
+#: Half step of the differences in coordinates, which are in units of the prior's spread.
+_STEP = 1e-5
 #: Quantiles that stand for a distribution where its moments are taken.
 _N_QUANTILES = 4000
 
@@ -112,6 +114,18 @@ class Coordinates:
         C is its prior mean; the a_k that go with it need not be possible, only their products are.
         """
         return self._parameters(x, np.full(len(x), self._mean_C))
+
+    def derivative(self, parameters: np.ndarray) -> np.ndarray:
+        """Of the parameters with respect to the coordinates, shape (n, n_parameters, n_coordinates), C held.
+
+        Central differences; parameters (n, n_parameters) lie within the prior's bounds.
+        """
+        x = self.of_parameters(parameters)
+        C = None if self.products is None else parameters[:, self.factors[0]]
+        steps = _STEP * np.eye(self.n)
+        ahead, behind = (np.stack([self._parameters(x + s, C) for s in side], -1) for side in (steps, -steps))
+        slope: np.ndarray = (ahead - behind) / (2 * _STEP)
+        return slope
 
     def complete(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Parameters (n, n_parameters), drawn from the prior given the coordinates."""

@@ -4,9 +4,10 @@ The deterministic model in Gaussian noise has an exact likelihood. In Laplace's 
 posterior covariance at a draw is (F + P^-1)^-1, with the Fisher information F = J' N^-1 J of the
 evoked response's derivative J in noise N, and the prior covariance P. The limit of R2 is one less the
 mean posterior variance over the prior variance. It is approximate where the posterior is far from
-Gaussian: at low signal-to-noise ratios, and towards the ends of a bounded prior. Where exact posteriors of
-some cases are at hand, the limit is theirs, and Laplace's variances at the same cases and at many others make
-it more certain (as control variates).
+Gaussian: at low signal-to-noise ratios, and towards the ends of a bounded prior. Of C and the contact
+probabilities, which are far from Gaussian whatever the noise, jrflow.limits.factors knows more. Where exact
+posteriors of some cases are at hand, the limit is theirs, and Laplace's variances at the same cases and at
+many others make it more certain (as control variates).
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from jrflow.config.simulation import SimulationConfig
 from jrflow.design.priors import Prior
 from jrflow.eeg.covariance import whitening
 from jrflow.eeg.noise import EvokedNoise, spatial_filter
+from jrflow.limits.coordinates import Coordinates
+from jrflow.limits.factors import Factors
 from jrflow.limits.jacobian import evoked_jacobian
 
 
@@ -71,14 +74,18 @@ def recovery_limits(
         draws = np.concatenate([gold["true"].values[:, : len(prior.names)], draws])
     jacobian, kept = evoked_jacobian(prior, draws, simulation, config.relative_step)
     gradients = _target_gradients(prior, draws[kept])
+    before = np.einsum("ntp,ntp->nt", gradients, gradients)
     is_case = np.arange(len(draws))[kept] < n_exact
+    factors = None if gold is not None else _factors(prior, draws[kept], seed)
     rows, sds = [], []
     for name, noise in levels.items():
         sds.append(spatial_filter(lead_field, noise)[1])
         whitened = whitening(noise.temporal_covariance()).T @ jacobian / sds[-1]
         after = _target_variance(posterior_covariance(whitened), gradients)
-        laplace, se = _share_explained(after[~is_case], gradients[~is_case])
+        laplace, se = _share_explained(after[~is_case], before[~is_case])
         limit = laplace
+        if factors is not None:
+            limit, se = _with_factors(factors, whitened, laplace, se)
         if gold is not None:
             cases = gold.sel(noise=name).isel(case=kept[:n_exact])
             limit, se = _exact_limit(cases, after[is_case], after[~is_case], prior)
@@ -97,7 +104,9 @@ def recovery_limits(
             "preset": prior.preset, "seed": seed, "relative_step": config.relative_step,
             "n_draws": int((~is_case).sum()), "n_dropped": int((~kept).sum()), "n_exact": int(is_case.sum()),
             "method": "exact posteriors, Laplace's as control variates" if n_exact else
-            "Laplace: (Fisher information + inverse prior covariance)^-1",
+            "Laplace: (Fisher information + inverse prior covariance)^-1" + (
+                "; C and contact probabilities integrated over the prior" if factors is not None else ""
+            ),
         },
     )  # fmt: skip
 
@@ -164,16 +173,33 @@ def _target_variance(posterior: np.ndarray, gradients: np.ndarray) -> np.ndarray
     return variance
 
 
-def _share_explained(after: np.ndarray, gradients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """R2 and its standard error, shape (n_targets,).
+def _share_explained(after: np.ndarray, before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """R2 and its standard error, shape (n_targets,), of variances (n, n_targets) with the data and without.
 
-    Both variances of a product are linearised at the same draws (delta method), so that data that say
-    nothing give exactly 0.
+    Both are approximated alike (a product is linearised at the same draws, the delta method), so that data
+    that say nothing give exactly 0.
     """
-    before = np.einsum("ntp,ntp->nt", gradients, gradients)
     ratio = after.mean(axis=0) / before.mean(axis=0)
     residual = after - ratio * before
     return 1 - ratio, residual.std(axis=0, ddof=1) / (np.sqrt(len(after)) * before.mean(axis=0))
+
+
+def _factors(prior: Prior, draws: np.ndarray, seed: int) -> Factors | None:
+    """C and the contact probabilities where all of them vary, else None."""
+    coordinates = Coordinates.of(prior)
+    return None if coordinates.products is None else Factors.of(coordinates, draws, seed)
+
+
+def _with_factors(
+    factors: Factors, whitened: np.ndarray, limit: np.ndarray, se: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Laplace's limit and its standard error, (n_targets,), with that of C and the contact probabilities."""
+    after, before = factors.variance(whitened), factors.variance_without
+    possible = np.isfinite(after + before).all(axis=1)
+    limit, se = limit.copy(), se.copy()
+    columns = factors.coordinates.factors
+    limit[columns], se[columns] = _share_explained(after[possible], before[possible])
+    return limit, se
 
 
 def _exact_limit(

@@ -115,7 +115,7 @@ class _Chains:
         )
 
     def _inflation(self, misfit: np.ndarray) -> np.ndarray:
-        rank = self._likelihood.whitener.shape[1]
+        rank = self._likelihood.rank
         usual = 0.5 * rank + _UNUSUAL * np.sqrt(0.5 * rank)
         return np.maximum(1.0, (misfit - usual) / _EXCESS)
 

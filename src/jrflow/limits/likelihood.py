@@ -80,6 +80,11 @@ class Likelihood:
             raise ValueError("the exact posterior is that of one column: simulation.connectome must be null")
         return cls(observed, sd, whitener, Coordinates.of(prior), simulation, seen)
 
+    @property
+    def rank(self) -> int:
+        """Degrees of freedom of the noise, as many as chi-square has at the truth."""
+        return self.whitener.shape[1]
+
     def take(self, cases: np.ndarray | slice) -> Likelihood:
         """Some of the cases, by position."""
         return replace(self, observed=self.observed[cases], sd=self.sd[cases])

@@ -19,7 +19,7 @@ _COLUMNS = 5
 _COURSES = (
     ("source_estimate", style.BLACK, "-", "measured"),
     ("source_resimulated", style.VERMILLION, "-", "re-simulated from the estimates"),
-    ("source_nearby", style.SKY, "--", "likeliest within the intervals"),
+    ("source_best_fit", style.SKY, "--", "best fit"),
 )
 
 
@@ -29,7 +29,7 @@ def courses_figure(responses: xr.Dataset, stim_duration: float) -> Figure:
     Parameters
     ----------
     responses
-        ``source_estimate``, ``source_resimulated`` and ``source_nearby`` over (response, time), mV.
+        ``source_estimate``, ``source_resimulated`` and ``source_best_fit`` over (response, time), mV.
     stim_duration
         Length of the stimulus, s.
     """

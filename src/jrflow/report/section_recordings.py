@@ -71,37 +71,31 @@ def _blocks(run: RunResults, estimates: Mapping[str, Any], responses: xr.Dataset
 
 _COURSES_CAPTION = Markup(
     "Time course of the source (mV; projection of all channels onto the lead field) as measured, as "
-    "re-simulated "
-    "from the estimated parameters, and of the likeliest of 2,000 simulations within the 90 % intervals. "
-    "Grey: the "
-    "model's stimulus. One panel for each response."
+    "re-simulated from the estimated parameters, and of the best fit within the range of the training. Grey: "
+    "the model's stimulus. One panel for each response."
 )
 
 
 def _verdict(index: int, response: Mapping[str, Any]) -> Block:
-    fit = response["goodness"]
+    fit, best = response["goodness"], response["best_fit"]
     sentence = (
-        "<b>{i}. {name}</b> ({n} averages): <b>{verdict}</b>. The response re-simulated from the estimates "
-        "explains "
-        "{explained} of the measured power over channels and time after the onset, the likeliest one "
-        "within the "
-        "intervals {nearby}; no time course at this source could explain more than {ceiling}. Noise as "
-        "assumed would "
-        "account for {noise} of the power; the residual is {chi2} times as large as such noise (1: nothing "
-        "is left "
-        "to explain)."
+        "<b>{i}. {name}</b> ({n} averages): <b>{verdict}</b> by the model. What fits best, of all parameters "
+        "within the range of the training, explains {best} of the measured power over channels and time "
+        "after the onset, the response re-simulated from the estimates {explained}; no time course at this "
+        "source could explain more than {ceiling}. Noise as assumed would account for {noise} of the power; "
+        "what the best fit leaves is {chi2} times as large as such noise (1: nothing is left to explain)."
     )
     return text(
         sentence,
         i=index,
         name=response["response"],
         n=response["n_averages"],
-        verdict=fit["verdict"],
+        verdict=best["verdict"],
+        best=_share(best["explained"]),
         explained=_share(fit["explained"]),
-        nearby=_share(response["nearby"]["explained"]),
         ceiling=percent(fit["topography_ceiling"]),
         noise=percent(fit["noise_share"]),
-        chi2=number(fit["reduced_chi2"], 1),
+        chi2=number(best["reduced_chi2"], 1),
     )
 
 
@@ -128,24 +122,23 @@ def _share(explained: float) -> str:
 def _goodness_table(found: list[dict[str, Any]]) -> Table:
     rows = []
     for index, response in enumerate(found, 1):
-        fit, nearby = response["goodness"], response["nearby"]
-        shares = (fit["explained"], nearby["explained"], fit["topography_ceiling"], fit["source_explained"])
+        fit, best = response["goodness"], response["best_fit"]
+        tests = (best[key] for key in ("noise_share", "reduced_chi2", "baseline_chi2"))
+        shares = (fit["explained"], best["explained"], best["topography_ceiling"], best["source_explained"])
         rows.append(
             [f"{index}. {response['response']}", response["n_averages"], *(number(share) for share in shares),
-             *(number(fit[key]) for key in ("noise_share", "reduced_chi2", "baseline_chi2")), fit["verdict"]]
+             *(number(test) for test in tests), best["verdict"]]
         )  # fmt: skip
     header = [
-        "response", "averages", "by the estimates", "by the likeliest nearby", "ceiling", "of the source",
+        "response", "averages", "by the estimates", "by the best fit", "ceiling", "of the source",
         "noise", "residual", "baseline", "verdict",
     ]  # fmt: skip
     groups = [("", 2), ("explained share of power", 4), ("share", 1), ("reduced χ²", 2), ("", 1)]
     caption = Markup(
         "How much of each measured response is explained, after the onset, over all channels (1: "
-        "everything; below 0: worse "
-        "than a flat line). Ceiling: the most that any time course at this source could explain. Of the "
-        "source: share of "
-        "its estimated time course. Reduced χ²: power of the residual, and of the measured baseline, over "
-        "the assumed "
+        "everything; below 0: worse than a flat line). Ceiling: the most that any time course at this source "
+        "could explain. Of the source: share of its estimated time course that the best fit explains. "
+        "Reduced χ²: power of what the best fit leaves, and of the measured baseline, over the assumed "
         "noise's; 1 if nothing but that noise is left."
     )
     return Table(caption, header, rows, groups, left=(0, 9))

@@ -126,12 +126,11 @@ def _explained(run: RunResults) -> Iterator[Block]:
     """Verdicts on measured responses."""
     if run.estimates is None:
         return
-    fits = [response["goodness"] for response in run.estimates["responses"]]
+    fits = [response["best_fit"] for response in run.estimates["responses"]]
     counts = [f"{sum(fit['verdict'] == verdict for fit in fits)} {verdict}" for verdict in VERDICTS]
     best = max(fit["explained"] for fit in fits)
     yield text(
-        "<b>Recordings</b>: of {n} measured responses, {counts}; the best re-simulated one explains {best} "
-        "of the "
-        "measured power.",
+        "<b>Recordings</b>: of {n} measured responses, {counts} by the model; the best fit of all explains "
+        "{best} of the measured power.",
         n=len(fits), counts=", ".join(counts), best=percent(best) if best > 0 else "nothing",
     )  # fmt: skip

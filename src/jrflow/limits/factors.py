@@ -1,0 +1,110 @@
+"""How well C and the contact probabilities can be known, where no Gaussian describes what is left of them.
+
+Data tell the products C * a_k only. Given these, C lies between sharp ends, and Laplace's approximation,
+which knows the prior by its variance, takes it for less certain than it is: without noise it leaves a fifth
+of the variance of C, where a seventh is left (relative uniform prior of half width 1/2). Here the response
+is taken to be linear in the coordinates of jrflow.limits.coordinates, and the prior as it is: the posterior
+of the coordinates is a normal one, reweighted by the ratio of the true prior to the normal one that went
+into it, and C is integrated out of every draw from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from jrflow.limits.coordinates import Coordinates
+
+#: Draws from each posterior; pairs of opposite ones.
+_N_DRAWS = 128
+#: Told apart from the draws of the parameters, which are made from the same seed.
+_STREAM = 1
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Posteriors of C, a_1, .., a_4 after data of some parameters, whatever the noise.
+
+    Attributes
+    ----------
+    coordinates
+        Of a prior of which all five vary.
+    true
+        Coordinates of the parameters, shape (n, n_coordinates).
+    slope
+        Derivative of the parameters, in prior standard deviations, with respect to the coordinates, shape (n,
+        n_parameters, n_coordinates).
+    error
+        Normal deviates that stand for the noise of the data, of the same shape.
+    deviates
+        Normal deviates of the draws from each posterior, shape (n, n_draws, n_coordinates). All are the same
+        at every noise level, so that levels differ by what is observed and by nothing else.
+    """
+
+    coordinates: Coordinates
+    true: np.ndarray
+    slope: np.ndarray
+    error: np.ndarray
+    deviates: np.ndarray
+
+    @classmethod
+    def of(cls, coordinates: Coordinates, parameters: np.ndarray, seed: int) -> Factors:
+        """Choose the deviates for parameters (n, n_parameters)."""
+        rng = np.random.default_rng([seed, _STREAM])
+        n, d = len(parameters), coordinates.n
+        half = rng.standard_normal((n, _N_DRAWS // 2, d))
+        deviates = np.concatenate([half, -half], axis=1)
+        slope = coordinates.derivative(parameters) / coordinates.prior.sd[:, None]
+        true = coordinates.of_parameters(parameters)
+        return cls(coordinates, true, slope, rng.standard_normal((n, d)), deviates)
+
+    @cached_property
+    def variance_without(self) -> np.ndarray:
+        """Variance of the factors without data, shape (n, n_factors): the prior's, of as many draws."""
+        return self.variance(np.zeros((len(self.true), 1, self.slope.shape[1])))
+
+    def variance(self, whitened: np.ndarray) -> np.ndarray:
+        """Posterior variance of the factors, shape (n, n_factors); NaN where no draw is possible.
+
+        Parameters
+        ----------
+        whitened
+            Derivative of the whitened response per prior standard deviation of each parameter, shape (n,
+            n_observed, n_parameters).
+        """
+        prior = self.coordinates.precision
+        seen = whitened @ self.slope
+        information = np.swapaxes(seen, 1, 2) @ seen
+        covariance = np.linalg.inv(information + prior)
+        covariance = (covariance + np.swapaxes(covariance, 1, 2)) / 2
+        values, vectors = np.linalg.eigh(information)
+        root = vectors * np.sqrt(values.clip(min=0))[:, None] @ np.swapaxes(vectors, 1, 2)
+        score = root @ self.error[..., None]
+        pull = prior @ (self.coordinates.mean - self.true)[..., None]
+        mean = self.true + (covariance @ (score + pull))[..., 0]
+        x = mean[:, None] + self.deviates @ np.swapaxes(np.linalg.cholesky(covariance), 1, 2)
+        return self._weighted(x)
+
+    def _weighted(self, x: np.ndarray) -> np.ndarray:
+        """Variance of the factors over draws (n, n_draws, n_coordinates) that know a normal prior."""
+        flat = x.reshape(-1, x.shape[-1])
+        away = flat - self.coordinates.mean
+        normal = -0.5 * np.einsum("np,pq,nq->n", away, self.coordinates.precision, away)
+        log_weight = (self.coordinates.log_prior(flat) - normal).reshape(x.shape[:2])
+        highest = log_weight.max(axis=1, keepdims=True)
+        weight = np.exp(log_weight - np.where(np.isfinite(highest), highest, 0))
+        possible = weight > 0
+        with np.errstate(invalid="ignore"):
+            weight /= weight.sum(axis=1, keepdims=True)
+        first, second = (
+            np.where(possible[..., None], moment[:, self.coordinates.factors].reshape(*x.shape[:2], -1), 0)
+            for moment in self.coordinates.moments(flat)
+        )
+        mean = np.einsum("nk,nkf->nf", weight, first)
+        within = np.einsum("nk,nkf->nf", weight, second - first**2)
+        between = np.einsum("nk,nkf->nf", weight, (first - mean[:, None]) ** 2)
+        # The mean is of the same draws, of which so many count.
+        lost = (weight**2).sum(axis=1)[:, None]
+        return within + np.divide(between, 1 - lost, out=np.zeros_like(between), where=lost < 1)
