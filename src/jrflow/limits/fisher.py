@@ -198,7 +198,9 @@ def _with_factors(
     possible = np.isfinite(after + before).all(axis=1)
     limit, se = limit.copy(), se.copy()
     columns = factors.coordinates.factors
-    limit[columns], se[columns] = _share_explained(after[possible], before[possible])
+    share, se[columns] = _share_explained(after[possible], before[possible])
+    # The prior's mean has 0 already; what is below is the error of the draws.
+    limit[columns] = np.maximum(share, 0)
     return limit, se
 
 
