@@ -142,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--specialist", default="bilstm", help="model whose kind is trained at one level")
     parser.add_argument("--snr-db", type=float, default=20.0)
     parser.add_argument("--n", type=int, default=400, help="simulations for each condition")
-    parser.add_argument("--recordings", type=int, default=6, help="of them, those that jrflow infer judges")
+    parser.add_argument("--recordings", type=int, default=20, help="of them, those that jrflow infer judges")
     parser.add_argument("--recording", type=Path, help="MNE file with digitised electrodes (.fif)")
     parser.add_argument("--cov", type=Path, help="its noise covariance (-cov.fif)")
     parser.add_argument("--only", nargs="*", default=[""], help="beginnings of conditions")

@@ -29,7 +29,7 @@ def store(run: Path) -> None:
         pd.read_csv(curve).round(5).to_csv(STORED / "learning_curve.csv", index=False)
         return
     files = [*run.glob("evaluation/*-scores.csv"), *run.glob("evaluation/*-baselines.csv")]
-    scores = pd.concat([by_gain(path) for path in sorted(files)])
+    scores = pd.concat([with_refined(path) for path in sorted(files)])
     scores.round(5).to_csv(STORED / "scores.csv", index=False)
     limits = [xr.load_dataset(path, engine="h5netcdf") for path in limit_files(run)]
     pd.concat([limit_table(each) for each in limits]).round(4).to_csv(STORED / "limits.csv", index=False)
@@ -41,28 +41,41 @@ def store(run: Path) -> None:
     times.round(1).to_csv(STORED / "times.csv", index=False)
 
 
-def by_gain(path: Path) -> pd.DataFrame:
-    """Scores of one training; R² of refined estimates by what they gain on the network's own, and its error.
+def with_refined(path: Path) -> pd.DataFrame:
+    """Scores of one training; of refined estimates, R² by comparison on the same few simulations.
 
-    The network's R² on all simulations is known well; on the few that are refined both have errors in common.
+    These may be easy or hard, but for all alike. ``r2`` is the limit of what they see, averages of samples,
+    less what refined estimates err more than the means of the exact posteriors of these; ``r2_gain`` is the
+    network's R² on all simulations and what refinement gains on the few. Both come with standard errors of
+    the difference.
     """
     table = pd.read_csv(path)
     refined = table["estimator"].str.endswith(SUFFIX)
     if not refined.any():
         return table
-    found = xr.load_dataset(
-        path.with_name(path.name.replace("scores.csv", "predictions.nc")), engine="h5netcdf"
-    )
+    model = path.name.removesuffix("-scores.csv")
+    found = xr.load_dataset(path.with_name(f"{model}-predictions.nc"), engine="h5netcdf")
+    gold = xr.load_dataset(path.parents[1] / f"limits/{model}-gold.nc", engine="h5netcdf")
+    limits = xr.load_dataset(path.parents[1] / f"limits/{model}.nc", engine="h5netcdf")
     all_, first = found["true"], found.sel(sim=found["first_sim"].values)
-    before = (first["predicted"] - first["true"]) ** 2
-    after = (found["refined"].rename(first_sim="sim") - first["true"]) ** 2
     variance = all_.var("sim")
-    gain = (before - after) / variance
-    r2 = 1 - ((found["predicted"] - all_) ** 2).mean("sim") / variance + gain.mean("sim")
-    error = gain.std("sim", ddof=1) / np.sqrt(gain.sizes["sim"])
-    rows = [{"noise": row.noise, "parameter": row.parameter} for row in table[refined].itertuples()]
-    table.loc[refined, "r2"] = [float(r2.sel(row)) for row in rows]
-    table.loc[refined, "r2_se"] = [float(error.sel(row)) for row in rows]
+
+    def error(estimates: xr.DataArray) -> xr.DataArray:
+        return (estimates - first["true"]) ** 2 / variance
+
+    of_all = 1 - ((found["predicted"] - all_) ** 2).mean("sim") / variance
+    with xr.set_options(arithmetic_join="exact"):  # the very simulations
+        after = error(found["refined"].rename(first_sim="sim"))
+        compared = {
+            "r2": (limits["r2_limit"] - limits["r2_lost"], error(gold["mean"].rename(case="sim")) - after),
+            "r2_gain": (of_all, error(first["predicted"]) - after),
+        }
+    for column, (start, difference) in compared.items():
+        for row in table[refined].itertuples():
+            at = {"noise": row.noise, "parameter": row.parameter}
+            gain = difference.sel(at).values
+            table.loc[row.Index, column] = float(start.sel(at)) + gain.mean()
+            table.loc[row.Index, f"{column}_se"] = gain.std(ddof=1) / np.sqrt(len(gain))
     return table
 
 

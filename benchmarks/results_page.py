@@ -32,8 +32,10 @@ for all levels, which is told the level; {n_seeds} trainings of each network, ea
 of the nine parameters. The limit is that of exact posteriors; [how these are found](science/inference.md).
 
 `+exact` is a network followed by the exact likelihood, from where its estimates lead. Of {n_refined}
-simulations its estimates are refined, and its R² is the network's on all plus what was gained on these: on
-the same simulations both err alike, so that the difference is known better than either.
+simulations its estimates are refined. Of the same observations the exact posterior, found without a
+network, is at hand, and both err alike: so its R² is the limit of what it sees (averages of samples, which
+lose .00 to .02 of R²), less what it errs more than the exact posterior's mean. Above 1 a share says that
+one of the two samplers was not done, or the error of so few.
 """
 
 
@@ -127,9 +129,22 @@ def shares(scores: pd.DataFrame) -> str:
         rows.append([f"`{estimator}`", *cells])
     text = (
         "\nR² over the limit, mean of the parameters whose limit exceeds 0.1 (± half the range over seeds,\n"
-        "where there are several; of `+exact` its standard error, at most):\n\n"
+        "where there are several; of `+exact` the standard error of the difference, at most):\n\n"
     )
-    return text + table(["estimator", *(f"`{level}`" for level in levels)], rows)
+    return text + table(["estimator", *(f"`{level}`" for level in levels)], rows) + by_gain(found, levels)
+
+
+def by_gain(found: pd.DataFrame, levels: list[str]) -> str:
+    """What refined estimates have of the limit if their gain is counted from the network's R²."""
+    share, error = (
+        (found[column] / found["r2_limit"]).groupby(found["noise"]).mean()
+        for column in ("r2_gain", "r2_gain_se")
+    )
+    said = ", ".join(f"{share[level]:.2f} ± {error[level]:.2f} (`{level}`)" for level in levels)
+    return (
+        "\nCounted from the R² of the network on all simulations, by what refinement gains on the few,\n"
+        f"the shares of `+exact` are less certain, and with the limit's own error (above) the same: {said}.\n"
+    )
 
 
 def shortfalls(scores: pd.DataFrame) -> str:

@@ -32,8 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"{arguments.config} names no recording (inference.apply)")
     lead_field, levels, _ = read_levels(arguments.noise)
     estimates, responses = infer_recordings(
-        load_model(arguments.model), Path(apply.evoked), lead_field, levels[apply.noise], config.run.seed
-    )
+        load_model(arguments.model), Path(apply.evoked), lead_field, levels[apply.noise], config.run.seed,
+        exact=apply.exact,
+    )  # fmt: skip
     content = {"model": apply.model, "evoked": apply.evoked, "noise": apply.noise, "responses": estimates}
     arguments.estimates.write_text(json.dumps(content, indent=1), encoding="utf-8")
     responses.to_netcdf(arguments.responses, engine="h5netcdf")

@@ -110,10 +110,10 @@ def test_damaged_files_are_an_error(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected weights in safetensors"):
         load_model(tmp_path)
     (tmp_path / "model.json").write_text('{"format": "other"}')
-    with pytest.raises(ValueError, match="expected a model of format 'jrflow-model-2', found 'other'"):
+    with pytest.raises(ValueError, match="expected a model of format 'jrflow-model-3', found 'other'"):
         load_model(tmp_path)
-    (tmp_path / "model.json").write_text('{"format": "jrflow-model-2"}')
-    with pytest.raises(ValueError, match="expected the description of a model of format jrflow-model-2"):
+    (tmp_path / "model.json").write_text('{"format": "jrflow-model-3"}')
+    with pytest.raises(ValueError, match="expected the description of a model of format jrflow-model-3"):
         load_model(tmp_path)
 
 

@@ -23,6 +23,12 @@ def test_average_is_the_mean_of_each_block() -> None:
     np.testing.assert_allclose(averaged[:, 1], data[:, 709:717].mean(axis=1))
 
 
+def test_the_first_samples_have_blocks_of_the_same_length() -> None:
+    before = Window.of(TIMES, 125.0, 0.0).first(201)
+    assert (before.start, before.block, before.n_blocks) == (0, 8, 25)
+    np.testing.assert_allclose(before.times, before.average(TIMES), atol=1e-12)
+
+
 def test_covariance_of_averages_is_that_of_averaged_noise() -> None:
     window = Window.of(TIMES, 50.0, 0.0)
     root = np.random.default_rng(0).standard_normal((len(TIMES), len(TIMES)))

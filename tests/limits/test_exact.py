@@ -69,6 +69,14 @@ def test_a_linear_gaussian_model_is_met() -> None:
     assert "exact posterior" in said.getvalue()
 
 
+def test_chains_that_never_move_do_not_agree() -> None:
+    stuck, never = np.ones((1, 8, 50, 2)), np.zeros(1)
+    stuck[..., 1] = np.random.default_rng(0).standard_normal(stuck.shape[:-1])
+    rhat = Posteriors(stuck, never, never).rhat()[0]
+    assert rhat[0] == np.inf
+    assert rhat[1] < 1.1
+
+
 @pytest.mark.usefixtures("_linear_model")
 def test_ranks_of_the_truth_are_uniform() -> None:
     theta, observed = cases(100, seed=3)

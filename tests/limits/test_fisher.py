@@ -17,6 +17,7 @@ from jrflow.eeg.covariance import whitening
 from jrflow.eeg.noise import EvokedNoise
 from jrflow.eeg.projection import reference_rms
 from jrflow.limits import jacobian
+from jrflow.limits.factors import Factors
 from jrflow.limits.fisher import posterior_covariance, recovery_limits
 from jrflow.simulation import simulate
 
@@ -130,6 +131,31 @@ def test_failed_draws_are_left_out_and_counted(monkeypatch: pytest.MonkeyPatch) 
     )
     assert 30 < found.attrs["n_dropped"] < 70
     assert found.attrs["n_dropped"] + found.attrs["n_draws"] == 100
+
+
+def test_draws_without_a_posterior_are_counted_and_laplaces_limit_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def some(self: Factors, whitened: np.ndarray) -> np.ndarray:
+        variance = of_all(self, whitened)
+        variance[: n_without[0]] = np.nan
+        return variance
+
+    of_all, n_without = Factors.variance, [0]
+    monkeypatch.setattr(
+        jacobian, "simulate", linear_model({name: TIMES**k for k, name in enumerate(prior().names)})
+    )
+    monkeypatch.setattr(Factors, "variance", some)
+    found = []
+    for n in (0, 3, 20):
+        n_without[0] = n
+        config = LimitsConfig(n_draws=20)
+        found.append(
+            recovery_limits(prior(), LEAD_FIELD, {"a": white(1.0), "b": white(2.0)}, SIMULATION, config, 0)
+        )
+    assert [one.attrs["n_impossible"] for one in found] == [0, 6, 40]
+    assert (found[0].r2_limit != found[0].r2_laplace).sel(parameter="C").all()
+    xr.testing.assert_allclose(found[2].r2_limit, found[2].r2_laplace)
 
 
 @pytest.mark.parametrize(("tolerance", "expected"), [(1e-5, 1e-10), (1e-12, 1e-12), (0.0, 0.0), (None, None)])

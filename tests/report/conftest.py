@@ -175,7 +175,14 @@ def write_evaluation(folder: Path, config: Config) -> None:
 
 def make_goodness(explained: float, verdict: str) -> dict[str, object]:
     shares = {"topography_ceiling": 0.4, "noise_share": 0.25, "source_explained": 0.8}
-    tests = {"reduced_chi2": 1.5, "degrees_of_freedom": 100, "baseline_chi2": 1.0, "p_value": 0.01}
+    tests = {
+        "reduced_chi2": 1.5,
+        "source_chi2": 2.5,
+        "source_noise": 1.0,
+        "degrees_of_freedom": 100,
+        "baseline_chi2": 1.0,
+        "p_value": 0.01,
+    }
     return {"explained": explained, **shares, **tests, "verdict": verdict}
 
 
@@ -184,11 +191,12 @@ def make_estimate(name: str, explained: float, verdict: str, *, noise_in_range: 
     parameters = {target: {"value": 1.0, "low": 0.6, "high": 1.4} for target in TARGETS}
     fits = {"goodness": make_goodness(explained, verdict), "best_fit": make_goodness(0.3, verdict)}
     noise = {"sd": 0.1, "noise_inflation": 1.0, "noise_in_range": noise_in_range}
-    return {"response": name, "n_averages": 5, "parameters": parameters, **noise, **fits}
+    exact = {"parameters": parameters, "rhat": 1.3} if verdict == "explained" else None
+    return {"response": name, "n_averages": 5, "parameters": parameters, **noise, **fits, "exact": exact}
 
 
 def write_recordings(folder: Path) -> None:
-    """A model's description, and what it says of two responses; the second has an awkward name."""
+    """A model's description, and what it says of three responses; the second has an awkward name."""
     (folder / "models/bilstm").mkdir(parents=True)
     targets = [{"name": name, "unit": "mV", "low": 0.5, "high": 1.5} for name in TARGETS]
     counts = {"n_training": 102, "n_validation": 26, "excluded": {"non_finite": 2}}
@@ -199,11 +207,12 @@ def write_recordings(folder: Path) -> None:
     responses = [
         make_estimate("tone", 0.35, "partly explained", noise_in_range=True),
         make_estimate("<i>$_flash</i>", -0.5, "not explained", noise_in_range=False),
+        make_estimate("click", 0.25, "explained", noise_in_range=True),
     ]
     content = {"model": "bilstm", "evoked": "/data/someone-ave.fif", "noise": "quiet", "responses": responses}
     (folder / "evaluation/estimates.json").write_text(json.dumps(content))
     times = np.linspace(-0.1, 0.4, 51)
-    courses = {name: (("response", "time"), np.tile(np.sin(9 * times), (2, 1))) for name in COURSES}
+    courses = {name: (("response", "time"), np.tile(np.sin(9 * times), (3, 1))) for name in COURSES}
     labels = np.array([response["response"] for response in responses], dtype=object)
     xr.Dataset(courses, coords={"response": labels, "time": times}).to_netcdf(
         folder / "evaluation/responses.nc", engine="h5netcdf"

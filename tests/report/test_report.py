@@ -222,7 +222,7 @@ def test_densities_are_held_against_data_and_exact_posteriors(page: Page) -> Non
 def test_recordings_are_judged_plainly(page: Page, full_run: Path) -> None:
     html = (full_run / "report.html").read_text(encoding="utf-8")
     assert (
-        "of 2 measured responses, 0 explained, 1 partly explained, 1 not explained by the model"
+        "of 3 measured responses, 1 explained, 1 partly explained, 1 not explained by the model"
         in page.texts["summary"][0]
     )
     assert "re-simulated from the estimates nothing (−50 %: worse than a flat line); no time course" in html
@@ -230,6 +230,8 @@ def test_recordings_are_judged_plainly(page: Page, full_run: Path) -> None:
     assert "<i>$_flash" not in html
     assert row(page, "2. <i>$_flash</i>").endswith("not explained")
     assert row(page, "Ai" + "mV1 (0.6–1.4)")
+    assert row(page, "Ai" + "mV––1 (0.6–1.4)"), "an exact posterior where the model explains"
+    assert "The chains of the exact posterior do not agree for response 3 (R-hat 1.30)" in html
 
 
 def test_what_is_absent_is_said(bare_run: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from evidence import assert_nothing_twice, assert_same, written
 from pipelines import Pipeline
-from site_of_tests import LONG, TINY, cluster_sh, environment, preempt, shared_folder, shell, until
+from site_of_tests import LONG, TINY, cluster_sh, environment, jobs, preempt, shared_folder, shell, until
 
 #: Three blocks of eight shards each, without workers, which take seconds to start.
 BLOCKS: dict[str, Any] = LONG | {
@@ -168,7 +168,7 @@ def test_what_slurm_refuses_ends_the_run_with_its_words(
 
 
 def test_a_driver_that_is_a_job_itself(tmp_path: Path, undisturbed: Path) -> None:
-    """Cancelled, it cancels its jobs; submitted again, it does the rest."""
+    """Cancelled, it cancels its jobs; submitted again at once, it waits for its end and does the rest."""
     pipeline = Pipeline(tmp_path, BLOCKS)
     submit = ["jrflow", "driver", "--cluster", pipeline.cluster, "--log", tmp_path / "driver-%j.log", "--"]
     submit += pipeline.command(ARCHIVE)
@@ -177,12 +177,12 @@ def test_a_driver_that_is_a_job_itself(tmp_path: Path, undisturbed: Path) -> Non
         return shell(*submit).split("job ")[1].split(":")[0]
 
     first = submitted()
-    until(pipeline.running, "a running job")
+    (job,) = until(pipeline.running, "a running job")
     shell("scancel", "--batch", "--signal=TERM", first)
-    until(lambda: not pipeline.jobs(), "the end of all its jobs")
     second = submitted()
-    until(lambda: (pipeline.run / ARCHIVE).exists(), "the archive", 900)
-    until(lambda: second not in shell("squeue", "-h", "-o", "%i"), "the end of the driver")
+    until(lambda: second not in jobs("jrflow-driver"), "the end of the second driver", 900)
+    assert "CANCELLED" in shell("sacct", "-X", "-n", "-o", "State", "-j", job)
+    assert (pipeline.run / ARCHIVE).exists(), (tmp_path / f"driver-{second}.log").read_text()
     assert_archive_is(pipeline, undisturbed)
 
 

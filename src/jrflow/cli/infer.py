@@ -26,6 +26,11 @@ def add_infer(commands: Commands) -> None:
         metavar=("X", "Y", "Z"),
         help="source, mm, MNI; by default where the model was trained",
     )
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="of each response that the model explains, sample the exact posterior, too: half a minute",
+    )
 
 
 def _infer(arguments: argparse.Namespace) -> int:
@@ -43,6 +48,6 @@ def _infer(arguments: argparse.Namespace) -> int:
     gain = lead_field(RecordingHead(kind="recording", path=str(arguments.evoked)), source)
     covariance = CovarianceNoise(kind="covariance", path=str(arguments.cov))
     noise = noise_level(covariance, gain, model.description.simulation.timing)
-    estimates, _ = infer_recordings(model, arguments.evoked, gain, noise)
-    print(as_text(estimates, model))
+    estimates, _ = infer_recordings(model, arguments.evoked, gain, noise, exact=arguments.exact)
+    print(as_text(estimates, model, exact=arguments.exact))
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 import shutil
 import subprocess
@@ -49,7 +50,8 @@ def submit_driver(
     """Submit a job that runs a command which submits jobs.
 
     Before its time is up it interrupts the command, which cancels its jobs, and is put back into the queue:
-    so it may be shorter than what it drives. Cancelled, it interrupts the command, too.
+    so it may be shorter than what it drives. Cancelled, it interrupts the command, too. Submitted again from
+    the same folder, it starts when its predecessor has ended.
 
     Parameters
     ----------
@@ -74,7 +76,9 @@ def submit_driver(
     if shutil.which("sbatch") is None:
         raise SubmissionError(absent("sbatch"))
     log.parent.mkdir(parents=True, exist_ok=True)
-    script = "\n".join([*_head(cluster, log, minutes or cluster.longest_job), *cluster.setup, ""])
+    script = "\n".join(
+        [*_head(cluster, _name(command), log, minutes or cluster.longest_job), *cluster.setup, ""]
+    )
     script += _BODY % {"command": shlex.join(command)}
     with clean_env(("CUDA_VISIBLE_DEVICES",)):
         done = subprocess.run(
@@ -86,11 +90,19 @@ def submit_driver(
     return job, Path(str(log).replace("%j", job))
 
 
-def _head(cluster: ClusterConfig, log: Path, minutes: int) -> Iterator[str]:
+def _name(command: Sequence[str]) -> str:
+    """Of the job: one for each command and folder, for Slurm runs one job of a name at a time."""
+    words = "\0".join([str(Path.cwd()), *command])
+    return f"jrflow-driver-{hashlib.sha256(words.encode()).hexdigest()[:8]}"
+
+
+def _head(cluster: ClusterConfig, name: str, log: Path, minutes: int) -> Iterator[str]:
     yield "#!/bin/bash"
     yield "#SBATCH --requeue"
+    # One that is being cancelled holds Snakemake's lock until all its jobs have ended.
+    yield "#SBATCH --dependency=singleton"
     options = {
-        "job-name": "jrflow-driver", "output": str(log), "open-mode": "append",
+        "job-name": name, "output": str(log), "open-mode": "append",
         "time": str(minutes), "signal": f"B:USR1@{_NOTICE}", "cpus-per-task": "1", "mem": "4G",
         "account": cluster.account, "partition": cluster.partition, "qos": cluster.qos,
         "constraint": cluster.constraint, "chdir": str(Path.cwd()),

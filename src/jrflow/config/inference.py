@@ -118,6 +118,9 @@ class ApplyConfig(Section):
     noise: str
     """Name of the noise level that describes the recording; its variance is rescaled to each
     response's own number of averages."""
+    exact: bool = False
+    """Whether to sample the exact posterior, too, of each response that the model explains: half a minute
+    for each."""
 
 
 class InferenceConfig(Section):

@@ -67,6 +67,8 @@ _PAPER_S = 150.0
 _PRESET_S, _SHOWN_COPIES = 15.0, 4.0
 #: Simulations around the estimate of each recorded response, and responses of a recording.
 _NEARBY, _RESPONSES = 2000, 10
+#: An exact posterior: simulations, and what its 1,200 small batches take beside them, s.
+_EXACT, _EXACT_S = 30_000, 20.0
 
 
 def analysis_seconds(config: Config, rule: Rule, name: str = "", n_threads: int = 1) -> float:
@@ -169,7 +171,8 @@ def _recordings_s(config: Config) -> float:
     if apply is None:
         return 0.0
     campaign = train_of(config, apply.model)
-    return _RESPONSES * _NEARBY * simulation_seconds(config, campaign, 1)
+    n, beside = (_NEARBY + _EXACT, _EXACT_S) if apply.exact else (_NEARBY, 0.0)
+    return _RESPONSES * (n * simulation_seconds(config, campaign, 1) + beside)
 
 
 def _n_varied(config: Config, campaign: str) -> int:

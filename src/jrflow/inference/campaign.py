@@ -14,6 +14,7 @@ import xarray as xr
 from jrflow.config.eeg import SourceConfig
 from jrflow.config.inference import LearningCurveConfig, TrainingConfig
 from jrflow.config.networks import NetworkConfig
+from jrflow.config.priors import IndependentPrior
 from jrflow.config.simulation import SimulationConfig
 from jrflow.eeg.channels import channel_names
 from jrflow.eeg.noise import EvokedNoise
@@ -188,6 +189,7 @@ def _describe(
             for name, low, high in bounds
         ),
         preset=data.prior.preset,
+        prior=IndependentPrior(kind="independent", parameters=dict(data.prior.distributions)),
         simulation=SimulationConfig.model_validate(data.specification["simulation"]),
         training=config,
         times=tuple(data.window.times),

@@ -15,14 +15,16 @@ from safetensors.torch import load, save
 
 from jrflow.config.eeg import SourceConfig
 from jrflow.config.inference import TrainingConfig
+from jrflow.config.priors import IndependentPrior
 from jrflow.config.simulation import SimulationConfig
 from jrflow.inference.build import build_network
 from jrflow.inference.calibration import Calibration
 from jrflow.inference.checkpoint import write_atomically
 from jrflow.inference.logs import write_history
 from jrflow.inference.networks import Architecture, Network
+from jrflow.model.parameters import PRODUCTS
 
-FORMAT = "jrflow-model-2"
+FORMAT = "jrflow-model-3"
 _WEIGHTS, _DESCRIPTION = "weights.safetensors", "model.json"
 #: Channels see the source alike if the cosine between their topographies is at least this.
 _SAME_TOPOGRAPHY = 0.99
@@ -41,10 +43,11 @@ class Target(BaseModel):
 class Description(BaseModel):
     """What a model is, and what it was trained on.
 
-    ``times`` are the centres (s) of the blocks that the network sees; ``sd_range`` (mV) is the noise it has
-    met and ``source`` the patch it was seen from; ``calibration_sd`` (mV) and ``calibration_half_width``
-    tabulate its 90 % intervals (empty for a density, which has its own); ``fingerprint`` is a hash of what
-    its weights depend on. Where the network sees channels, ``channels`` names them in its order, and
+    ``prior`` holds the distributions of its parameters, whatever the configuration called them; ``times``
+    are the centres (s) of the blocks that the network sees; ``sd_range`` (mV) is the noise it has met and
+    ``source`` the patch it was seen from; ``calibration_sd`` (mV) and ``calibration_half_width`` tabulate
+    its 90 % intervals (empty for a density, which has its own); ``fingerprint`` is a hash of what its
+    weights depend on. Where the network sees channels, ``channels`` names them in its order, and
     ``directions`` (one for each shape of noise) are the unit vectors by which the source enters them; both
     are empty for a projection, which serves any montage.
     """
@@ -55,6 +58,7 @@ class Description(BaseModel):
     architecture: Architecture
     targets: tuple[Target, ...]
     preset: str
+    prior: IndependentPrior
     simulation: SimulationConfig
     training: TrainingConfig
     times: tuple[float, ...]
@@ -73,6 +77,11 @@ class Description(BaseModel):
     seed: int
     fingerprint: str
     provenance: dict[str, Any]
+
+    @property
+    def parameters(self) -> tuple[Target, ...]:
+        """The targets that the simulator takes; the others are products of parameters."""
+        return tuple(target for target in self.targets if target.name not in PRODUCTS)
 
     def check_input(
         self, direction: np.ndarray, n_samples: int, start: float, channels: Sequence[str] = ()

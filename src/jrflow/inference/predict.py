@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -10,15 +11,16 @@ import torch
 import xarray as xr
 
 from jrflow.eeg.channels import channel_names
+from jrflow.eeg.covariance import whitening
 from jrflow.eeg.noise import EvokedNoise, spatial_filter
 from jrflow.inference.best_fit import Fits, fit_recording
-from jrflow.inference.goodness import Goodness, baseline_inflation, goodness
+from jrflow.inference.exact_recording import ExactEstimate, exact_estimate
+from jrflow.inference.goodness import Goodness, Seen, baseline_inflation, goodness
 from jrflow.inference.model import TrainedModel
 from jrflow.inference.observation import noise_shape, observed_inputs
 from jrflow.inference.posterior import PosteriorNetwork
 from jrflow.inference.trial import Estimates
 from jrflow.inference.window import Window
-from jrflow.model.parameters import PRODUCTS
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Estimate:
         Of the response re-simulated from the point estimates.
     best_fit
         Of the best fit within the range of the model's training: its verdict is that on the model.
+    exact
+        The response's own posterior; None where it was not asked for, or nothing explains the response.
     """
 
     names: tuple[str, ...]
@@ -54,22 +58,31 @@ class Estimate:
     noise_in_range: bool
     goodness: Goodness
     best_fit: Goodness
+    exact: ExactEstimate | None
 
     def as_json(self) -> dict[str, Any]:
         """Everything as JSON; the parameters as a mapping of name to value, low and high."""
-        parameters = {
-            name: {"value": float(v), "low": float(a), "high": float(b)}
-            for name, v, a, b in zip(self.names, self.value, self.low, self.high, strict=True)
-        }
+        exact = self.exact and {"parameters": _by_name(self.names, self.exact), "rhat": self.exact.rhat}
         rest = {key: getattr(self, key) for key in ("sd", "noise_inflation", "noise_in_range")}
         return {
-            "parameters": parameters, **rest,
-            "goodness": asdict(self.goodness), "best_fit": asdict(self.best_fit),
+            "parameters": _by_name(self.names, self), **rest,
+            "goodness": asdict(self.goodness), "best_fit": asdict(self.best_fit), "exact": exact,
         }  # fmt: skip
 
 
+def _by_name(names: Sequence[str], found: Estimate | ExactEstimate) -> dict[str, dict[str, float]]:
+    ends = zip(names, found.value, found.low, found.high, strict=True)
+    return {name: {"value": float(v), "low": float(a), "high": float(b)} for name, v, a, b in ends}
+
+
 def estimate(
-    model: TrainedModel, eeg: xr.DataArray, lead_field: xr.DataArray, noise: EvokedNoise, seed: int = 0
+    model: TrainedModel,
+    eeg: xr.DataArray,
+    lead_field: xr.DataArray,
+    noise: EvokedNoise,
+    seed: int = 0,
+    *,
+    exact: bool = False,
 ) -> tuple[Estimate, xr.Dataset]:
     """Infer parameters from one measured response.
 
@@ -86,6 +99,8 @@ def estimate(
         Of this response: ``noise.averaged(n)`` with its own number of averages.
     seed
         Of the draws from which the best fit is sought.
+    exact
+        Whether to sample the exact posterior, too, of a response that the model explains: half a minute.
 
     Returns
     -------
@@ -120,13 +135,17 @@ def estimate(
             "protocol and noise are the recording's, or train on a wider prior"
         )
     measured = weights @ eeg.values
-    fits = fit_recording(
-        model, (value, low, high), measured, told, noise.temporal_covariance(), eeg["time"].values, seed
-    )
-    n_parameters = sum(name not in PRODUCTS for name in model.names)
-    judged = goodness(eeg, np.stack([fits.estimated, fits.best]), lead_field, noise, n_parameters)
+    seen = Seen(window, told, whitening(noise.temporal_covariance()))
+    fits = fit_recording(model, (value, low, high), measured, noise.times, seen, seed)
+    sources = np.stack([fits.estimated, fits.best])
+    of_estimate, of_best = goodness(eeg, sources, lead_field, noise, seen, len(d.parameters))
     in_range = d.sd_range[0] * (1 - 1e-6) <= told <= d.sd_range[1] * (1 + 1e-6)
-    result = Estimate(tuple(model.names), value, low, high, told, inflation, in_range, *judged)
+    is_explained = of_best.verdict == "explained"
+    likelihood = replace(fits.likelihood, sd=fits.likelihood.sd * np.sqrt(of_best.source_noise))
+    posterior = exact_estimate(likelihood, fits.coordinates, seed) if exact and is_explained else None
+    result = Estimate(
+        tuple(model.names), value, low, high, told, inflation, in_range, of_estimate, of_best, posterior
+    )
     return result, _responses(eeg, lead_field, measured, fits)
 
 

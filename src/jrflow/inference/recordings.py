@@ -15,7 +15,13 @@ from jrflow.inference.predict import estimate
 
 
 def infer_recordings(
-    model: TrainedModel, path: Path, lead_field: xr.DataArray, noise: EvokedNoise, seed: int = 0
+    model: TrainedModel,
+    path: Path,
+    lead_field: xr.DataArray,
+    noise: EvokedNoise,
+    seed: int = 0,
+    *,
+    exact: bool = False,
 ) -> tuple[list[dict[str, Any]], xr.Dataset]:
     """Apply a model to every evoked response of a file.
 
@@ -31,6 +37,8 @@ def infer_recordings(
         Of the recording; its variance is rescaled to each response's own number of averages.
     seed
         Of the simulations near each estimate.
+    exact
+        Whether to sample the exact posterior, too, of each response that the model explains.
 
     Returns
     -------
@@ -51,7 +59,7 @@ def infer_recordings(
     estimates, responses, names = [], [], []
     for number, evoked in enumerate(read_evokeds(path)):
         eeg = on_model_grid(evoked, lead_field, times)
-        found, courses = estimate(model, eeg, lead_field, noise.averaged(int(evoked.nave)), seed)
+        found, courses = estimate(model, eeg, lead_field, noise.averaged(int(evoked.nave)), seed, exact=exact)
         name = evoked.comment or f"response {number + 1}"
         estimates.append({"response": name, "n_averages": int(evoked.nave), **found.as_json()})
         responses.append(courses)
@@ -60,12 +68,12 @@ def infer_recordings(
     return estimates, xr.concat(responses, label, join="outer")
 
 
-def as_text(estimates: list[dict[str, Any]], model: TrainedModel) -> str:
+def as_text(estimates: list[dict[str, Any]], model: TrainedModel, *, exact: bool = False) -> str:
     """Describe the estimates of :func:`infer_recordings` for a reader at a terminal."""
-    return "\n\n".join(_describe(estimate, model) for estimate in estimates)
+    return "\n\n".join(_describe(estimate, model, exact) for estimate in estimates)
 
 
-def _describe(found: dict[str, Any], model: TrainedModel) -> str:
+def _describe(found: dict[str, Any], model: TrainedModel, exact: bool) -> str:
     fit, best = found["goodness"], found["best_fit"]
     lines = [f"{found['response']} ({found['n_averages']} averages): {best['verdict']} by the model"]
     lines.append(
@@ -73,12 +81,30 @@ def _describe(found: dict[str, Any], model: TrainedModel) -> str:
         f"{fit['explained']:.1%}; any time course at this place could explain "
         f"{fit['topography_ceiling']:.1%}; noise is expected to be {fit['noise_share']:.1%}"
     )
+    lines.append(
+        f"  what that leaves is {best['reduced_chi2']:.3g} times as large as assumed noise over all channels "
+        f"(the baseline is {best['baseline_chi2']:.3g} times), and {best['source_chi2']:.3g} times as large "
+        "as its noise in the source's time course (1: nothing is left)"
+    )
     if not found["noise_in_range"]:
         lines.append(
             "  the noise lies outside the range met in training: estimates and intervals do not hold"
         )
     for target in model.description.targets:
-        p = found["parameters"][target.name]
-        unit = "" if target.unit == "1" else f" {target.unit}"
-        lines.append(f"  {target.name:4} {p['value']:9.4g}{unit}  (90 %: {p['low']:.4g} .. {p['high']:.4g})")
+        lines.append(f"  {target.name:4} {_interval(found['parameters'][target.name], target.unit)}")
+    if found["exact"] is None:
+        lines += ["  no exact posterior: the model does not explain the response"] if exact else []
+    else:
+        lines.append(
+            f"  exact posterior of this response (R-hat {found['exact']['rhat']:.2f}; 1: chains agree):"
+        )
+        for target in model.description.targets:
+            lines.append(
+                f"  {target.name:4} {_interval(found['exact']['parameters'][target.name], target.unit)}"
+            )
     return "\n".join(lines)
+
+
+def _interval(p: dict[str, float], unit: str) -> str:
+    unit = "" if unit == "1" else f" {unit}"
+    return f"{p['value']:9.4g}{unit}  (90 %: {p['low']:.4g} .. {p['high']:.4g})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -55,6 +55,12 @@ class Window:
             )
         covered = times[start : start + n_blocks * block].reshape(n_blocks, block)
         return cls(start, block, n_blocks, sfreq, covered.mean(axis=1))
+
+    def first(self, n_samples: int) -> Window:
+        """As many blocks as the first samples of all have."""
+        n_blocks = n_samples // self.block
+        moved = (np.arange(n_blocks) * self.block - self.start) / (self.block * self.sfreq)
+        return replace(self, start=0, n_blocks=n_blocks, times=self.times[0] + moved)
 
     def average(self, data: np.ndarray) -> np.ndarray:
         """Average each block; shape (..., n_times) becomes (..., n_blocks)."""

@@ -115,6 +115,12 @@ class Coordinates:
         """
         return self._parameters(x, np.full(len(x), self._mean_C))
 
+    def nearest_possible(self, x: np.ndarray) -> np.ndarray:
+        """Parameters (n, n_parameters) within the prior's bounds, their products those of x if they can."""
+        # As far from the ends of every a_k as the products allow.
+        C = None if self.products is None else np.exp(np.mean(self.products.support(self._log(x)), axis=0))
+        return self.prior.within(self._parameters(x, C))
+
     def derivative(self, parameters: np.ndarray) -> np.ndarray:
         """Of the parameters with respect to the coordinates, shape (n, n_parameters, n_coordinates), C held.
 

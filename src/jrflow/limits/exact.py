@@ -61,12 +61,16 @@ class Posteriors:
     steps: np.ndarray
 
     def rhat(self) -> np.ndarray:
-        """Potential scale reduction of halved chains (Gelman et al. 2013), (n_cases, d); 1 if they agree."""
+        """Potential scale reduction of halved chains (Gelman et al. 2013), (n_cases, d).
+
+        1 if they agree; infinite if none of them moves, for then they say nothing.
+        """
         n = self.x.shape[2] // 2
         halves = np.concatenate([self.x[:, :, :n], self.x[:, :, n : 2 * n]], axis=1)
         within = halves.var(axis=2, ddof=1).mean(axis=1)
         between = halves.mean(axis=2).var(axis=1, ddof=1)
-        rhat: np.ndarray = np.sqrt((n - 1) / n + between / np.where(within > 0, within, 1))
+        ratio = np.divide(between, within, out=np.full_like(within, np.inf), where=within > 0)
+        rhat: np.ndarray = np.sqrt((n - 1) / n + ratio)
         return rhat
 
 

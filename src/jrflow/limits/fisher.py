@@ -60,8 +60,11 @@ def recovery_limits(
     -------
     xr.Dataset
         ``r2_limit`` and its standard error over draws ``r2_limit_se`` over (noise, parameter); ``r2_laplace``
-        by Laplace's approximation; and ``sd`` (noise), the noise of the source estimate in mV. Attributes
-        ``n_draws``, ``n_dropped`` (draws whose simulation failed), ``n_exact`` (cases of exact posteriors).
+        by Laplace's approximation; ``r2_lost``, what of ``r2_limit`` estimators lose that see averages of
+        samples, if there are exact posteriors of such (else 0); and ``sd`` (noise), the noise of the source
+        estimate in mV. Attributes ``n_draws``, ``n_dropped`` (draws whose simulation failed), ``n_exact``
+        (cases of exact posteriors), ``n_impossible`` (over all levels, draws left out of the limits of C and
+        the contact probabilities: no draw from their posterior is possible).
 
     Raises
     ------
@@ -77,20 +80,21 @@ def recovery_limits(
     before = np.einsum("ntp,ntp->nt", gradients, gradients)
     is_case = np.arange(len(draws))[kept] < n_exact
     factors = None if gold is not None else _factors(prior, draws[kept], seed)
-    rows, sds = [], []
+    rows, sds, n_impossible = [], [], 0
     for name, noise in levels.items():
         sds.append(spatial_filter(lead_field, noise)[1])
         whitened = whitening(noise.temporal_covariance()).T @ jacobian / sds[-1]
         after = _target_variance(posterior_covariance(whitened), gradients)
         laplace, se = _share_explained(after[~is_case], before[~is_case])
-        limit = laplace
+        limit, lost = laplace, np.zeros_like(laplace)
         if factors is not None:
-            limit, se = _with_factors(factors, whitened, laplace, se)
+            limit, se, n = _with_factors(factors, whitened, laplace, se)
+            n_impossible += n
         if gold is not None:
             cases = gold.sel(noise=name).isel(case=kept[:n_exact])
-            limit, se = _exact_limit(cases, after[is_case], after[~is_case], prior)
-        rows.append((limit, se, laplace))
-    columns = {"r2_limit": 0, "r2_limit_se": 1, "r2_laplace": 2}
+            limit, se, lost = _exact_limit(cases, after[is_case], after[~is_case], prior)
+        rows.append((limit, se, laplace, lost))
+    columns = {"r2_limit": 0, "r2_limit_se": 1, "r2_laplace": 2, "r2_lost": 3}
     return xr.Dataset(
         {
             **{
@@ -103,6 +107,7 @@ def recovery_limits(
         attrs={
             "preset": prior.preset, "seed": seed, "relative_step": config.relative_step,
             "n_draws": int((~is_case).sum()), "n_dropped": int((~kept).sum()), "n_exact": int(is_case.sum()),
+            "n_impossible": n_impossible,
             "method": "exact posteriors, Laplace's as control variates" if n_exact else
             "Laplace: (Fisher information + inverse prior covariance)^-1" + (
                 "; C and contact probabilities integrated over the prior" if factors is not None else ""
@@ -192,27 +197,32 @@ def _factors(prior: Prior, draws: np.ndarray, seed: int) -> Factors | None:
 
 def _with_factors(
     factors: Factors, whitened: np.ndarray, limit: np.ndarray, se: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Laplace's limit and its standard error, (n_targets,), with that of C and the contact probabilities."""
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Laplace's limit and its standard error, (n_targets,), with that of C and the contact probabilities.
+
+    And how many draws had no possible draw from their posterior.
+    """
     after, before = factors.variance(whitened), factors.variance_without
     possible = np.isfinite(after + before).all(axis=1)
     limit, se = limit.copy(), se.copy()
     columns = factors.coordinates.factors
-    share, se[columns] = _share_explained(after[possible], before[possible])
-    # The prior's mean has 0 already; what is below is the error of the draws.
-    limit[columns] = np.maximum(share, 0)
-    return limit, se
+    if possible.any():
+        share, se[columns] = _share_explained(after[possible], before[possible])
+        # The prior's mean has 0 already; what is below is the error of the draws.
+        limit[columns] = np.maximum(share, 0)
+    return limit, se, int((~possible).sum())
 
 
 def _exact_limit(
     cases: xr.Dataset, control: np.ndarray, others: np.ndarray, prior: Prior
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """R2 and its standard error, shape (n_targets,), by exact variances and Laplace's at cases and at others.
 
-    Exact posteriors are of what estimators see, averages of samples; what these lose of all samples is taken
-    from Laplace's approximation of both.
+    Exact posteriors are of what estimators see, averages of samples; what these lose of all samples, which is
+    returned, too, is taken from Laplace's approximation of both.
     """
-    exact = cases["variance"].values - cases["laplace_variance"].values + control
+    lost = cases["laplace_variance"].values - control
+    exact = cases["variance"].values - lost
     n, m = len(exact), len(others)
     away = control - control.mean(axis=0)
     spread = (away**2).sum(axis=0)
@@ -222,4 +232,4 @@ def _exact_limit(
     mean = exact.mean(axis=0) + slope * (others.mean(axis=0) - control.mean(axis=0))
     error = (exact - slope * control).var(axis=0, ddof=1) / n + slope**2 * others.var(axis=0, ddof=1) / m
     before = np.array([*prior.sd, *prior.product_sd.values()]) ** 2
-    return 1 - mean / before, np.sqrt(error) / before
+    return 1 - mean / before, np.sqrt(error) / before, lost.mean(axis=0) / before

@@ -85,7 +85,7 @@ class Products:
         return C
 
     def _quantile_of_C(self, u: np.ndarray, probability: np.ndarray) -> np.ndarray:
-        low, high = self._support(u)
+        low, high = self.support(u)
         if all(d.mean is None for d in (self.C, *self.contacts)):
             # Of uniform factors log C has a density proportional to exp(c - n_products c).
             rate = len(self.contacts) - 1
@@ -104,14 +104,14 @@ class Products:
 
     def _terms(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Nodes c and the logs of integrand times weight at them, both (n, n_nodes)."""
-        low, high = self._support(u)
+        low, high = self.support(u)
         half = (high - low) / 2
         c = (low + half)[:, None] + half[:, None] * _NODES
         with np.errstate(divide="ignore", invalid="ignore"):
             scale = np.where(half > 0, np.log(half), -np.inf)
         return c, self._log_integrand(c, u) + np.log(_WEIGHTS) + scale[:, None]
 
-    def _support(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def support(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Ends of log C, each (n,); the lower is not below the upper outside the support."""
         with np.errstate(divide="ignore"):
             lows, highs = (np.log([getattr(d, end) for d in self.contacts]) for end in ("low", "high"))

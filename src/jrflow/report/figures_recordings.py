@@ -66,7 +66,8 @@ def estimates_figure(
     Parameters
     ----------
     estimates
-        For each response ``parameters``: name to value, low and high.
+        For each response ``parameters``: name to value, low and high; and ``exact``, the same of its own
+        posterior, or None.
     bounds
         Range of the prior by name.
     defaults
@@ -78,21 +79,40 @@ def estimates_figure(
     for spare in axes[len(bounds) :]:
         spare.remove()
     for ax, (name, (low, high)) in zip(axes, bounds.items(), strict=False):
-        _draw_intervals(ax, [estimate["parameters"][name] for estimate in estimates])
+        _draw_responses(ax, estimates, name)
         ax.axhline(defaults[name], color=style.GREY, linewidth=0.8, linestyle="--")
         ax.set_ylim(low, high)
         ax.set_title(style.symbol_with_unit(name) if name in PARAMETERS else style.symbol(name), pad=3)
     for ax in axes[max(0, len(bounds) - _COLUMNS) : len(bounds)]:
         ax.xaxis.set_tick_params(labelbottom=True)
     figure.supxlabel("response", fontsize=8)
+    handles, labels = axes[0].get_legend_handles_labels()
+    if len(labels) > 1:
+        figure.legend(handles, labels, loc="outside upper center", ncols=2)
     return figure
 
 
-def _draw_intervals(ax: Axes, intervals: Sequence[Mapping[str, float]]) -> None:
-    x = np.arange(1, len(intervals) + 1)
+def _draw_responses(ax: Axes, estimates: Sequence[Mapping[str, Any]], name: str) -> None:
+    """One parameter of all responses: the network's intervals, and beside them the exact ones there are."""
+    x = np.arange(1, len(estimates) + 1)
+    _draw_intervals(ax, x, [one["parameters"][name] for one in estimates], "network", "o", style.BLUE)
+    exact = [
+        (at + 0.25, one["exact"]["parameters"][name])
+        for at, one in zip(x, estimates, strict=True)
+        if one["exact"]
+    ]
+    if exact:
+        at, intervals = zip(*exact, strict=True)
+        _draw_intervals(ax, np.array(at), intervals, "exact posterior", "D", style.VERMILLION)
+    ax.set_xticks(x)
+    ax.set_xlim(0.4, len(estimates) + 0.6)
+
+
+def _draw_intervals(
+    ax: Axes, x: np.ndarray, intervals: Sequence[Mapping[str, float]], label: str, marker: str, colour: str
+) -> None:
     value, low, high = (np.array([i[key] for i in intervals]) for key in ("value", "low", "high"))
     ax.errorbar(
-        x, value, yerr=[value - low, high - value], fmt="o", color=style.BLUE, capsize=2, clip_on=False
-    )
-    ax.set_xticks(x)
-    ax.set_xlim(0.4, len(intervals) + 0.6)
+        x, value, yerr=[value - low, high - value], fmt=marker, color=colour, markersize=3.5, capsize=2,
+        clip_on=False, label=label,
+    )  # fmt: skip

@@ -65,8 +65,39 @@ def _blocks(run: RunResults, estimates: Mapping[str, Any], responses: xr.Dataset
         "dashed: the default. An interval as wide as its panel says that the response does not tell; n = "
         "{n} responses."
     ).format(n=len(found))
-    yield Plate("recording-estimates", estimates_figure(found, bounds, defaults), caption)
-    yield _estimates_table(found, {target["name"]: target["unit"] for target in card["targets"]})
+    is_exact = any(response["exact"] for response in found)
+    yield Plate("recording-estimates", estimates_figure(found, bounds, defaults), caption + _EXACT * is_exact)
+    units = {target["name"]: target["unit"] for target in card["targets"]}
+    names = [f"{index}. {response['response']}" for index, response in enumerate(found, 1)]
+    yield _estimates_table("Estimates with 90 % intervals.", names, found, units)
+    if is_exact:
+        told = [response["exact"] or {} for response in found]
+        yield _estimates_table("Means and 90 % intervals of the exact posteriors.", names, told, units)
+        yield from _unmixed(found)
+
+
+#: What is added to the caption where there are exact posteriors.
+_EXACT = Markup(
+    " Exact posterior: of this very response, sampled without a network; it holds as far as the model and "
+    "its noise do, and is given only where the model explains the response."
+)
+#: Potential scale reduction above which chains do not agree well enough.
+_DISAGREEMENT = 1.2
+
+
+def _unmixed(found: list[dict[str, Any]]) -> Iterator[Block]:
+    """Warn of posteriors of which the sampler's chains do not agree."""
+    which = [
+        f"{index} (R-hat {response['exact']['rhat']:.2f})"
+        for index, response in enumerate(found, 1)
+        if response["exact"] and response["exact"]["rhat"] > _DISAGREEMENT
+    ]
+    if which:
+        yield text(
+            "<b>The chains of the exact posterior do not agree for response {which}: its intervals are "
+            "uncertain.</b>",
+            which=", ".join(which),
+        )
 
 
 _COURSES_CAPTION = Markup(
@@ -83,7 +114,9 @@ def _verdict(index: int, response: Mapping[str, Any]) -> Block:
         "within the range of the training, explains {best} of the measured power over channels and time "
         "after the onset, the response re-simulated from the estimates {explained}; no time course at this "
         "source could explain more than {ceiling}. Noise as assumed would account for {noise} of the power; "
-        "what the best fit leaves is {chi2} times as large as such noise (1: nothing is left to explain)."
+        "what the best fit leaves is {chi2} times as large as such noise over all channels (the baseline: "
+        "{baseline} times), and {source} times as large as the source's own noise in its time course "
+        "(1: nothing is left to explain)."
     )
     return text(
         sentence,
@@ -96,6 +129,8 @@ def _verdict(index: int, response: Mapping[str, Any]) -> Block:
         ceiling=percent(fit["topography_ceiling"]),
         noise=percent(fit["noise_share"]),
         chi2=number(best["reduced_chi2"], 1),
+        source=number(best["source_chi2"], 1),
+        baseline=number(best["baseline_chi2"], 1),
     )
 
 
@@ -123,7 +158,7 @@ def _goodness_table(found: list[dict[str, Any]]) -> Table:
     rows = []
     for index, response in enumerate(found, 1):
         fit, best = response["goodness"], response["best_fit"]
-        tests = (best[key] for key in ("noise_share", "reduced_chi2", "baseline_chi2"))
+        tests = (best[key] for key in ("noise_share", "reduced_chi2", "source_chi2", "baseline_chi2"))
         shares = (fit["explained"], best["explained"], best["topography_ceiling"], best["source_explained"])
         rows.append(
             [f"{index}. {response['response']}", response["n_averages"], *(number(share) for share in shares),
@@ -131,29 +166,33 @@ def _goodness_table(found: list[dict[str, Any]]) -> Table:
         )  # fmt: skip
     header = [
         "response", "averages", "by the estimates", "by the best fit", "ceiling", "of the source",
-        "noise", "residual", "baseline", "verdict",
+        "noise", "residual", "of the source", "baseline", "verdict",
     ]  # fmt: skip
-    groups = [("", 2), ("explained share of power", 4), ("share", 1), ("reduced χ²", 2), ("", 1)]
+    groups = [("", 2), ("explained share of power", 4), ("share", 1), ("reduced χ²", 3), ("", 1)]
     caption = Markup(
         "How much of each measured response is explained, after the onset, over all channels (1: "
         "everything; below 0: worse than a flat line). Ceiling: the most that any time course at this source "
         "could explain. Of the source: share of its estimated time course that the best fit explains. "
-        "Reduced χ²: power of what the best fit leaves, and of the measured baseline, over the assumed "
-        "noise's; 1 if nothing but that noise is left."
+        "Reduced χ²: power of what the best fit leaves over all channels and in the source's time course, "
+        "and of the measured baseline, over the assumed noise's (of the source: what its baseline, or that "
+        "of all channels, tells, if that is larger); 1 if nothing but that noise is left."
     )
-    return Table(caption, header, rows, groups, left=(0, 9))
+    return Table(caption, header, rows, groups, left=(0, 10))
 
 
-def _estimates_table(found: list[dict[str, Any]], units: Mapping[str, str]) -> Table:
+def _estimates_table(
+    caption: str, names: list[str], found: list[dict[str, Any]], units: Mapping[str, str]
+) -> Table:
     rows = [
-        [symbol(name), html_unit(unit), *(_interval(response["parameters"][name]) for response in found)]
+        [symbol(name), html_unit(unit), *(_interval(one.get("parameters", {}).get(name)) for one in found)]
         for name, unit in units.items()
     ]
-    header = ["parameter", "unit", *(f"{i}. {response['response']}" for i, response in enumerate(found, 1))]
-    return Table(Markup("Estimates with 90 % intervals."), header, rows, left=(0, 1))
+    return Table(Markup(caption), ["parameter", "unit", *names], rows, left=(0, 1))
 
 
-def _interval(estimate: Mapping[str, float]) -> str:
+def _interval(estimate: Mapping[str, float] | None) -> str:
+    if estimate is None:
+        return "–"
     return f"{estimate['value']:.3g} ({estimate['low']:.3g}–{estimate['high']:.3g})"
 
 
