@@ -141,7 +141,7 @@ class Case:
         network = untrained_network(self.training, self.noise, self.network, self.sd_range, 0).to(DEVICE)
         network.mixed = self.config.precision == "bfloat16"
         rate = self.network.learning_rate
-        return network.train(), torch.optim.Adam(network.parameters(), lr=rate, foreach=True)
+        return network.train(), torch.optim.Adam(network.parameters(), lr=rate, fused=True)
 
     def session(self) -> Timed:
         plan = Plan.of(len(self.training.sim), self.config, self.network.learning_rate)
