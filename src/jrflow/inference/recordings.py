@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,21 +91,19 @@ def _describe(found: dict[str, Any], model: TrainedModel, exact: bool) -> str:
         lines.append(
             "  the noise lies outside the range met in training: estimates and intervals do not hold"
         )
-    for target in model.description.targets:
-        lines.append(f"  {target.name:4} {_interval(found['parameters'][target.name], target.unit)}")
+    lines += _intervals(found["parameters"], model)
     if found["exact"] is None:
         lines += ["  no exact posterior: the model does not explain the response"] if exact else []
     else:
         lines.append(
             f"  exact posterior of this response (R-hat {found['exact']['rhat']:.2f}; 1: chains agree):"
         )
-        for target in model.description.targets:
-            lines.append(
-                f"  {target.name:4} {_interval(found['exact']['parameters'][target.name], target.unit)}"
-            )
+        lines += _intervals(found["exact"]["parameters"], model)
     return "\n".join(lines)
 
 
-def _interval(p: dict[str, float], unit: str) -> str:
-    unit = "" if unit == "1" else f" {unit}"
-    return f"{p['value']:9.4g}{unit}  (90 %: {p['low']:.4g} .. {p['high']:.4g})"
+def _intervals(parameters: dict[str, dict[str, float]], model: TrainedModel) -> Iterator[str]:
+    for target in model.description.targets:
+        p = parameters[target.name]
+        unit = "" if target.unit == "1" else f" {target.unit}"
+        yield f"  {target.name:4} {p['value']:9.4g}{unit}  (90 %: {p['low']:.4g} .. {p['high']:.4g})"
