@@ -9,6 +9,7 @@ import pandas as pd
 from markdown_table import table
 from results_generalisation import generalisation
 
+from jrflow.inference.refinement import SUFFIX
 from jrflow.report.published import COLUMNS, PUBLISHED
 
 #: What was stored of the runs.
@@ -43,6 +44,9 @@ def page(folder: Path = STORED) -> str:
     """The whole page."""
     scores = pd.read_csv(folder / "scores.csv")
     scores = scores[scores["parameter"].isin(PARAMETERS)]
+    # What refined estimates scored on the few says more of these few.
+    few = is_refined(scores)
+    scores = scores.assign(r2=scores["r2"].where(~few, scores["r2_limit"] - scores["excess"]))
     networks = scores[~scores["estimator"].isin(BASELINES)]
     n_seeds = sorted(set(networks.groupby(["estimator", "preset"])["seed"].nunique()))
     known = {
@@ -55,11 +59,18 @@ def page(folder: Path = STORED) -> str:
         one = scores[scores["preset"] == preset]
         parts += [f"## {preset}\n", limit_of(limits[limits["preset"] == preset])]
         parts += [shares(one), shortfalls(one), coverage(one)]
+    if (folder / "specialists.csv").exists():
+        parts.append(specialists(pd.read_csv(folder / "specialists.csv")))
     if (folder / "learning_curve.csv").exists():
         parts.append(learning_curve(pd.read_csv(folder / "learning_curve.csv")))
     parts.append(generalisation(pd.read_csv(folder / "generalisation.csv")))
     parts += [published(), costs(pd.read_csv(folder / "times.csv"))]
     return "\n".join(parts)
+
+
+def is_refined(scores: pd.DataFrame) -> pd.Series:
+    """Which rows are of estimates that were refined by the exact likelihood."""
+    return scores["estimator"].str.endswith(SUFFIX)
 
 
 def share_of_limit(scores: pd.DataFrame) -> pd.DataFrame:
@@ -84,8 +95,14 @@ def limit_of(limits: pd.DataFrame) -> str:
         [f"`{level}`", *(_limit(one.loc[name]) for name in PARAMETERS)]
         for level, one in limits.set_index("parameter").groupby("noise", sort=False)
     ]
+    unmixed = limits.groupby("noise", sort=False)["unmixed"].first()
     text = "R² that no method exceeds on average: exact ± standard error (Laplace's approximation):\n\n"
-    return text + table(["level", *(f"`{name}`" for name in PARAMETERS)], rows)
+    cases = (
+        f"\nExact posteriors of {limits['n_exact'].iloc[0]:.0f} cases at each level; of these the chains of "
+        + ", ".join(f"{share:.0%} (`{level}`)" for level, share in unmixed.items())
+        + " do not agree (R-hat\nabove 1.2), and their means are less certain.\n"
+    )
+    return text + table(["level", *(f"`{name}`" for name in PARAMETERS)], rows) + cases
 
 
 def _limit(row: pd.Series) -> str:
@@ -115,7 +132,8 @@ def shares(scores: pd.DataFrame) -> str:
     levels = levels_of(scores)
     by_seed = found.groupby(["estimator", "noise", "seed"])["share"].mean()
     # Errors of parameters are added as if they went together, which they do in part.
-    errors = (found["r2_se"] / found["r2_limit"]).groupby([found["estimator"], found["noise"]]).mean()
+    few = found[is_refined(found)]
+    errors = (few["excess_se"] / few["r2_limit"]).groupby([few["estimator"], few["noise"]]).mean()
     order = by_seed.groupby("estimator").mean().sort_values(ascending=False).index
     rows = []
     for estimator in order:
@@ -131,7 +149,8 @@ def shares(scores: pd.DataFrame) -> str:
         "\nR² over the limit, mean of the parameters whose limit exceeds 0.1 (± half the range over seeds,\n"
         "where there are several; of `+exact` the standard error of the difference, at most):\n\n"
     )
-    return text + table(["estimator", *(f"`{level}`" for level in levels)], rows) + by_gain(found, levels)
+    header = ["estimator", *(f"`{level}`" for level in levels)]
+    return text + table(header, rows) + by_gain(found, levels) + by_distance(found, levels)
 
 
 def by_gain(found: pd.DataFrame, levels: list[str]) -> str:
@@ -145,6 +164,26 @@ def by_gain(found: pd.DataFrame, levels: list[str]) -> str:
         "\nCounted from the R² of the network on all simulations, by what refinement gains on the few,\n"
         f"the shares of `+exact` are less certain, and with the limit's own error (above) the same: {said}.\n"
     )
+
+
+def by_distance(found: pd.DataFrame, levels: list[str]) -> str:
+    """What networks have of the limit by their distance from exact posteriors of the same observations."""
+    known = found[~is_refined(found)].dropna(subset=["excess"])
+    if known.empty:
+        return ""
+    at = [known["estimator"], known["noise"]]
+    share = (1 - known["excess"] / known["r2_limit"]).groupby(at).mean()
+    error = (known["excess_se"] / known["r2_limit"]).groupby(at).mean()
+    cells = pd.Series([f"{share[k]:.3f} ± {error[k]:.3f}" for k in share.index], share.index).unstack()
+    order = share.groupby("estimator").mean().sort_values(ascending=False).index
+    rows = [[f"`{estimator}`", *cells.loc[estimator].reindex(levels, fill_value="–")] for estimator in order]
+    text = (
+        "\nBeside exact posteriors of the same observations: the limit, less the mean square distance of a\n"
+        "network's estimates from their means (± standard error, at most; first seed). The luck of the test\n"
+        "simulations is not in it; the error of the exact posteriors' own means is, and counts against the\n"
+        "network:\n\n"
+    )
+    return text + table(["estimator", *(f"`{level}`" for level in levels)], rows)
 
 
 def shortfalls(scores: pd.DataFrame) -> str:
@@ -169,6 +208,23 @@ def coverage(scores: pd.DataFrame) -> str:
     ]
     header = ["coverage of 90 % intervals", "mean", "least parameter", "most"]
     return "\n" + table(header, rows)
+
+
+def specialists(scores: pd.DataFrame) -> str:
+    """Mean R² over the parameters of one network for all levels, and of networks that met one."""
+    scores = scores[scores["parameter"].isin(PARAMETERS)]
+    levels = list(dict.fromkeys(scores["noise"]))
+    mean = scores.groupby(["trained_at", "n_presentations", "noise"])["r2"].mean()
+    rows = [
+        [trained_at, f"{shown:,}", *(f"{one[trained_at, shown, level]:.3f}" for level in levels)]
+        for (trained_at, shown), one in mean.groupby(["trained_at", "n_presentations"])
+    ]
+    text = (
+        "## One network for all levels, or one for each\n\n"
+        f"R² of `{scores['estimator'].iloc[0]}`, mean of the nine parameters, unit-consistent, one seed, on\n"
+        "the same observations:\n\n"
+    )
+    return text + table(["trained at", "shown", *(f"`{level}`" for level in levels)], rows)
 
 
 def learning_curve(scores: pd.DataFrame) -> str:

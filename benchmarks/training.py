@@ -45,6 +45,7 @@ from jrflow.eeg.projection import reference_rms
 from jrflow.inference.dataset import EvokedSet, read_evoked_set, split
 from jrflow.inference.networks import Network
 from jrflow.inference.observation import NoiseLevels
+from jrflow.inference.optimisers import Optimisers
 from jrflow.inference.parallel import Ranks
 from jrflow.inference.session import Plan, Session
 from jrflow.inference.train import untrained_network
@@ -137,18 +138,16 @@ class Case:
     def sd_range(self) -> tuple[float, float]:
         return self.noise.sd_range(self.config.noise_margin)
 
-    def untrained(self) -> tuple[Network, torch.optim.Optimizer]:
+    def untrained(self) -> Network:
         network = untrained_network(self.training, self.noise, self.network, self.sd_range, 0).to(DEVICE)
         network.mixed = self.config.precision == "bfloat16"
-        rate = self.network.learning_rate
-        return network.train(), torch.optim.Adam(network.parameters(), lr=rate, fused=True)
+        return network.train()
 
     def session(self) -> Timed:
         plan = Plan.of(len(self.training.sim), self.config, self.network.learning_rate)
-        return Timed(
-            *self.untrained(), plan, self.training, self.validation, self.noise, self.sd_range, 0,
-            Ranks.alone(DEVICE),
-        )  # fmt: skip
+        network = self.untrained()
+        data = self.training, self.validation, self.noise, self.sd_range
+        return Timed(network, Optimisers.of(network), plan, *data, 0, Ranks.alone(DEVICE))
 
     def resident(self, network: Network) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Clean responses (n, n_inputs, n_samples), size of the noise (n,), and targets, on the device."""
@@ -160,7 +159,8 @@ class Case:
 
 def bare_loop(case: Case, way: str) -> Callable[[], int]:
     """An epoch of what anybody would write; see the top for the ways."""
-    network, optimiser = case.untrained()
+    network = case.untrained()
+    optimiser = torch.optim.Adam(network.parameters(), lr=case.network.learning_rate, fused=True)
     clean, sd, wanted = case.resident(network)
     generator, shape = torch.Generator(DEVICE), case.noise.shapes[0]
     made = clean + sd[:, None, None] * torch.randn_like(clean)
@@ -219,7 +219,7 @@ class Laps:
         self._last = now
 
 
-def epoch_in_parts(case: Case, network: Network, optimiser: torch.optim.Optimizer) -> dict[str, float]:
+def epoch_in_parts(case: Case, network: Network, optimisers: Optimisers) -> dict[str, float]:
     """Steps as ``Session`` takes them, each part timed alone; s of an epoch."""
     source = torch.from_numpy(case.training.source).to(DEVICE)
     sd, wanted = case.resident(network)[1:]
@@ -234,12 +234,12 @@ def epoch_in_parts(case: Case, network: Network, optimiser: torch.optim.Optimize
         laps.lap("noise")
         loss = network(observed, sd[index], wanted[index])
         laps.lap("head, loss")
-        optimiser.zero_grad()
+        optimisers.zero_grad()
         loss.backward()
         laps.lap("backward")
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         laps.lap("clipping")
-        optimiser.step()
+        optimisers.step()
         laps.lap("Adam")
     for hook in hooks:
         hook.remove()
@@ -250,8 +250,9 @@ def in_parts(cases: Iterable[tuple[str, Case]], repeats: int) -> Table:
     names = ("noise", "front", "body", "head, loss", "backward", "clipping", "Adam")
     table = Table("Where the time of a presentation goes, us", *names, "sum")
     for name, case in cases:
-        untrained, n = case.untrained(), len(case.training.sim)
-        runs = [epoch_in_parts(case, *untrained) for _ in range(repeats + 1)][1:]
+        network, n = case.untrained(), len(case.training.sim)
+        optimisers = Optimisers.of(network)
+        runs = [epoch_in_parts(case, network, optimisers) for _ in range(repeats + 1)][1:]
         medians = [1e6 / n * statistics.median(run[part] for run in runs) for part in names]
         table.add(name, *(f"{value:.3g}" for value in (*medians, sum(medians))))
     return table

@@ -142,6 +142,16 @@ def test_samples_are_counted_as_the_archive_is_averaged(sfreq: float, tmin: floa
     assert samples_seen(config) == Window.of(config.simulation.timing.times, sfreq, tmin).n_blocks
 
 
+def test_a_models_own_batch_is_the_one_that_counts() -> None:
+    with pytest.raises(ConfigError, match=r"900 simulations .* fewer than one batch \(its batch_size is 901"):
+        parse_config(changed("inference.models.m.batch_size", 901))
+    with pytest.raises(ConfigError, match=r"the model's batch_size is 301\), received 300"):
+        parse_config(changed("inference.models.m.batch_size", 301))
+    content = changed("inference.training", {"batch_size": 901})
+    content["inference"]["models"]["m"]["batch_size"] = 300
+    assert parse_config(content).inference.training_of("m").batch_size == 300
+
+
 def test_a_campaign_smaller_than_a_batch_is_refused() -> None:
     with pytest.raises(ConfigError, match="900 simulations to train on, fewer than one batch"):
         parse_config(changed("inference.training", {"batch_size": 901}))

@@ -121,7 +121,9 @@ def _main(job: Job, environment: dict[str, str], log: str) -> None:
     torch.set_num_threads(1)
     with joined_ranks(job.timeout_s) as ranks:
         _arm(job.fault, ranks)
-        job.here(progress=sys.stderr, ranks=ranks)
+        model = job.here(progress=sys.stderr, ranks=ranks)
+        weights = torch.cat([tensor.double().ravel() for tensor in model.network.state_dict().values()])
+        _say(f"weights: {hash(tuple(weights.tolist()))}")
         _say(f"rank {ranks.rank} is told; model: {(job.folder / 'model.json').exists()}")
 
 

@@ -58,12 +58,19 @@ def test_it_learns(trained: dict[str, Network], parts: Parts, noise: NoiseLevels
     assert r2["snr-30"].mean() > r2["snr-10"].mean() > 0.2
 
 
-@KINDS
+@pytest.mark.parametrize(
+    ("kind", "optimiser"), [*((kind, "adam") for kind in SMALL), ("bilstm", "muon"), ("npe", "muon")]
+)
 def test_an_interrupted_training_ends_where_an_undisturbed_one_does(
-    parts: Parts, noise: NoiseLevels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    parts: Parts,
+    noise: NoiseLevels,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    optimiser: str,
 ) -> None:
     config = TRAINING.model_copy(update={"max_presentations": 2700})
-    network = network_of(kind, dropout=0.1)
+    network = network_of(kind, dropout=0.1, optimiser=optimiser, head_layers=1, head_width=16)
     undisturbed = train(parts.train, parts.validation, noise, config, network, 3, progress=None)
     original = Session.run_epoch
 
@@ -114,7 +121,9 @@ def test_draws_of_a_density_stay_in_range_and_products_follow(
 def test_a_density_is_scored_and_diagnosed(trained: dict[str, Network], trial: Trial) -> None:
     table, labelled = evaluate(trained["npe"], "npe", trial)
     assert len(table) == 2 * 5
-    assert table.coverage_90.between(0.75, 0.99).all()  # after fifteen epochs on 900 simulations
+    # After fifteen epochs on 900 simulations single targets depend on how a machine rounds.
+    assert 0.8 < table.coverage_90.mean() < 0.97
+    assert table.coverage_90.between(0.65, 0.99).all()
     quiet, loud = (labelled.width.sel(noise=name, nominal=0.9) for name in ("snr-30", "snr-10"))
     assert (quiet < loud).all()
     widths = (labelled.high - labelled.low).sel(noise="snr-30")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import socket
 import time
@@ -108,6 +109,20 @@ def test_two_ranks_do_what_one_process_does(alone: Path, together: tuple[Path, l
     assert line not in said[1]  # one speaks for all
     for rank in range(2):
         assert f"rank {rank} is told; model: True" in said[rank]  # not before it is saved
+
+
+def test_two_ranks_do_what_one_process_does_with_muon(job: Callable[..., Job]) -> None:
+    deep = NETWORK.model_copy(update={"optimiser": "muon", "head_layers": 1, "head_width": 16})
+    one, two = job(network=deep), job(network=deep)
+    one.here()
+    weights = [re.findall("weights: (.*)", said) for said in succeed(two, 2)]
+    assert len(weights[0]) == 1
+    assert weights[0] == weights[1]
+    assert_close(two.folder, one.folder)
+    killed = job(network=deep, fault=Fault("kill", rank=1, epoch=2))
+    fail(killed, 2)
+    succeed(replace(killed, fault=None), 2)
+    assert_same(killed.folder, two.folder)
 
 
 def test_a_killed_rank_ends_all_and_what_they_left_goes_on(

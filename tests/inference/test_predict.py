@@ -109,6 +109,8 @@ def test_the_exact_posterior_is_nearer_and_narrower_and_covers(experiment: Any, 
         widths.append((exact.high - exact.low) / (found.high - found.low))
         told = json.loads(json.dumps(found.as_json()))["exact"]["parameters"]["A_e"]
         assert told == {"value": exact.value[0], "low": exact.low[0], "high": exact.high[0]}
+    stuck = replace(found, exact=replace(exact, rhat=np.inf)).as_json()
+    assert json.loads(json.dumps(stuck, allow_nan=False))["exact"]["rhat"] is None
     assert np.mean(inside) > 0.75
     of_exact, of_network = np.mean(errors, axis=0) / truth.var(axis=0)
     assert of_exact.mean() < of_network.mean()

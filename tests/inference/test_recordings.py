@@ -21,7 +21,7 @@ from jrflow.eeg.evoked import to_evoked
 from jrflow.eeg.noise import EvokedNoise, noise_level, spatial_filter
 from jrflow.inference.campaign import train_model
 from jrflow.inference.model import load_model
-from jrflow.inference.recordings import infer_recordings
+from jrflow.inference.recordings import as_text, infer_recordings
 
 TRAINING = TrainingConfig(batch_size=50, max_presentations=3000)
 NETWORK = BiLSTMConfig(samples_per_step=10, hidden=16)
@@ -73,12 +73,23 @@ def test_a_terminal_is_told_what_is_explained_and_what_the_parameters_are(
     assert here.startswith("sim 0 (25 averages): explained by the model")
     assert "times as large as its noise in the source's time course (1: nothing is left)" in here
     network, exact = here.split("exact posterior of this response (R-hat ")
+    assert "do not rely on it" not in exact
     for name in ("A_e", "b_i", "C", "a_2", "C_2"):
         assert f"\n  {name:4} " in network
         assert f"\n  {name:4} " in exact
     assert elsewhere.startswith("sim 1 (25 averages): not explained by the model")
     assert elsewhere.rstrip().endswith("no exact posterior: the model does not explain the response")
     assert "outside the range met in training" not in here
+
+
+def test_chains_that_never_moved_are_no_posterior_to_rely_on(recorded: Recorded) -> None:
+    model = load_model(recorded.model)
+    lead_field, noise = recorded.lead_field, recorded.noise
+    (found, _), _ = infer_recordings(model, recorded.evoked, lead_field, noise)
+    for rhat, said in ((None, "(its chains did not move; "), (1.5, "(R-hat 1.50; ")):
+        exact = {"parameters": found["parameters"], "rhat": rhat}
+        text = as_text([found | {"exact": exact}], model, exact=True)
+        assert said + "chains do not agree: do not rely on it):" in text
 
 
 def test_what_the_workflow_writes_is_labelled(recorded: Recorded) -> None:

@@ -55,12 +55,12 @@ def test_intervals_cover(both: pd.DataFrame) -> None:
 def test_where_nothing_that_fits_is_found_the_networks_estimate_stands(
     network: Network, trial: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few, quiet = trial.first(10), list(trial.noise.names).index("snr-30")
-    fits = refined_estimates(network, few, quiet)
+    quiet = list(trial.noise.names).index("snr-30")
+    fits = refined_estimates(network, trial, 10, quiet)
     with monkeypatch.context() as patched:
         patched.setattr(refinement, "_POOR", -100.0)
-        nothing_fits = refined_estimates(network, few, quiet)
-    own = network.predict(*few.test(quiet))
+        nothing_fits = refined_estimates(network, trial, 10, quiet)
+    own = network.predict(*trial.test(quiet))[:10]
     np.testing.assert_array_equal(nothing_fits.value, own)
     assert (nothing_fits.low < own).all()
     assert (nothing_fits.high > own).all()

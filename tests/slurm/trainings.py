@@ -93,6 +93,17 @@ def ends(driver: subprocess.Popen[str], code: int = 0, seconds: float = 600) -> 
     return said
 
 
+def hears(driver: subprocess.Popen[str], words: str) -> str:
+    """What the driver says until it says this."""
+    assert driver.stdout is not None
+    said = ""
+    for line in driver.stdout:
+        said += line
+        if words in line:
+            return said
+    raise AssertionError(f"it ended without {words!r}: {said}")
+
+
 def processes_of(job: str, rank: int) -> list[psutil.Process]:
     """Processes of one rank of a job that run its work."""
     found = []

@@ -183,8 +183,12 @@ rule learning_curve:
         settings=settings(
             "inference.learning_curve",
             "inference.networks",
-            "inference.training",
             "run.seed",
+        ),
+        training=(
+            CONFIG.inference.training_of(CURVE.model).model_dump_json()
+            if CURVE
+            else ""
         ),
     shell:
         "python {input.script} --config {params.config} --cluster '{resources.cluster}' --attempt {resources.attempt} --noise {input.noise}"

@@ -76,7 +76,7 @@ def _model(config: Config, name: str, model: ModelConfig) -> Iterator[Fault]:
 
 
 def _enough(config: Config, name: str, model: ModelConfig) -> Iterator[Fault]:
-    training, n = config.inference.training, config.campaigns[model.train].n
+    training, n = config.inference.training_of(name), config.campaigns[model.train].n
     n_validation = round(training.validation_fraction * n)
     key = ("inference", "models", name, "train")
     if n_validation < MIN_VALIDATION:
@@ -89,7 +89,7 @@ def _enough(config: Config, name: str, model: ModelConfig) -> Iterator[Fault]:
         yield Fault(
             key,
             f"campaign {model.train!r} leaves {n - n_validation} simulations to train on, fewer than one "
-            f"batch (training.batch_size is {training.batch_size}); enlarge it or choose smaller batches",
+            f"batch (its batch_size is {training.batch_size}); enlarge it or choose smaller batches",
         )
 
 
@@ -118,19 +118,19 @@ def _learning_curve(config: Config) -> Iterator[Fault]:
     if curve is None:
         return
     campaign = config.inference.models[curve.model].train
-    fraction = config.inference.training.validation_fraction
-    available = int(config.campaigns[campaign].n * (1 - fraction))
-    if min(curve.sizes) < config.inference.training.batch_size:
+    training = config.inference.training_of(curve.model)
+    available = int(config.campaigns[campaign].n * (1 - training.validation_fraction))
+    if min(curve.sizes) < training.batch_size:
         yield Fault(
             ("inference", "learning_curve", "sizes"),
-            f"expected at least one batch (training.batch_size is {config.inference.training.batch_size}), "
-            f"received {min(curve.sizes)}",
+            f"expected at least one batch (the model's batch_size is {training.batch_size}), received "
+            f"{min(curve.sizes)}",
         )
     if max(curve.sizes) > available:
         yield Fault(
             ("inference", "learning_curve", "sizes"),
             f"expected at most {available} (campaign {campaign!r} less the validation fraction "
-            f"{fraction:g}), received {max(curve.sizes)}",
+            f"{training.validation_fraction:g}), received {max(curve.sizes)}",
         )
 
 

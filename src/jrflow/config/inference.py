@@ -12,7 +12,7 @@ from jrflow.config.section import Name, Section
 
 
 class TrainingConfig(Section):
-    """Input and optimisation, the same for all networks; each serves all noise levels."""
+    """Input and optimisation, the same for all models that say nothing else; each serves all noise levels."""
 
     sfreq: float = Field(100.0, gt=0)
     """The evoked is averaged down to this rate before the network sees it, Hz; a whole fraction of
@@ -60,6 +60,8 @@ class ModelConfig(Section):
     as <network>+exact; about a second of a core for each, at every noise level. Of the first seed only."""
     max_presentations: int | None = Field(None, ge=1)
     """Simulations shown in total, where it is to be another number than training.max_presentations."""
+    batch_size: int | None = Field(None, ge=2)
+    """Simulations per gradient step, where it is to be another number than training.batch_size."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ class InferenceConfig(Section):
     models: dict[Name, ModelConfig] = Field({})
     """Named models; none: nothing is trained."""
     training: TrainingConfig = TrainingConfig()
-    """Shared by all models."""
+    """Of all models; what a model says itself goes first."""
     paper_baseline: bool = False
     """Whether the paper's network under the paper's settings (1,000 simulations, noise drawn once, its loss
     and its scaling) stands among the baselines; it takes minutes for each noise level."""
@@ -153,8 +155,10 @@ class InferenceConfig(Section):
 
     def training_of(self, training: str) -> TrainingConfig:
         """Input and optimisation of a training."""
-        said = self.models[self.trainings[training].model].max_presentations
-        return self.training if said is None else self.training.model_copy(update={"max_presentations": said})
+        model = self.models[self.trainings[training].model]
+        said = {"max_presentations": model.max_presentations, "batch_size": model.batch_size}
+        given = {name: value for name, value in said.items() if value is not None}
+        return self.training.model_copy(update=given)
 
     def network_of(self, training: str) -> NetworkConfig:
         """Network of a training."""

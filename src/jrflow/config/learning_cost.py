@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from jrflow.config.networks import NPEConfig
-from jrflow.config.operations import numbers_kept, operations
+from jrflow.config.operations import numbers_kept, operations, step_operations
 from jrflow.config.shards import shard_sizes, simulation_bytes
 from jrflow.model.protocol import EvokedProtocol
 
@@ -60,7 +60,7 @@ def training_seconds(
 
 def training_bytes(config: Config, model: str) -> float:
     """Expected memory in which a model is trained, bytes: only averages of its campaign, not all sources."""
-    training = config.inference.training
+    training = config.inference.training_of(model)
     n_validation = training.validation_fraction * n_training(config, model)
     kept = numbers_kept(config.inference.network_of(model), n_samples(config))
     n_numbers = max(_AT_ONCE, training.batch_size) * kept * _KEPT
@@ -88,8 +88,10 @@ def showing_seconds(
     each = operations(network, n_samples(config), _n_inputs(config)) / _FLOPS + _INPUT_S * _n_inputs(
         config
     ) * n_samples(config)
-    times = (_GPU_CORES if device == "gpu" else faster(n_threads)) * faster(n_devices)
-    return presentations * (each / times + _BATCH_S / training.batch_size)
+    times = _GPU_CORES if device == "gpu" else faster(n_threads)
+    # Every device takes every step.
+    step = _BATCH_S + step_operations(network, n_samples(config), _n_inputs(config)) / _FLOPS / times
+    return presentations * (each / (times * faster(n_devices)) + step / training.batch_size)
 
 
 def curve_seconds(config: Config, n_threads: int) -> float:

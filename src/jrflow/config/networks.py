@@ -14,7 +14,14 @@ class _Trained(Section):
     """What every network has."""
 
     learning_rate: float = Field(0.003, gt=0)
-    """Peak learning rate of Adam (dimensionless); one cosine cycle with warm-up."""
+    """Peak learning rate (dimensionless); one cosine cycle with warm-up."""
+    optimiser: Literal["adam", "muon"] = "adam"
+    """Who takes the gradient steps: Adam, or Muon with the matrices before the head and Adam with all else.
+    By Muon a presentation teaches more and a step costs more, so it is for batches of about 1,000."""
+    head_layers: int = Field(0, ge=0)
+    """Number of residual layers between body and head; 0: none, as in the paper."""
+    head_width: int = Field(512, ge=1)
+    """Number of units of each of them."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Dropout before the head, as a fraction of its inputs."""
 
@@ -31,7 +38,7 @@ class BiLSTMConfig(_Trained):
     layers: int = Field(1, ge=1)
     """Number of layers, each reading the states of the one below (the paper: 1)."""
     learning_rate: float = Field(0.014, gt=0)
-    """Peak learning rate of Adam (dimensionless); one cosine cycle with warm-up."""
+    """Peak learning rate (dimensionless); one cosine cycle with warm-up."""
 
 
 class LSTMConfig(BiLSTMConfig):
@@ -56,7 +63,7 @@ class CnnBiLSTMConfig(BiLSTMConfig):
     """Number of points of which the first convolution leaves one, at most 'kernel'; the second one leaves
     one of two: these are the LSTM's steps."""
     learning_rate: float = Field(0.005, gt=0)
-    """Peak learning rate of Adam (dimensionless); one cosine cycle with warm-up."""
+    """Peak learning rate (dimensionless); one cosine cycle with warm-up."""
 
     @model_validator(mode="after")
     def _covering(self) -> "CnnBiLSTMConfig":
@@ -86,7 +93,7 @@ class TransformerConfig(_Trained):
     layers: int = Field(2, ge=1)
     """Number of encoder layers."""
     learning_rate: float = Field(0.002, gt=0)
-    """Peak learning rate of Adam (dimensionless); one cosine cycle with warm-up."""
+    """Peak learning rate (dimensionless); one cosine cycle with warm-up."""
 
     @model_validator(mode="after")
     def _divisible(self) -> "TransformerConfig":
@@ -126,7 +133,7 @@ class NPEConfig(_Trained):
     draws: int = Field(200, ge=20)
     """Number of draws from the posterior of each response, of which mean and intervals are taken."""
     learning_rate: float = Field(0.008, gt=0)
-    """Peak learning rate of Adam (dimensionless); one cosine cycle with warm-up."""
+    """Peak learning rate (dimensionless); one cosine cycle with warm-up."""
 
 
 NetworkConfig = Annotated[

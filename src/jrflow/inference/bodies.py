@@ -45,6 +45,47 @@ def body(network: NetworkConfig, n_steps: int, width: int) -> tuple[nn.Module, i
     return recurrent, recurrent.n_features
 
 
+def residual_layers(network: NetworkConfig, n_features: int) -> tuple[nn.Module, int]:
+    """Make the layers between body and head.
+
+    Parameters
+    ----------
+    network
+        Their number and width.
+    n_features
+        Of the body.
+
+    Returns
+    -------
+    layers, n_features
+        A module that maps (n, n_features of the body) to (n, n_features); the identity if none are wanted.
+    """
+    if not network.head_layers:
+        return nn.Identity(), n_features
+    width = network.head_width
+    return nn.Sequential(
+        nn.Linear(n_features, width), *(Residual(width) for _ in range(network.head_layers))
+    ), width
+
+
+class Residual(nn.Module):
+    """Perceptron of one hidden layer whose output is added to its input, that is normalised first.
+
+    He et al. 2016 (arXiv 1603.05027). Sums are float32, whatever the precision of the products.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """From (n, width) to (n, width)."""
+        added: torch.Tensor = x.float() + self.layers(x).float()
+        return added
+
+
 class LastState(nn.Module):
     """LSTM of which the last state of the top layer is kept, of both directions where there are two.
 

@@ -34,7 +34,7 @@ class Checkpoint:
     weights, best
         Weights now, and at the smallest validation loss.
     optimiser
-        Adam's moments and counters: '<position of the parameter>/<name>'.
+        Moments and counters, as of :meth:`jrflow.inference.optimisers.Optimisers.tensors`.
     """
 
     fingerprint: str
@@ -91,23 +91,6 @@ def load_checkpoint(folder: Path, fingerprint: str) -> Checkpoint | None:
         group, name = key.split("/", 1)
         groups[group][name] = tensor
     return Checkpoint(fingerprint, pointer["epoch"], pointer["history"], **groups)
-
-
-def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """State of an optimiser as named tensors."""
-    state = optimiser.state_dict()["state"]
-    return {
-        f"{position}/{name}": tensor for position, values in state.items() for name, tensor in values.items()
-    }
-
-
-def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Put named tensors back into an optimiser of the same parameters."""
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, tensor in tensors.items():
-        position, name = key.split("/")
-        state.setdefault(int(position), {})[name] = tensor
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -33,7 +33,8 @@ class ExactEstimate:
     value, low, high
         Shape (n_targets,).
     rhat
-        Largest potential scale reduction of all coordinates: about 1 if the chains agree.
+        Largest potential scale reduction of all coordinates: about 1 if the chains agree, infinite if they
+        do not move along one.
     """
 
     value: np.ndarray

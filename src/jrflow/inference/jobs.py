@@ -73,7 +73,7 @@ def learning_curve_job(
         test.with_suffix(".zarr"),
         lead_field,
         levels,
-        config.inference.training,
+        config.inference.training_of(curve.model),
         config.inference.network_of(curve.model),
         curve,
         config.run.seed,

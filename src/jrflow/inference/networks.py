@@ -1,8 +1,8 @@
 """What all networks share: their input, the training's loss, and estimates in the parameters' units.
 
 A network is a front (the response as steps of scaled components, see :mod:`jrflow.inference.scaling`), a body
-that turns the steps into features (:mod:`jrflow.inference.bodies`) and a head: here a linear one that answers
-the posterior mean, in :mod:`jrflow.inference.posterior` a density.
+that turns the steps into features (:mod:`jrflow.inference.bodies`), residual layers if wanted, and a head:
+here a linear one that answers the posterior mean, in :mod:`jrflow.inference.posterior` a density.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import nn
 
 from jrflow.config.networks import MLPConfig, NetworkConfig
 from jrflow.design.priors import Prior
-from jrflow.inference.bodies import body
+from jrflow.inference.bodies import body, residual_layers
 from jrflow.inference.scaling import InputScaling, step_index
 
 #: Responses passed through a network at once when it is only applied.
@@ -111,19 +111,20 @@ class Front(nn.Module):
 
 
 class Network(nn.Module, ABC):
-    """Front and body of a network; what its head does is for its subclasses to say.
+    """A network up to its head; what that does is for its subclasses to say.
 
     Attributes
     ----------
     mixed
-        Whether the body multiplies in bfloat16, in training on a GPU.
+        Whether body and residual layers multiply in bfloat16, in training on a GPU.
     """
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
         self.front = Front(architecture)
-        self.body, self.n_features = body(architecture.network, *self.front.shape)
+        self.body, n_features = body(architecture.network, *self.front.shape)
+        self.residual, self.n_features = residual_layers(architecture.network, n_features)
         self.dropout = nn.Dropout(architecture.network.dropout)
         self.mixed = False
 
@@ -142,10 +143,10 @@ class Network(nn.Module, ABC):
         return self.losses(observed, sd, wanted).mean()
 
     def features(self, observed: torch.Tensor, sd: torch.Tensor) -> torch.Tensor:
-        """What the body makes of observations, shape (n, n_features); arguments as of ``forward``."""
+        """What the head is given of observations, shape (n, n_features); arguments as of ``forward``."""
         steps = self.front(observed, sd)
         with torch.autocast(steps.device.type, torch.bfloat16, enabled=self.mixed and self.training):
-            features = self.body(steps)
+            features = self.residual(self.body(steps))
         dropped: torch.Tensor = self.dropout(features.float())
         return dropped
 

@@ -116,6 +116,12 @@ class Ranks:
             raise RanksError(f"rank {self.rank}: the first rank gave up; its own message says why")
         return bool(answer)
 
+    def align(self, network: nn.Module) -> None:
+        """Give all ranks the first one's weights."""
+        if not self.is_alone:
+            for tensor in network.state_dict().values():
+                dist.broadcast(tensor, 0)
+
     def wrap(self, network: nn.Module) -> nn.Module:
         """Make all ranks start from the first one's weights, and average their gradients at each step.
 
@@ -125,8 +131,7 @@ class Ranks:
         """
         if self.is_alone:
             return network
-        for tensor in network.state_dict().values():
-            dist.broadcast(tensor, 0)
+        self.align(network)
         devices = [self.device] if self.device.type == "cuda" else None
         return DistributedDataParallel(network, device_ids=devices, **_CONSTANT_BUFFERS)
 

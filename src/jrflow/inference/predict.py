@@ -62,7 +62,11 @@ class Estimate:
 
     def as_json(self) -> dict[str, Any]:
         """Everything as JSON; the parameters as a mapping of name to value, low and high."""
-        exact = self.exact and {"parameters": _by_name(self.names, self.exact), "rhat": self.exact.rhat}
+        exact = None
+        if self.exact is not None:
+            # JSON knows no infinity.
+            rhat = self.exact.rhat if np.isfinite(self.exact.rhat) else None
+            exact = {"parameters": _by_name(self.names, self.exact), "rhat": rhat}
         rest = {key: getattr(self, key) for key in ("sd", "noise_inflation", "noise_in_range")}
         return {
             "parameters": _by_name(self.names, self), **rest,

@@ -13,6 +13,7 @@ from jrflow.eeg.evoked import on_model_grid, read_evokeds
 from jrflow.eeg.noise import EvokedNoise
 from jrflow.inference.model import TrainedModel
 from jrflow.inference.predict import estimate
+from jrflow.limits.chains import chains_agree
 
 
 def infer_recordings(
@@ -95,9 +96,9 @@ def _describe(found: dict[str, Any], model: TrainedModel, exact: bool) -> str:
     if found["exact"] is None:
         lines += ["  no exact posterior: the model does not explain the response"] if exact else []
     else:
-        lines.append(
-            f"  exact posterior of this response (R-hat {found['exact']['rhat']:.2f}; 1: chains agree):"
-        )
+        said, agree = chains_agree(found["exact"]["rhat"])
+        meaning = "1: chains agree" if agree else "chains do not agree: do not rely on it"
+        lines.append(f"  exact posterior of this response ({said}; {meaning}):")
         lines += _intervals(found["exact"]["parameters"], model)
     return "\n".join(lines)
 

@@ -57,10 +57,10 @@ def refine(
         the ends of 90 % intervals.
     """
     first, rows, estimates = trial.first(n_cases), [], []
-    for level, name in enumerate(first.noise.names):
+    for level, name in enumerate(trial.noise.names):
         if stream is not None:
             print(f"refining {estimator}, noise level {name}:", file=stream)
-        estimates.append(refined_estimates(network, first, level, stream))
+        estimates.append(refined_estimates(network, trial, n_cases, level, stream))
         rows.append(first.score(estimator + SUFFIX, level, estimates[-1]))
     dims, ends = ("noise", "first_sim", "parameter"), {"": "value", "_low": "low", "_high": "high"}
     refined = xr.Dataset(
@@ -73,8 +73,10 @@ def refine(
     return pd.concat(rows, ignore_index=True), refined
 
 
-def refined_estimates(network: Network, trial: Trial, level: int, stream: TextIO | None = None) -> Estimates:
-    """Means and 90 % intervals of the posteriors that are found from a network's estimates at one level.
+def refined_estimates(
+    network: Network, trial: Trial, n_cases: int, level: int, stream: TextIO | None = None
+) -> Estimates:
+    """Means and 90 % intervals of the posteriors to which a network's first estimates lead at one level.
 
     Modes are sought from each estimate and from points about it, as far away as the network errs on the
     validation part; ridges through them and Langevin steps explore the rest (:mod:`jrflow.limits.exact`).
@@ -82,8 +84,9 @@ def refined_estimates(network: Network, trial: Trial, level: int, stream: TextIO
     interval stand.
     """
     prior = trial.parts.train.prior
-    observed, sd = trial.test(level)
-    likelihood = likelihood_of(trial.parts.test, trial.noise, level, observed, sd)
+    # The whole campaign is observed, so that the first ones see the noise that they see with all others.
+    observed, sd = (array[:n_cases] for array in trial.test(level))
+    likelihood = likelihood_of(trial.first(n_cases).parts.test, trial.noise, level, observed, sd)
     rng = numpy_generator(trial.seed, Stream.REFINEMENT, level)
     own = network.predict(observed, sd)
     told = own[:, : len(prior.names)]

@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from jrflow.config.inference import TrainingConfig
-from jrflow.inference.checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
+from jrflow.inference.checkpoint import Checkpoint
 from jrflow.inference.dataset import EvokedSet
 from jrflow.inference.networks import BATCH, Network, PointNetwork
 from jrflow.inference.observation import NoiseLevels
+from jrflow.inference.optimisers import Optimisers
 from jrflow.inference.parallel import ALONE, Ranks
 from jrflow.inference.randomness import Stream, entropy, torch_generator
 
@@ -75,7 +76,7 @@ class Session:
     """
 
     network: Network
-    optimiser: torch.optim.Optimizer
+    optimisers: Optimisers
     plan: Plan
     data: EvokedSet
     validation: EvokedSet
@@ -101,23 +102,24 @@ class Session:
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint."""
         self.network.load_state_dict(checkpoint.weights)
-        restore_optimiser(self.optimiser, checkpoint.optimiser)
+        self.optimisers.restore(checkpoint.optimiser)
         self.epoch, self.history = checkpoint.epoch, list(checkpoint.history)
         self.best = dict(checkpoint.best)
 
     def checkpoint(self, fingerprint: str) -> Checkpoint:
         """State after the last epoch."""
-        state = optimiser_tensors(self.optimiser)
+        state = self.optimisers.tensors()
         return Checkpoint(fingerprint, self.epoch, self.history, self.network.state_dict(), self.best, state)
 
     @property
     def report(self) -> str:
         """How far it has come, in a line."""
-        last, rate = self.history[-1], self.optimiser.param_groups[0]["lr"]
+        last = self.history[-1]
         said = f"training loss {last['training_loss']:.3g}, validation loss {last['validation_loss']:.3g}"
         if "validation_r2" in last:
             said += f", validation R2 {last['validation_r2']:.3f}"
-        return f"epoch {self.epoch} of {self.plan.n_epochs}, {said}, learning rate {rate:.2g}"
+        said += f", learning rate {last['learning_rate']:.2g}"
+        return f"epoch {self.epoch} of {self.plan.n_epochs}, {said}"
 
     @property
     def epochs_since_best(self) -> int:
@@ -139,22 +141,23 @@ class Session:
             torch.manual_seed(entropy(self.seed, Stream.EPOCH, *key))
             for batch, index in enumerate(order.split(self.plan.batch_size)):
                 total += self._step(batch, index, generator)
+        # Where machines differ, so does the rounding of what Muon makes of the same gradients.
+        self.ranks.align(self.network)
         self.epoch += 1
         self._record(float(self.ranks.sum(total)) / self.plan.n)
 
     def _step(self, batch: int, index: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """One gradient step; the sum of this rank's losses, float64."""
         step = self.epoch * self.plan.n_batches + batch
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.plan.learning_rate(step)
+        self.optimisers.set_learning_rate(self.plan.learning_rate(step))
         share, n = self.ranks.share(len(index))
         observed, sd = self._observe(self._source[index], step, generator, share)
         loss = self._parallel(observed, sd, self._targets[index[share]])
-        self.optimiser.zero_grad()
+        self.optimisers.zero_grad()
         # DDP takes the mean over the ranks: by this weight it becomes that over the batch. It is 1 for one.
         (loss * (n * self.ranks.world_size / len(index))).backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP_NORM)
-        self.optimiser.step()
+        self.optimisers.step()
         return loss.detach().double() * n
 
     def _observe(
@@ -173,7 +176,7 @@ class Session:
         record = {
             "epoch": self.epoch,
             "n_presentations": self.plan.n * self.epoch,
-            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            "learning_rate": self.plan.learning_rate(self.epoch * self.plan.n_batches - 1),
             "training_loss": training_loss,
             "validation_loss": float(losses.mean()),
         }
@@ -211,7 +214,7 @@ class Session:
         with torch.random.fork_rng(devices=self._gpus):
             source = self._source[:1, None].expand(-1, len(self.network.front.direction), -1)
             (self._parallel(source, sd, self._targets[:1]) * 0).backward()
-        self.optimiser.zero_grad()
+        self.optimisers.zero_grad()
 
 
 def _merit(record: dict[str, float]) -> float:

@@ -19,6 +19,7 @@ from jrflow.inference.dataset import EvokedSet
 from jrflow.inference.logs import TrainingLog
 from jrflow.inference.networks import Architecture, Network
 from jrflow.inference.observation import NoiseLevels, NoiseShape
+from jrflow.inference.optimisers import Optimisers
 from jrflow.inference.parallel import ALONE, Ranks, RanksError
 from jrflow.inference.randomness import Stream, entropy
 from jrflow.inference.scaling import InputScaling
@@ -90,8 +91,8 @@ def train(
     sd_range = noise.sd_range(config.noise_margin)
     untrained = untrained_network(data, noise, network, sd_range, seed).to(ranks.device)
     untrained.mixed = config.precision == "bfloat16"
-    optimiser = torch.optim.Adam(untrained.parameters(), lr=plan.peak, fused=True)
-    session = Session(untrained, optimiser, plan, data, validation, noise, sd_range, seed, ranks)
+    optimisers = Optimisers.of(untrained)
+    session = Session(untrained, optimisers, plan, data, validation, noise, sd_range, seed, ranks)
     fingerprint = training_fingerprint(data, noise, config, network, seed)
     kept = folder / _CHECKPOINT if folder is not None else None
     if kept is not None and (found := _agreed_checkpoint(kept, fingerprint, ranks)) is not None:
@@ -173,7 +174,7 @@ def untrained_network(
 def _check_size(data: EvokedSet, config: TrainingConfig) -> None:
     if len(data.sim) < config.batch_size:
         raise ValueError(
-            f"too few simulations: {len(data.sim)} to train on, but training.batch_size is "
+            f"too few simulations: {len(data.sim)} to train on, but batch_size is "
             f"{config.batch_size}; enlarge campaign {data.specification['campaign']!r} or choose smaller "
             "batches"
         )

@@ -12,6 +12,7 @@ from typing import TextIO
 
 import numpy as np
 
+from jrflow.limits.chains import potential_scale_reduction
 from jrflow.limits.gauss_newton import fisher_information
 from jrflow.limits.langevin import Local, langevin_step
 from jrflow.limits.likelihood import Likelihood
@@ -61,17 +62,8 @@ class Posteriors:
     steps: np.ndarray
 
     def rhat(self) -> np.ndarray:
-        """Potential scale reduction of halved chains (Gelman et al. 2013), (n_cases, d).
-
-        1 if they agree; infinite if none of them moves, for then they say nothing.
-        """
-        n = self.x.shape[2] // 2
-        halves = np.concatenate([self.x[:, :, :n], self.x[:, :, n : 2 * n]], axis=1)
-        within = halves.var(axis=2, ddof=1).mean(axis=1)
-        between = halves.mean(axis=2).var(axis=1, ddof=1)
-        ratio = np.divide(between, within, out=np.full_like(within, np.inf), where=within > 0)
-        rhat: np.ndarray = np.sqrt((n - 1) / n + ratio)
-        return rhat
+        """Potential scale reduction, (n_cases, d): 1 if the chains agree."""
+        return potential_scale_reduction(self.x)
 
 
 def exact_posteriors(

@@ -9,6 +9,7 @@ from typing import Any
 import xarray as xr
 from markupsafe import Markup
 
+from jrflow.limits.chains import chains_agree
 from jrflow.model.parameters import PRODUCTS, preset
 from jrflow.model.protocol import EvokedProtocol
 from jrflow.report.content import (
@@ -81,17 +82,16 @@ _EXACT = Markup(
     " Exact posterior: of this very response, sampled without a network; it holds as far as the model and "
     "its noise do, and is given only where the model explains the response."
 )
-#: Potential scale reduction above which chains do not agree well enough.
-_DISAGREEMENT = 1.2
 
 
 def _unmixed(found: list[dict[str, Any]]) -> Iterator[Block]:
     """Warn of posteriors of which the sampler's chains do not agree."""
-    which = [
-        f"{index} (R-hat {response['exact']['rhat']:.2f})"
+    chains = {
+        index: chains_agree(response["exact"]["rhat"])
         for index, response in enumerate(found, 1)
-        if response["exact"] and response["exact"]["rhat"] > _DISAGREEMENT
-    ]
+        if response["exact"]
+    }
+    which = [f"{index} ({said})" for index, (said, agree) in chains.items() if not agree]
     if which:
         yield text(
             "<b>The chains of the exact posterior do not agree for response {which}: its intervals are "
