@@ -95,7 +95,7 @@ def test_preempted_it_goes_back_into_the_queue(make: MakeTraining, undisturbed: 
 
 def test_out_of_time_it_goes_back_into_the_queue(make: MakeTraining) -> None:
     """The limit is lowered under way, and raised again for the next start: ten minutes would be long."""
-    training = make(presentations=150_000)
+    training = make()
     with driven(training) as driver:
         job = training.until_epoch(3)
         shell("scontrol", "update", f"JobId={job}", "TimeLimit=1")

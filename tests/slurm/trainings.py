@@ -16,19 +16,16 @@ import psutil
 import yaml
 from site_of_tests import ROOT, TINY, environment, jobs, run_name, running, shell, until, write_cluster
 
-#: Epochs of half a second, so that there are some before and after whatever happens.
-TRAINING = {"max_presentations": 43_200, "batch_size": 24}
+#: Epochs of a tenth to half a second, and so many that some are left whatever happens, on a quick machine, too.
+TRAINING = {"max_presentations": 172_800, "batch_size": 24}
 
 
 class Training:
     """One training in a folder of its own, driven by a process as a rule of the workflow drives it."""
 
-    def __init__(
-        self, folder: Path, simulated: Path, presentations: int | None = None, **cluster: Any
-    ) -> None:
+    def __init__(self, folder: Path, simulated: Path, **cluster: Any) -> None:
         self.folder, self.name = folder, run_name(folder)
-        training = TRAINING | ({"max_presentations": presentations} if presentations else {})
-        inference = TINY["inference"] | {"training": training}
+        inference = TINY["inference"] | {"training": TRAINING}
         config = TINY | {"run": {"name": self.name}, "inference": inference}
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
         self.jobs = f"jrflow-{self.name}-train-bilstm"
