@@ -16,7 +16,7 @@ import psutil
 import yaml
 from site_of_tests import ROOT, TINY, environment, jobs, run_name, running, shell, until, write_cluster
 
-#: Epochs of a tenth to half a second, and so many that some are left whatever happens, on a quick machine, too.
+#: Epochs of a tenth to half a second, so many that some are left whatever happens, on quick machines, too.
 TRAINING = {"max_presentations": 172_800, "batch_size": 24}
 
 
