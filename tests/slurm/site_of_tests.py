@@ -26,7 +26,7 @@ CLUSTER_SH = ROOT / "tests/slurm/cluster.sh"
 #: Every trial is simulated: some seconds a shard, so that there is something to interrupt.
 LONG: dict[str, Any] = {
     "run": {"name": "long"},
-    "simulation": {"protocol": {"kind": "evoked", "n_trials": 60}, "steady_state_tolerance": None},
+    "simulation": {"protocol": {"kind": "evoked", "n_trials": 120}, "steady_state_tolerance": None},
     "priors": {"half": {"kind": "relative-uniform"}},
     "campaigns": {"train": {"design": "prior", "n": 6_000, "prior": "half"}},
     "eeg": {"noise": {"quiet": {"kind": "snr", "snr_db": 20}}},

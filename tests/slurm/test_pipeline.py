@@ -139,8 +139,8 @@ def test_a_job_goes_back_into_the_queue(
 
 
 def test_out_of_time_a_job_is_submitted_again(tmp_path: Path) -> None:
-    """The limit is lowered under way, on a campaign of two minutes of one core."""
-    protocol = LONG["simulation"]["protocol"] | {"n_trials": 2400}
+    """The limit is lowered under way, on a campaign of two minutes of a quick core."""
+    protocol = LONG["simulation"]["protocol"] | {"n_trials": 4800}
     config = LONG | {"simulation": LONG["simulation"] | {"protocol": protocol}}
     pipeline = Pipeline(tmp_path, config, cores=1)
     folder = pipeline.run / "archives"
