@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("run", type=Path, help="folder of a run of examples/benchmark.yaml")
     parser.add_argument("--model", default="bilstm-tuned")
     parser.add_argument("--levels", nargs="+", default=["snr-minus-10", "snr-0", "snr-20"])
-    parser.add_argument("--share", type=float, default=0.5, help="of the model's presentations")
+    parser.add_argument("--share", type=float, default=0.25, help="of the model's presentations")
     parser.add_argument("--out", type=Path, default=STORED / "specialists.csv")
     a = parser.parse_args(argv)
     torch.set_num_threads(1)

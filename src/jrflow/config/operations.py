@@ -29,6 +29,11 @@ def steps_of(network: NetworkConfig, n_samples: float) -> float:
     return 1.0 if isinstance(network, MLPConfig) else max(1.0, n_samples / network.samples_per_step)
 
 
+def _width(network: NetworkConfig, n_samples: float, n_inputs: int) -> float:
+    """Numbers of one step: its samples in all channels, and the noise."""
+    return n_inputs * n_samples / steps_of(network, n_samples) + 1
+
+
 def operations(network: NetworkConfig, n_samples: float, n_inputs: int) -> float:
     """Operations of training on one presentation, forward and backward, but for the optimiser's.
 
@@ -39,8 +44,9 @@ def operations(network: NetworkConfig, n_samples: float, n_inputs: int) -> float
     n_samples, n_inputs
         Samples of a response, and channels.
     """
-    residual = sum(rows * columns for rows, columns in _residual_shapes(network))
-    return _EACH * residual + _of_body(network, n_samples, n_inputs)
+    body, residual = _body_shapes(network, n_samples, n_inputs), _residual_shapes(network)
+    products = _passes(network, n_samples) * _numbers(body) + _numbers(residual)
+    return _EACH * (products + _besides(network, n_samples, n_inputs))
 
 
 def step_operations(network: NetworkConfig, n_samples: float, n_inputs: int) -> float:
@@ -61,7 +67,7 @@ def step_operations(network: NetworkConfig, n_samples: float, n_inputs: int) -> 
 
 def _body_shapes(network: NetworkConfig, n_samples: float, n_inputs: int) -> Sequence[tuple[float, float]]:
     """Of the matrices of a body, (outputs, inputs)."""
-    width = n_inputs * n_samples / steps_of(network, n_samples) + 1
+    width = _width(network, n_samples, n_inputs)
     if isinstance(network, MLPConfig):
         h = network.hidden
         return [(h, width), *[(h, h)] * (network.layers - 1)]
@@ -90,19 +96,25 @@ def _n_features(network: NetworkConfig) -> int:
     return network.width if isinstance(network, TransformerConfig) else _directions(network) * network.hidden
 
 
-def _of_body(network: NetworkConfig, n_samples: float, n_inputs: int) -> float:
+def _passes(network: NetworkConfig, n_samples: float) -> float:
+    """How often the matrices of a body are multiplied for one response: once a step."""
     n_steps = steps_of(network, n_samples)
-    width = n_inputs * n_samples / n_steps + 1
-    if isinstance(network, MLPConfig):
-        return _EACH * network.hidden * (width + (network.layers - 1) * network.hidden)
+    return n_steps / network.stride / 2 if isinstance(network, CnnBiLSTMConfig) else n_steps
+
+
+def _numbers(shapes: Sequence[tuple[float, float]]) -> float:
+    return sum(rows * columns for rows, columns in shapes)
+
+
+def _besides(network: NetworkConfig, n_samples: float, n_inputs: int) -> float:
+    """Multiplications that are none by matrices before the head: attention, convolutions, a flow."""
+    n_steps = steps_of(network, n_samples)
     if isinstance(network, TransformerConfig):
-        token = network.width * (width + network.layers * (_SQUARES * network.width + 2 * n_steps))
-        return _EACH * n_steps * token
+        return 2 * network.layers * network.width * n_steps**2
     if isinstance(network, CnnBiLSTMConfig):
-        points = n_steps / network.stride
-        convolved = points * network.kernel * network.filters * (width + network.filters / 2)
-        return _EACH * convolved + _recurrent(network, points / 2, network.filters)
-    return _recurrent(network, n_steps, width) + (_flow(network) if isinstance(network, NPEConfig) else 0.0)
+        width, points = _width(network, n_samples, n_inputs), n_steps / network.stride
+        return points * network.kernel * network.filters * (width + network.filters / 2)
+    return _flow(network) if isinstance(network, NPEConfig) else 0.0
 
 
 def numbers_kept(network: NetworkConfig, n_samples: float) -> float:
@@ -117,12 +129,6 @@ def numbers_kept(network: NetworkConfig, n_samples: float) -> float:
     return residual + 2 * n_steps * network.hidden * network.layers
 
 
-def _recurrent(network: BiLSTMConfig | NPEConfig, n_steps: float, width: float) -> float:
-    directions, hidden = _directions(network), network.hidden
-    above = (network.layers - 1) * (directions + 1) * hidden
-    return _EACH * n_steps * directions * _GATES * hidden * (width + hidden + above)
-
-
 def _directions(network: BiLSTMConfig | NPEConfig) -> int:
     return 1 if isinstance(network, LSTMConfig) else 2
 
@@ -131,4 +137,4 @@ def _flow(network: NPEConfig) -> float:
     """Masked layers of all transforms; a spline's cost is of the same order."""
     width = network.flow_hidden
     told = network.head_width if network.head_layers else _n_features(network)
-    return _EACH * network.transforms * width * (told + 2 * width)
+    return network.transforms * width * (told + 2 * width)
