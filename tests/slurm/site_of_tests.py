@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
@@ -64,6 +66,32 @@ def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE)
         assert time.monotonic() < give_up, f"{what}: not within {seconds:g} s\n{shell('squeue', check=False)}"
         time.sleep(0.2)
     return found
+
+
+def processes_in(job: str, **told: str) -> list[psutil.Process]:
+    """Processes of a job, whose environment says so, and this too."""
+    wanted, found = {"SLURM_JOB_ID": job} | told, []
+    for process in psutil.process_iter():
+        try:
+            if wanted.items() <= process.environ().items():
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+@contextmanager
+def held(processes: list[psutil.Process]) -> Iterator[None]:
+    """Stop processes meanwhile: a quick machine would be done before what is to happen to them happens."""
+    assert processes
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
 
 def run_name(folder: Path) -> str:

@@ -12,7 +12,19 @@ from typing import Any
 import pytest
 from evidence import assert_nothing_twice, assert_same, written
 from pipelines import Pipeline
-from site_of_tests import LONG, TINY, cluster_sh, environment, jobs, preempt, shared_folder, shell, until
+from site_of_tests import (
+    LONG,
+    TINY,
+    cluster_sh,
+    environment,
+    held,
+    jobs,
+    preempt,
+    processes_in,
+    shared_folder,
+    shell,
+    until,
+)
 
 #: Three blocks of eight shards each, without workers, which take seconds to start.
 BLOCKS: dict[str, Any] = LONG | {
@@ -139,15 +151,15 @@ def test_a_job_goes_back_into_the_queue(
 
 
 def test_out_of_time_a_job_is_submitted_again(tmp_path: Path) -> None:
-    """The limit is lowered under way, on a campaign of two minutes of a quick core."""
-    protocol = LONG["simulation"]["protocol"] | {"n_trials": 4800}
-    config = LONG | {"simulation": LONG["simulation"] | {"protocol": protocol}}
-    pipeline = Pipeline(tmp_path, config, cores=1)
+    """The limit is lowered under way."""
+    pipeline = Pipeline(tmp_path, LONG, cores=1)
     folder = pipeline.run / "archives"
     with pipeline.started(ARCHIVE) as driver:
         until(lambda: written(folder), "a shard")
-        shell("scontrol", "update", f"JobId={pipeline.running()[0]}", "TimeLimit=1")
-        until(lambda: "Trying to restart job" in pipeline.said(), "the end of its time")
+        job = pipeline.running()[0]
+        with held(processes_in(job)):
+            shell("scontrol", "update", f"JobId={job}", "TimeLimit=1")
+            until(lambda: "Trying to restart job" in pipeline.said(), "the end of its time")
         done = written(folder)
         pipeline.ends(driver)
     assert_nothing_twice(done, folder)

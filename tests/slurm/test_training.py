@@ -17,6 +17,7 @@ from site_of_tests import (
     assert_none_left,
     cluster_sh,
     environment,
+    held,
     jobs,
     preempt,
     running,
@@ -98,8 +99,9 @@ def test_out_of_time_it_goes_back_into_the_queue(make: MakeTraining) -> None:
     training = make()
     with driven(training) as driver:
         job = training.until_epoch(3)
-        shell("scontrol", "update", f"JobId={job}", "TimeLimit=1")
-        until(lambda: jobs(training.jobs).get(job) == "PENDING", "the job back in the queue")
+        with held(processes_of(job, 0)):  # until Slurm wakes it with its signal
+            shell("scontrol", "update", f"JobId={job}", "TimeLimit=1")
+            until(lambda: jobs(training.jobs).get(job) == "PENDING", "the job back in the queue")
         shell("scontrol", "update", f"JobId={job}", "TimeLimit=10")
         ends(driver)
     history = (training.model / "history.csv").read_text().splitlines()
@@ -211,15 +213,9 @@ def test_after_a_killed_driver_the_job_is_joined(
         job = training.until_epoch(2)
         driver.send_signal(signal.SIGKILL)
         driver.wait()
-        # A quick machine would have done the rest before the next driver has started.
-        rank = processes_of(job, 0)
-        assert rank
-        for process in rank:
-            process.suspend()
-        again = training.start()
-        hears(again, f"still under way, joined: job {job} RUNNING")
-        for process in rank:
-            process.resume()
+        with held(processes_of(job, 0)):
+            again = training.start()
+            hears(again, f"still under way, joined: job {job} RUNNING")
         ends(again)
         assert training.weights() == undisturbed(1)
 

@@ -14,7 +14,18 @@ from typing import Any
 
 import psutil
 import yaml
-from site_of_tests import ROOT, TINY, environment, jobs, run_name, running, shell, until, write_cluster
+from site_of_tests import (
+    ROOT,
+    TINY,
+    environment,
+    jobs,
+    processes_in,
+    run_name,
+    running,
+    shell,
+    until,
+    write_cluster,
+)
 
 #: Epochs of a tenth to half a second, so many that some are left whatever happens, on quick machines, too.
 TRAINING = {"max_presentations": 172_800, "batch_size": 24}
@@ -103,16 +114,11 @@ def hears(driver: subprocess.Popen[str], words: str) -> str:
 
 def processes_of(job: str, rank: int) -> list[psutil.Process]:
     """Processes of one rank of a job that run its work."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            told = process.environ()
-            its_rank = told.get("SLURM_JOB_ID") == job and told.get("SLURM_PROCID") == str(rank)
-            if its_rank and "submitit.core._submit" in process.cmdline():
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return found
+    return [
+        process
+        for process in processes_in(job, SLURM_PROCID=str(rank))
+        if "submitit.core._submit" in process.cmdline()
+    ]
 
 
 @contextmanager
