@@ -20,8 +20,17 @@ include: "workflow/rules/report.smk"
 
 
 onstart:
+    warn_of_implausible()
     check_cluster()
     write_effective_config()
+
+
+onerror:
+    print(
+        "The run stopped: a step failed. Its name, its command and its log are shown above. Repair what the end of "
+        "the log says, then start the same command again: finished steps are kept.",
+        file=sys.stderr,
+    )
 
 
 rule all:

@@ -11,6 +11,7 @@ flagged            share of recordings whose best fit leaves more than noise doe
 no_answer          share of which a density draws nothing that is possible; the scores are of the others
 explained          share of some recordings that the re-simulated estimate explains, as jrflow infer says
 by_model           share that it calls explained by the model: by the best fit
+unjudged           share of which it says that they show no response, or cannot be judged
 in_range           whether it calls the noise one of those met in training
 """
 
@@ -26,12 +27,13 @@ from conditions import Bench, Recordings
 
 from jrflow.eeg.noise import spatial_filter
 from jrflow.inference.agreement import misfit
+from jrflow.inference.baseline import baseline_noise
 from jrflow.inference.gold import likelihood_of
 from jrflow.inference.metrics import coverage, scores
 from jrflow.inference.model import TrainedModel
 from jrflow.inference.observation import NoiseLevels, observed_inputs
 from jrflow.inference.posterior import PosteriorNetwork
-from jrflow.inference.predict import baseline_inflation, estimate, interval_estimates
+from jrflow.inference.predict import estimate, interval_estimates
 from jrflow.inference.trial import Estimates
 from jrflow.limits.gauss_newton import find_modes
 
@@ -82,7 +84,9 @@ def row(estimator: Estimator, given: Recordings, by_baseline: bool, n_recordings
     observed, sd = estimator.observed(given)
     d, part = estimator.model.description, estimator.bench.simulations.part
     if by_baseline:
-        sd = sd * np.sqrt(baseline_inflation(given.eeg, given.noise, part.window))
+        gain = given.lead_field.values[:, 0]
+        found_noise = (baseline_noise(eeg, gain, given.noise, part.window) for eeg in given.eeg)
+        sd = sd * np.sqrt([one.inflation for one in found_noise])
     found, n = interval_estimates(estimator.model, observed, sd), len(part.prior.names)
     answered = np.isfinite(found.value).all(axis=1)
     given, observed, sd = given.take(answered), observed[answered], sd[answered]
@@ -113,7 +117,8 @@ def verdicts(model: TrainedModel, given: Recordings, n: int) -> dict[str, float]
     """Shares of the first ``n`` recordings that the estimate, and the best fit, explain."""
     found = [judged(model, given, k) for k in range(min(n, len(given.targets)))]
     return {
-        name: float(np.mean([one[name] for one in found] or np.nan)) for name in ("explained", "by_model")
+        name: float(np.mean([one[name] for one in found] or np.nan))
+        for name in ("explained", "by_model", "unjudged")
     }
 
 
@@ -122,9 +127,13 @@ def judged(model: TrainedModel, given: Recordings, k: int) -> dict[str, bool]:
     try:
         found = estimate(model, response(given, k), given.lead_field, given.noise)[0]
     except ValueError:
-        return {"explained": False, "by_model": False}
-    verdict = {"explained": found.goodness.verdict, "by_model": found.best_fit.verdict}
-    return {name: said == "explained" for name, said in verdict.items()}
+        return {"explained": False, "by_model": False, "unjudged": False}
+    best = found.best_fit.verdict
+    return {
+        "explained": found.goodness.verdict == "explained",
+        "by_model": best == "explained",
+        "unjudged": best in ("no response above noise", "cannot be judged"),
+    }
 
 
 def response(given: Recordings, k: int) -> xr.DataArray:

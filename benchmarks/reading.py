@@ -32,8 +32,9 @@ from zarr.codecs import BloscCodec
 
 import jrflow
 from jrflow.archive.batches import Batches
-from jrflow.archive.layout import ShardLayout, create_store
+from jrflow.archive.layout import ShardLayout
 from jrflow.archive.manifest import seal
+from jrflow.archive.template import create_store
 from jrflow.archive.writer import write_shard
 from jrflow.config.priors import RelativeUniformPrior
 from jrflow.design.priors import Prior

@@ -18,9 +18,10 @@ import pandas as pd
 import xarray as xr
 from results_page import STORED, page
 
-from jrflow.inference.refinement import SUFFIX
-from jrflow.limits.chains import chains_agree
+from jrflow.inference.refinement import CONTROL, SUFFIX
 
+#: When a reference posterior counts as unresolved.
+CRITERION = "the Monte Carlo standard error of a mean exceeds 5 % of the posterior standard deviation"
 PAGE = Path(__file__).parents[1] / "docs/results.md"
 
 
@@ -66,62 +67,80 @@ def stored_with(name: str, new: pd.DataFrame, of: Callable[[pd.DataFrame], pd.Se
 
 
 def compared(path: Path) -> pd.DataFrame:
-    """Scores of one training; where there are exact posteriors of its observations, also beside these.
+    """Scores of one training; where reference posteriors of its observations exist, also compared with these.
 
-    ``excess`` is what R² lacks of its limit: what estimators lose that see averages of samples, and what
-    estimates err more than the exact posteriors' means. Of a network that is its mean square distance from
-    them, to which these, being sampled, add an error of their own. Refined estimates are sampled, too, and
-    few: of them it is the difference of square errors. ``r2_gain`` is the network's R² on all simulations
-    and what refinement gains on the few. All come with standard errors over the cases.
+    Every estimator, a network or a sampler that starts from one, is compared by the same formula. With its
+    estimate m, the mean m_ref of the reference posterior of the same observation and the Monte Carlo standard
+    error mcse of m_ref, the mean of (m - m_ref)^2 - mcse^2 is an unbiased estimate of the square distance
+    from the exact posterior mean: m_ref errs independently of m. Columns, each over the ``n_compared``
+    resolved reference posteriors, standard errors over cases with the ending ``_se``:
+
+    - ``excess``: that distance over the prior variance, and what averages of samples lose. R² of the
+      estimator is the limit less its excess.
+    - ``r2_compared``: R² measured on these simulations.
+    - ``r2_behind``: by how much R² of the means of the reference posteriors, measured on them, is larger.
     """
     table = pd.read_csv(path)
     model = path.name.removesuffix("-scores.csv")
     found = xr.load_dataset(path.with_name(f"{model}-predictions.nc"), engine="h5netcdf")
-    exact = exact_of(path.parents[1], found)
-    if exact is None or exact[0].attrs["seed"] != table["seed"].iloc[0]:
+    reference = reference_of(path.parents[1], found)
+    if reference is None or reference.attrs["seed"] != table["seed"].iloc[0]:
         return table
-    (posterior, lost), all_ = exact, found["true"]
-    variance = all_.var("sim")
-
-    def error(estimates: xr.DataArray) -> xr.DataArray:
-        return (estimates - all_.sel(sim=estimates["sim"])) ** 2 / variance
-
-    is_refined = table["estimator"].str.endswith(SUFFIX)
-    with xr.set_options(arithmetic_join="exact"):  # the very simulations
-        first = found["predicted"].sel(sim=posterior["sim"])
-        table = with_mean(table, ~is_refined, "excess", lost + (first - posterior) ** 2 / variance)
-        if not is_refined.any():
-            return table
-        refined = found["refined"].rename(first_sim="sim")
-        few, own = posterior.sel(sim=refined["sim"]), found["predicted"].sel(sim=refined["sim"])
-        table = with_mean(table, is_refined, "excess", lost + error(refined) - error(few))
-        of_all = 1 - error(found["predicted"]).mean("sim")
-        return with_mean(table, is_refined, "r2_gain", of_all + error(own) - error(refined))
-
-
-def with_mean(table: pd.DataFrame, rows: pd.Series, column: str, values: xr.DataArray) -> pd.DataFrame:
-    """Scores with the mean over simulations of some values in some rows, and its standard error."""
-    table, n = table.copy(), values.sizes["sim"]
-    for row in table[rows].itertuples():
-        some = values.sel(noise=row.noise, parameter=row.parameter).values
-        table.loc[row.Index, [column, f"{column}_se"]] = some.mean(), some.std(ddof=1) / np.sqrt(n)
-    return table
+    variance = found["true"].var("sim")
+    parts = []
+    for estimator, rows in table.groupby("estimator", sort=False):
+        estimates = estimates_of(found, str(estimator))
+        with xr.set_options(arithmetic_join="exact"):  # the very simulations
+            # Cases that were not refined are not compared.
+            one = reference.sel(sim=estimates["sim"][: reference.sizes["sim"]])
+            m = estimates.sel(sim=one["sim"])
+            distance = (m - one["mean"]) ** 2 - one["mcse"] ** 2
+            error, of_reference = ((x - one["true"]) ** 2 / variance for x in (m, one["mean"]))
+        resolved = one["resolved"]
+        values = {
+            "excess": one["lost"] + distance / variance, "r2_compared": 1 - error,
+            "r2_behind": error - of_reference,
+        }  # fmt: skip
+        for column, value in values.items():
+            rows = with_mean(rows, column, value, resolved)
+        parts.append(rows)
+    return pd.concat(parts)
 
 
-def exact_of(run: Path, found: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray] | None:
-    """Means of exact posteriors of the first test simulations, and what averages of samples lose of R²."""
+def estimates_of(found: xr.Dataset, estimator: str) -> xr.DataArray:
+    """Estimates over (noise, sim, parameter) of one estimator in a file of predictions."""
+    if not estimator.endswith(SUFFIX):
+        return found["predicted"]
+    return found["nearest" if estimator == CONTROL else "refined"].rename(first_sim="sim")
+
+
+def with_mean(rows: pd.DataFrame, column: str, values: xr.DataArray, use: xr.DataArray) -> pd.DataFrame:
+    """Rows with the mean of values over the simulations in use, its standard error and their number."""
+    rows = rows.copy()
+    for row in rows.itertuples():
+        some = values.sel(noise=row.noise, parameter=row.parameter).values[use.sel(noise=row.noise).values]
+        summary = some.mean(), some.std(ddof=1) / np.sqrt(len(some)), len(some)
+        rows.loc[row.Index, [column, f"{column}_se", "n_compared"]] = summary
+    return rows
+
+
+def reference_of(run: Path, found: xr.Dataset) -> xr.Dataset | None:
+    """Reference posteriors of the first test simulations, and what averages of samples lose of R²."""
     for path in sorted(run.glob("limits/*-gold.nc")):
         # Without the draws, which are most of it.
         with xr.open_dataset(path, engine="h5netcdf") as stored:
-            gold = stored[["mean", "true"]].load().rename(case="sim")
+            gold = stored[["mean", "mcse", "resolved", "true"]].load().rename(case="sim")
         if gold.attrs["campaign"] != found.attrs["campaign"]:
             continue
         true = found["true"].sel(sim=gold["sim"])
         if not np.allclose(gold["true"], true) or list(gold["noise"].values) != list(found["noise"].values):
-            raise ValueError(f"{path}: other simulations or noise levels than the scores': make it anew")
+            raise ValueError(
+                f"{path}: expected the simulations and noise levels of the scores, received others; run the "
+                "rule that writes this file again"
+            )
         model = path.name.removesuffix("-gold.nc")
         limits = xr.load_dataset(path.with_name(f"{model}.nc"), engine="h5netcdf")
-        return gold["mean"].assign_attrs(seed=gold.attrs["seed"]), limits["r2_lost"]
+        return gold.assign(lost=limits["r2_lost"], resolved=gold["resolved"].astype(bool))
     return None
 
 
@@ -131,17 +150,18 @@ def limit_files(run: Path) -> list[Path]:
 
 
 def limit_table(path: Path) -> pd.DataFrame:
-    """R² limits of one experiment: exact, their standard errors, by Laplace's approximation, and their cases.
+    """R² limits of one experiment: from reference posteriors, standard errors, Laplace's approximation.
 
-    ``unmixed`` is the share of exact posteriors whose chains do not agree.
+    ``unresolved`` is the share of reference posteriors whose means are not known to a twentieth of the
+    posterior standard deviation.
     """
     limits = xr.load_dataset(path, engine="h5netcdf")
     names = ["r2_limit", "r2_limit_se", "r2_laplace"]
     table = limits[names].to_dataframe().reset_index().assign(preset=limits.attrs["preset"])
     gold = xr.load_dataset(path.with_name(f"{path.stem}-gold.nc"), engine="h5netcdf")
-    agree = xr.apply_ufunc(lambda rhat: chains_agree(rhat)[1], gold["rhat"], vectorize=True)
-    unmixed = (1 - agree.mean("case")).to_series().rename("unmixed")
-    return table.assign(n_exact=gold.sizes["case"]).merge(unmixed, left_on="noise", right_index=True)
+    unresolved = (1 - gold["resolved"].mean("case")).to_series().rename("unresolved")
+    table = table.assign(n_exact=gold.sizes["case"], criterion=CRITERION)
+    return table.merge(unresolved, left_on="noise", right_index=True)
 
 
 def main() -> None:

@@ -15,7 +15,9 @@ Networks of all levels, at 20 dB unless a row says otherwise: mean R² of the ni
 90 % intervals, and χ² per degree of freedom of what the re-simulated estimate leaves (of `npe`: its draws).
 Then who would notice, over all networks: recordings that no parameters fit (by a search from the estimate;
 a few in a hundred by chance), which of the first twenty `jrflow infer` calls explained by the model (asked of
-{asked}), and whether it calls the noise one that was met in training.
+{asked}), and whether it calls the noise one that was met in training. These verdicts and judgements of noise
+are those of version 0.1; for false alarms and power of the present verdict see
+[the science page](science/inference.md).
 
 """
 

@@ -13,7 +13,7 @@ import torch
 from jrflow.config import load_config
 from jrflow.eeg.levels import read_levels
 from jrflow.inference.model import load_model
-from jrflow.inference.recordings import infer_recordings
+from jrflow.inference.recordings import failures_as_text, infer_each
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,13 +31,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     if apply is None:
         parser.error(f"{arguments.config} names no recording (inference.apply)")
     lead_field, levels, _ = read_levels(arguments.noise)
-    estimates, responses = infer_recordings(
+    found = infer_each(
         load_model(arguments.model), Path(apply.evoked), lead_field, levels[apply.noise], config.run.seed,
         exact=apply.exact,
     )  # fmt: skip
-    content = {"model": apply.model, "evoked": apply.evoked, "noise": apply.noise, "responses": estimates}
-    arguments.estimates.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    responses.to_netcdf(arguments.responses, engine="h5netcdf")
+    if found.responses is None:
+        parser.error(failures_as_text(found.failures))
+    if found.failures:
+        print(failures_as_text(found.failures), file=sys.stderr)
+    content = {
+        "model": apply.model, "evoked": apply.evoked, "noise": apply.noise, "responses": found.estimates,
+        "failures": found.failures,
+    }  # fmt: skip
+    text = json.dumps(content, indent=1, allow_nan=False)
+    arguments.estimates.write_text(text, encoding="utf-8")
+    found.responses.to_netcdf(arguments.responses, engine="h5netcdf")
     return 0
 
 

@@ -11,7 +11,7 @@ from jrflow.config import load_config
 from jrflow.eeg.levels import read_levels
 from jrflow.inference.dataset import read_evoked_set
 from jrflow.inference.gold import gold_standard
-from jrflow.inference.observation import NoiseLevels
+from jrflow.inference.observation import NoiseLevels, processing_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,7 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = load_config(arguments.config)
     training, limits = config.inference.training, config.limits
     lead_field, levels, _ = read_levels(arguments.noise)
-    test = read_evoked_set(arguments.test.with_suffix(".zarr"), training.sfreq, training.tmin)
+    test = read_evoked_set(
+        arguments.test.with_suffix(".zarr"), training.sfreq, training.tmin, processing_of(levels)
+    )
     noise = NoiseLevels.of(lead_field, levels, test.window, training.spatial)
     found = gold_standard(
         test, noise, limits.posterior_cases, limits.relative_step, config.run.seed, stream=sys.stderr

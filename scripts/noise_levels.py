@@ -12,6 +12,7 @@ import xarray as xr
 from jrflow.archive import open_archive
 from jrflow.config import load_config
 from jrflow.eeg.levels import noise_levels
+from jrflow.eeg.processing import Processing
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,7 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = load_config(arguments.config)
     lead_field = xr.load_dataarray(arguments.lead_field, engine="h5netcdf")
     train = open_archive(arguments.train.with_suffix(".zarr"))
-    levels = noise_levels(config.eeg.noise, lead_field, config.simulation.timing, train)
+    processing = Processing.of(config.eeg.processing)
+    levels = noise_levels(config.eeg.noise, lead_field, config.simulation.timing, train, processing)
     levels.to_netcdf(arguments.out, engine="h5netcdf")
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,10 @@ from jrflow.config import Config
 
 if TYPE_CHECKING:
     from jrflow.campaign import ShardTask
+
+# A shell ignores SIGINT in what it starts in the background, and programs inherit that: tests would depend on
+# how they were started.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PROTOCOL = {"kind": "evoked", "n_trials": 3, "isi": 0.25, "tmin": -0.05, "tmax": 0.15, "transient": 0.05}
 

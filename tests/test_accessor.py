@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -25,6 +25,7 @@ from jrflow.config import Config
 from jrflow.config.simulation import SimulationConfig
 from jrflow.explanation import Explanation
 from jrflow.model.parameters import PARAMETERS
+from jrflow.provenance import campaign_key
 
 MakeConfig = Callable[..., Config]
 ROOT = Path(__file__).parents[1]
@@ -116,9 +117,9 @@ def test_other_versions_are_told(ds: xr.Dataset) -> None:
 
 def test_a_connectome_is_checked_and_written_out(network: xr.Dataset) -> None:
     specification = network.attrs["specification"]
-    network.attrs["specification"] = specification.replace('"seed": 3', '"seed": 4')
+    other = json.loads(specification.replace('"seed": 3', '"seed": 4'))
     with pytest.raises(ValueError, match="the connectome has changed"):
-        network.jrflow.explain(0).simulate()
+        replace(network.jrflow.explain(0), specification=other).simulate()
     section = {"kind": "tvb-zip", "path": "b.zip", "normalise": "max", "G": 1.0, "speed": None}
     explained = json.loads(specification) | {"simulation": {"connectome": section, "solver": "rk4"}}
     code = Explanation(0, {"speed": np.inf}, explained, {}, "", "").code()
@@ -231,6 +232,39 @@ def test_faults_say_what_to_do(ds: xr.Dataset) -> None:
     dead = ds.load().assign(source=ds["source"].where(ds["sim"] != 2))
     with pytest.raises(ValueError, match=r"no sample of the simulations \[2\] is finite"):
         dead.jrflow.plot_evoked([1, 2])
+
+
+def test_simulations_of_several_campaigns_are_not_explained_by_one(
+    archive: Callable[[str], Path], ds: xr.Dataset
+) -> None:
+    """Attributes hold for a whole Dataset, and xr.concat keeps those of the first one."""
+    other = xr.open_zarr(archive("out of range")).isel(sim=slice(20, None))
+    for order in ([ds.isel(sim=slice(20)), other], [other, ds.isel(sim=slice(20))]):
+        mixed = xr.concat(order, "sim")
+        own = int(order[0]["sim"][0])
+        assert mixed.jrflow.explain(own).config_hash == order[0].attrs["config_hash"]
+        with pytest.raises(ValueError, match="does not belong to campaign"):
+            mixed.jrflow.explain(int(order[1]["sim"][0]))
+    edited = json.dumps(json.loads(ds.attrs["specification"]) | {"preset": "as-published"})
+    for attrs in ({"specification": edited}, {"config_hash": other.attrs["config_hash"]}):
+        with pytest.raises(ValueError, match="do not agree"):
+            ds.assign_attrs(attrs).jrflow.explain(0)
+    with pytest.raises(ValueError, match="does not belong to campaign"):
+        ds.assign_attrs(other.attrs).jrflow.explain(0)
+    for incomplete in ("versions", "git_commit", "config_hash"):
+        with pytest.raises(ValueError, match=f"expected the attribute '{incomplete}'"):
+            ds.drop_attrs().assign_attrs(
+                {k: v for k, v in ds.attrs.items() if k != incomplete}
+            ).jrflow.explain(0)
+
+
+def test_an_extended_campaign_is_the_same_campaign(archive: Callable[[str], Path], ds: xr.Dataset) -> None:
+    specification = json.loads(ds.attrs["specification"])
+    assert (
+        campaign_key(specification) == campaign_key(specification | {"n": 80}) == int(ds["campaign_key"][0])
+    )
+    hypercube = specification | {"design": "lhs"}
+    assert campaign_key(hypercube) != campaign_key(hypercube | {"n": 80})
 
 
 def python(program: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,22 @@ import numpy as np
 import pytest
 
 from jrflow.archive import ArchiveError, ArchiveMismatchError, open_archive
-from jrflow.archive.place import files, place
+from jrflow.archive.place import files, place, write_atomically
 from jrflow.archive.writer import pending_shards
 from jrflow.campaign import run_campaign
+from jrflow.campaign.repair import repair_archive
+from jrflow.campaign.store import create_from
+from jrflow.campaign.verify import verify_archive
 from jrflow.config import Config
+from jrflow.design import REPLICATES
 from jrflow.simulation import simulate
+from jrflow.specification import specify
 
 MakeConfig = Callable[..., Config]
 InterruptedAfter = Callable[[int], Callable[..., Iterator[int]]]
 
 #: Kind of design, size before and after; a saltelli design of n has 11 n simulations.
-GROWING = [("prior", 50, 110), ("sobol-sequence", 32, 128), ("saltelli", 4, 8)]
+GROWING = [("prior", 50, 110), ("sobol-sequence", 32, 128), ("saltelli", 4, 16)]
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
@@ -45,6 +51,58 @@ def test_an_extended_archive_is_that_of_the_larger_campaign(
     assert manifest["counts"]["ok"] == large.n_simulations("train")
     assert (tmp_path / "extended/train.zarr/source/c/0/0/0").stat().st_mtime_ns == first
     assert _contents(tmp_path / "extended") == _contents(tmp_path / "at once")
+
+
+@pytest.mark.parametrize("interrupted", [0, 4, 17])
+def test_a_small_archive_gets_the_chunks_of_a_large_one(
+    tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted: int
+) -> None:
+    """Also where that was interrupted before it wrote this many files; what was simulated is kept."""
+    monkeypatch.setattr("jrflow.archive.layout.ALIGNED_CHUNKS", 8)
+    small, large = tiny_config({"n": 50}), tiny_config({"n": 110})
+    _run(small, tmp_path / "extended")
+    store = place(tmp_path / "extended/train.zarr")
+    first = (store / "source/c/0/0/0").stat().st_mtime_ns
+    if interrupted:
+        calls = iter(range(interrupted))
+
+        def write(path: Any, content: bytes) -> None:
+            if next(calls, None) is None:
+                raise KeyboardInterrupt
+            write_atomically(path, content)
+
+        with monkeypatch.context() as patched:
+            patched.setattr("jrflow.archive.design.write_atomically", write)
+            patched.setattr("jrflow.archive.attributes.write_atomically", write)
+            with pytest.raises(KeyboardInterrupt):
+                _run(large, tmp_path / "extended")
+    manifest = _run(large, tmp_path / "extended")
+    _run(large, tmp_path / "at once")
+    assert manifest["aligned"] is False
+    assert (store / "source/c/0/0/0").stat().st_mtime_ns == first
+    assert _contents(tmp_path / "extended") == _contents(tmp_path / "at once")
+
+
+def test_archives_of_earlier_versions_are_extended_and_repaired(
+    tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They lack the key of their campaign and their length, and have large chunks whatever their size."""
+    small, large = tiny_config({"n": 50}), tiny_config({"n": 110})
+    with monkeypatch.context() as patched:
+        patched.setattr("jrflow.archive.layout.ALIGNED_CHUNKS", 0)
+        patched.setattr("jrflow.campaign.store.create_from", partial(create_from, keyed=False))
+        _run(small, tmp_path)
+    store = place(tmp_path / "train.zarr")
+    before = _contents(tmp_path)
+    assert "campaign_key/zarr.json" not in before
+    assert open_archive(store).jrflow.explain(3).campaign == "train"
+    for name in ("A_e/zarr.json", "zarr.json", "b_i/c/0"):
+        (store / name).unlink()
+    assert repair_archive(store, progress=None) == ["A_e/zarr.json", "b_i/c/0", "zarr.json"]
+    assert _contents(tmp_path) == before
+    _run(large, tmp_path)
+    _run(large, tmp_path / "at once")
+    assert _contents(tmp_path) == _contents(tmp_path / "at once")
 
 
 def test_only_what_is_new_is_simulated(
@@ -124,3 +182,32 @@ def test_a_design_that_other_versions_would_draw_otherwise_is_not_extended(
     with pytest.raises(ArchiveMismatchError, match="the values of 'A_e' are not those of its design"):
         _run(other, tmp_path)
     assert _contents(tmp_path) == contents
+
+
+def test_a_saltelli_campaign_of_version_0_1_stays_one_scramble(
+    tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its specification names no scrambles. It is found complete, verified, and extended as it was begun."""
+    from jrflow.campaign import run as run_module
+
+    small, large = (tiny_config({"design": "saltelli", "n": n}) for n in (2, 4))
+
+    def of_version_0_1(config: Config, name: str) -> dict[str, Any]:
+        return {key: value for key, value in specify(config, name).items() if key != "replicates"}
+
+    with monkeypatch.context() as then:
+        then.setattr(run_module, "specify", of_version_0_1)
+        _run(small, tmp_path / "old")
+        _run(large, tmp_path / "old at once")
+    contents = _contents(tmp_path / "old")
+    _run(small, tmp_path / "old")
+    assert _contents(tmp_path / "old") == contents
+    assert all(finding.sound for finding in verify_archive(place(tmp_path / "old/train.zarr"), n_simulate=2))
+    _run(large, tmp_path / "old")
+    assert _contents(tmp_path / "old") == _contents(tmp_path / "old at once")
+    archive = open_archive(tmp_path / "old/train.zarr")
+    assert "replicates" not in archive.attrs
+    _run(large, tmp_path / "new")
+    new = open_archive(tmp_path / "new/train.zarr")
+    assert new.attrs["replicates"] == REPLICATES
+    assert not np.array_equal(new["A_e"], archive["A_e"])

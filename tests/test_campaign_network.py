@@ -14,10 +14,12 @@ import pytest
 import xarray as xr
 import yaml
 
+from jrflow import specification
 from jrflow.archive import ArchiveMismatchError, ShardError, open_archive
 from jrflow.campaign import ShardTask, run_campaign
 from jrflow.cli import main
 from jrflow.config import Config
+from jrflow.config.connectome import build_connectome
 from jrflow.config.fault import ConfigError
 from jrflow.config.simulation import SimulationConfig
 from jrflow.model.connectome import Connectome
@@ -102,6 +104,20 @@ def test_values_depend_neither_on_shards_nor_on_order(
     )
     np.testing.assert_array_equal(found["n_trials"], expected["n_trials"])
     assert (found["n_trials"] == 4).all() or noise_sd == 0
+
+
+def test_a_process_builds_its_connectome_once(
+    network_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 1,000 regions it takes 0.2 s, which is more than simulating a small shard."""
+    specification._connectome.cache_clear()
+    built = []
+    monkeypatch.setattr(
+        specification, "build_connectome", lambda section: built.append(1) or build_connectome(section)
+    )
+    manifest = run_campaign(network_config(), "train", tmp_path, progress=None)
+    assert manifest["n_shards"] > 1
+    assert len(built) == 1
 
 
 def test_without_delays_the_speed_is_infinite(network_config: MakeConfig, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_verify_and_repair_of_a_damaged_one(archive: Path, capsys: pytest.Captur
     assert "a_3/c/0: missing" in printed
     assert "source/c/2/0/0: checksum differs" in printed
     assert main(["archive", "repair", str(archive), "--workers", "1"]) == 0
-    assert "mended a_3/c/0\nmended source/c/2/0/0\n" in capsys.readouterr().out
+    assert "repaired a_3/c/0\nrepaired source/c/2/0/0\n" in capsys.readouterr().out
     assert _contents(archive) == before
     assert (archive / "source/c/1/0/0").stat().st_mtime_ns == untouched
     assert main(["archive", "verify", str(archive)]) == 0
@@ -184,7 +184,7 @@ def test_export_of_a_selection(archive: Path, tmp_path: Path, capsys: pytest.Cap
         np.testing.assert_array_equal(ds["A_e"], expected["A_e"])
         assert ds["A_e"].attrs["units"] == "mV"
     assert main(["archive", "export", str(archive), str(out)]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_what_is_there_is_not_replaced_unasked(
 ) -> None:
     assert main([*INSTALL, "--cores", "3"]) == 0
     assert main([*INSTALL, "--cores", "4"]) == 2
-    assert f"{folder} is there already; --force replaces it, --name gives another" in capsys.readouterr().err
+    assert f"{folder} exists already; --force replaces it, --name gives another" in capsys.readouterr().err
     assert len(slurm.asked("sinfo")) == 1, "nothing was asked for in vain"
     assert load_cluster(folder / "cluster.yaml").cores == 3
     assert main([*INSTALL, "--cores", "4", "--force"]) == 0
@@ -73,8 +73,7 @@ def test_what_slurm_refuses(slurm: Slurm, folder: Path, capsys: pytest.CaptureFi
     slurm.answers(sbatch=Answer(err=NOT_TAKEN, code=1))
     assert main([*INSTALL, "--account", "lba"]) == 2
     said = capsys.readouterr().err
-    assert "Slurm would not take such jobs, so nothing was written" in said
-    assert f"a job on CPUs (--time=240 --account=lba --cpus-per-task=8): {NOT_TAKEN}" in said
+    assert f"account: {NOT_TAKEN} (a job on CPUs: --time=240 --account=lba --cpus-per-task=8)" in said
     assert "--no-check writes the profile nevertheless" in said
     assert not folder.exists()
     n_asked = len(slurm.asked("sbatch"))
@@ -85,11 +84,13 @@ def test_what_slurm_refuses(slurm: Slurm, folder: Path, capsys: pytest.CaptureFi
 
 def test_without_accounting_and_gpus(slurm: Slurm, folder: Path) -> None:
     without = Answer(err=NO_ACCOUNTING, code=1)
-    slurm.answers(sinfo="cpu*|4|(null)\n", sacctmgr=without, sacct=without)
+    slurm.answers(sinfo="cpu*|4|(null)|1:00:00|2\n", sacctmgr=without, sacct=without)
     assert main(INSTALL) == 0
     cluster = load_cluster(folder / "cluster.yaml")
     assert not cluster.accounting
     assert cluster.gres() is None
+    # Smaller than the defaults, since the partition is.
+    assert (cluster.cores, cluster.longest_job) == (4, 60)
     profile = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     assert profile["slurm-status-command"] == "squeue"
 
@@ -112,10 +113,91 @@ def test_options_are_checked_as_a_file_is(folder: Path, capsys: pytest.CaptureFi
     assert not folder.exists()
 
 
+def test_what_only_has_to_wait_is_a_warning(
+    slurm: Slurm, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slurm.answers(
+        sbatch=Answer(err="allocation failure: Requested node configuration is not available", code=1)
+    )
+    assert main([*INSTALL, "--account", "lab"]) == 0
+    assert "warning: jobs may have to wait" in capsys.readouterr().err
+    assert folder.exists()
+
+
+def _answers(monkeypatch: pytest.MonkeyPatch, **answers: list[str]) -> dict[str, list[str]]:
+    """Let somebody answer the questions; a question that is asked once too often fails."""
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    left = {_MEANING[key]: iter(words) for key, words in answers.items()}
+    asked: dict[str, list[str]] = {}
+
+    def answer(question: str) -> str:
+        known = next((meaning for meaning in left if question.startswith(meaning)), None)
+        asked.setdefault(question.split(" (")[0].split(";")[0], []).append(question)
+        return "" if known is None else next(left[known])
+
+    monkeypatch.setattr("builtins.input", answer)
+    return asked
+
+
+_MEANING = {
+    "account": "account that", "partition": "partition of jobs without", "gpu_type": "type of GPU",
+    "interface": "network interface", "cores": "cores of a job",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("answers", "key", "value"),
+    [
+        ({"partition": ["cpx", "old"]}, "partition", "old"),
+        ({"account": ["my lab", "lab"]}, "account", "lab"),
+        ({"gpu_type": ["h100", "a100"]}, "gpu_type", "a100"),
+        ({"interface": ["ib77", "lo"]}, "interface", "lo"),
+        ({"interface": ["ib77", "ib77"]}, "interface", "ib77"),
+    ],
+    ids=["partition", "no-word", "gpu-type", "interface", "insisted"],
+)
+def test_a_wrong_answer_is_asked_again_and_no_other_is_lost(
+    slurm: Slurm, folder: Path, monkeypatch: pytest.MonkeyPatch,
+    answers: dict[str, list[str]], key: str, value: str,
+) -> None:  # fmt: skip
+    asked = _answers(monkeypatch, **{"account": ["lab"]} | answers)
+    assert main(INSTALL) == 0
+    cluster = load_cluster(folder / "cluster.yaml")
+    assert getattr(cluster, key) == value
+    assert cluster.account == "lab"
+    assert sorted(map(len, asked.values())) == [1] * 5 + [2]
+
+
+def test_a_number_that_is_too_large_is_asked_again(
+    slurm: Slurm, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _answers(monkeypatch, partition=["old"], cores=["many", "8"])
+    assert main([*INSTALL, "--cores", "9"]) == 0
+    assert load_cluster(folder / "cluster.yaml").cores == 8
+
+
+def test_where_the_answers_end_those_given_are_repeated(
+    slurm: Slurm, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = iter(["lab"])
+
+    def answer(_: str) -> str:
+        try:
+            return next(answers)
+        except StopIteration:
+            raise EOFError from None
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", answer)
+    assert main(INSTALL) == 2
+    assert "--account lab" in capsys.readouterr().err
+    assert not folder.exists()
+
+
 @pytest.mark.usefixtures("nowhere")
 def test_there_is_no_slurm(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(INSTALL) == 2
-    assert "sinfo is not here: is this a login node of a Slurm cluster?" in capsys.readouterr().err
+    assert "sinfo: command not found" in capsys.readouterr().err
     assert not folder.exists()
 
 
@@ -138,7 +220,7 @@ def test_a_driver_needs_a_command(
 @pytest.mark.usefixtures("nowhere")
 def test_a_driver_where_there_is_no_slurm(cluster_file: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["driver", "--cluster", cluster_file, "--", "snakemake"]) == 2
-    assert "sbatch is not here: is this a login node" in capsys.readouterr().err
+    assert "sbatch: command not found" in capsys.readouterr().err
 
 
 def test_a_driver_is_submitted(

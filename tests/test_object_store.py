@@ -110,7 +110,7 @@ def test_a_creation_that_was_interrupted_is_begun_again(
     """An object store has no folder that could be renamed at the end."""
     folder = f"{bucket}/half-made"
     with (
-        mock.patch("jrflow.archive.layout.write_attributes", side_effect=KeyboardInterrupt),
+        mock.patch("jrflow.archive.template.write_attributes", side_effect=KeyboardInterrupt),
         pytest.raises(KeyboardInterrupt),
     ):
         run_campaign(_config(tiny_config), "train", folder, progress=None)

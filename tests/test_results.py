@@ -25,61 +25,103 @@ def test_the_page_is_what_the_script_makes_of_the_scores(script: dict[str, Any])
     assert script["PAGE"].read_text(encoding="utf-8") == script["page"]()
 
 
-def test_refined_scores_are_compared_on_the_same_simulations(tmp_path: Path, script: dict[str, Any]) -> None:
-    """What refinement halves, it halves for all, however lucky the few were; and what it adds, it adds."""
-    rng = np.random.default_rng(0)
-    true, n = rng.normal(size=(5000, 1)), 50
-    # The first ones are easy.
-    error = rng.normal(size=true.shape) * np.where(np.arange(len(true)) < n, 0.2, 0.5)[:, None]
-    dims, names = ("noise", "sim", "parameter"), {"noise": ["loud"], "parameter": ["A_e"]}
+def run_of(
+    folder: Path, true: np.ndarray, estimates: dict[str, np.ndarray], reference: dict[str, np.ndarray]
+) -> Path:
+    """A run of one noise level and parameter: predictions, scores, reference posteriors, limits."""
+    n, names = len(true), {"noise": ["loud"], "parameter": ["A_e"]}
+    few = len(estimates["refined"])
+    dims = ("noise", "sim", "parameter")
     xr.Dataset(
         {
-            "true": (dims[1:], true),
-            "predicted": (dims, (true + error)[None]),
-            "refined": (("noise", "first_sim", "parameter"), (true + error / 2)[None, :n]),
+            "true": (dims[1:], true[:, None]),
+            "predicted": (dims, estimates["predicted"][None, :, None]),
+            "refined": (("noise", "first_sim", "parameter"), estimates["refined"][None, :, None]),
+            "nearest": (("noise", "first_sim", "parameter"), estimates["nearest"][None, :, None]),
         },
-        coords={"sim": np.arange(5000), "first_sim": np.arange(n), **names},
+        coords={"sim": np.arange(n), "first_sim": np.arange(few), **names},
         attrs={"campaign": "test"},
-    ).to_netcdf(write(tmp_path / "evaluation/mlp-predictions.nc"), engine="h5netcdf")
-    gold = xr.Dataset(
+    ).to_netcdf(write(folder / "evaluation/mlp-predictions.nc"), engine="h5netcdf")
+    cases = len(reference["mean"])
+    xr.Dataset(
         {
-            "mean": (("noise", "case", "parameter"), (true + error / 3)[None, : 2 * n]),
-            "true": (("case", "parameter"), true[: 2 * n]),
+            **{v: (("noise", "case", "parameter"), reference[v][None, :, None]) for v in ("mean", "mcse")},
+            "resolved": (("noise", "case"), reference["resolved"][None]),
+            "true": (("case", "parameter"), true[:cases, None]),
         },
-        coords={"case": np.arange(2 * n), **names},
+        coords={"case": np.arange(cases), **names},
         attrs={"campaign": "test", "seed": 3},
-    )
-    gold.to_netcdf(write(tmp_path / "limits/first-gold.nc"), engine="h5netcdf")
-    of = {
-        name: (("noise", "parameter"), [[value]]) for name, value in (("r2_limit", 0.93), ("r2_lost", 0.03))
-    }
-    xr.Dataset(of, coords=names).to_netcdf(tmp_path / "limits/first.nc", engine="h5netcdf")
-    given = {"noise": "loud", "parameter": "A_e", "r2": [0.7, 1], "seed": 3}
-    pd.DataFrame({"estimator": ["mlp", "mlp+exact"], **given}).to_csv(
-        tmp_path / "evaluation/mlp-scores.csv", index=False
-    )
-    found = script["compared"](tmp_path / "evaluation/mlp-scores.csv").set_index("estimator")
+    ).to_netcdf(write(folder / "limits/first-gold.nc"), engine="h5netcdf")
+    of = {v: (("noise", "parameter"), [[value]]) for v, value in (("r2_limit", 0.9), ("r2_lost", 0.03))}
+    xr.Dataset(of, coords=names).to_netcdf(folder / "limits/first.nc", engine="h5netcdf")
+    given = {"noise": "loud", "parameter": "A_e", "r2": [0.7, 1, 1], "seed": 3}
+    table = pd.DataFrame({"estimator": ["mlp", "mlp+exact", "nearest+exact"], **given})
+    table.to_csv(folder / "evaluation/mlp-scores.csv", index=False)
+    return folder / "evaluation/mlp-scores.csv"
+
+
+def test_one_unbiased_formula_serves_every_estimator(tmp_path: Path, script: dict[str, Any]) -> None:
+    """Errors of the reference's own means count neither for nor against a network or a sampler."""
+    rng = np.random.default_rng(0)
+    n, cases, few = 5000, 4000, 3000
+    true = rng.normal(size=n)
+    exact = true + rng.normal(size=n) * np.sqrt(0.1)  # means of the exact posteriors
+    mcse = np.full(cases, 0.15)
+    resolved = np.arange(cases) % 10 > 0
+    mean = exact[:cases] + rng.normal(size=cases) * mcse
+    mean[~resolved] = 100.0  # nobody is compared with these
+    off = exact + rng.normal(size=n) * 0.4
+    scores = run_of(
+        tmp_path, true, {"predicted": exact, "refined": exact[:few], "nearest": off[:few]},
+        {"mean": mean, "mcse": mcse, "resolved": resolved},
+    )  # fmt: skip
+    found = script["compared"](scores).set_index("estimator")
     assert found["r2"]["mlp"] == 0.7, "as it was"
-    of_first, of_cases = ((error[:k] ** 2).mean() / true.var() for k in (n, 2 * n))
-    assert found["excess"]["mlp"] == pytest.approx(0.03 + 4 / 9 * of_cases)
-    gained = 1 - (error**2).mean() / true.var() + 0.75 * of_first
-    assert found["r2_gain"]["mlp+exact"] == pytest.approx(gained)
-    assert found["excess"]["mlp+exact"] == pytest.approx(0.03 + (1 / 4 - 1 / 9) * of_first)
-    assert found["excess_se"]["mlp+exact"] < found["r2_gain_se"]["mlp+exact"]
+    assert found["n_compared"].to_dict() == {"mlp": 3600, "mlp+exact": 2700, "nearest+exact": 2700}
+    error = found["excess_se"]
+    # The exact mean loses what its averages lose, whoever reports it, however poor the reference is.
+    for estimator in ("mlp", "mlp+exact"):
+        assert found["excess"][estimator] == pytest.approx(0.03, abs=3 * error[estimator])
+    assert found["excess"]["nearest+exact"] == pytest.approx(0.03 + 0.16 / true.var(), abs=4 * error.max())
+    assert error.max() < 0.01
+    # Measured on the same cases, the exact mean is ahead of the reference by the reference's own error.
+    assert found["r2_behind"]["mlp"] == pytest.approx(-(0.15**2), abs=4 * found["r2_behind_se"]["mlp"])
+    assert found["r2_compared"]["mlp"] == pytest.approx(0.9, abs=4 * found["r2_compared_se"]["mlp"])
 
-    def alone(**changes: Any) -> bool:
-        """Whether scores are as they were."""
-        changed = gold.assign_attrs(changes)
-        changed.to_netcdf(tmp_path / "limits/first-gold.nc", engine="h5netcdf")
-        return "excess" not in script["compared"](tmp_path / "evaluation/mlp-scores.csv")
 
-    assert alone(seed=4), "other noise"
-    assert alone(campaign="other")
-    gold.assign_coords(case=np.arange(2 * n) + 1).to_netcdf(
-        tmp_path / "limits/first-gold.nc", engine="h5netcdf"
+def test_scores_are_compared_with_posteriors_of_the_same_observations_only(
+    tmp_path: Path, script: dict[str, Any]
+) -> None:
+    true = np.random.default_rng(0).normal(size=50)
+    same = {"predicted": true, "refined": true[:10], "nearest": true[:10]}
+    reference = {"mean": true[:20], "mcse": np.full(20, 0.1), "resolved": np.ones(20, bool)}
+    scores = run_of(tmp_path, true, same, reference)
+    path = tmp_path / "limits/first-gold.nc"
+    gold = xr.load_dataset(path, engine="h5netcdf")
+
+    def is_compared(**changes: Any) -> bool:
+        gold.assign_attrs(changes).to_netcdf(path, engine="h5netcdf")
+        return "excess" in script["compared"](scores)
+
+    assert is_compared()
+    assert not is_compared(seed=4), "other noise"
+    assert not is_compared(campaign="other")
+    gold.assign_coords(case=np.arange(20) + 1).to_netcdf(path, engine="h5netcdf")
+    with pytest.raises(ValueError, match="first-gold"):
+        script["compared"](scores)
+
+
+def test_the_page_names_the_levels_whose_limit_is_uncertain_first(script: dict[str, Any]) -> None:
+    certainty = script["page"].__globals__["certainty"]
+    limits = pd.DataFrame(
+        {"preset": "p", "noise": ["snr-0", "snr-20"], "unresolved": [0.2, 0.01], "criterion": "c"}
     )
-    with pytest.raises(ValueError, match="other simulations or noise levels"):
-        script["compared"](tmp_path / "evaluation/mlp-scores.csv")
+    said = certainty(limits)
+    assert "`snr-0` 20%" in said
+    assert "snr-20" not in said
+    assert "snr" not in certainty(limits.assign(unresolved=0.01))
+    page = script["page"]().splitlines()
+    assert any("ncertain" in line or "resolved at every level" in line for line in page[:6])
 
 
 def test_some_models_of_a_run_take_the_place_of_what_is_stored_of_them(

@@ -162,11 +162,11 @@ def test_impossible_parameters_are_named(given: dict, message: str) -> None:
         ({"preset": "published"}, "unknown preset 'published': expected one of unit-consistent"),
         ({"backend": "tpu"}, "unknown backend 'tpu'"),
         ({"precision": "float16"}, "unknown precision"),
-        ({"seed": -1}, "seed must be 0 or greater"),
+        ({"seed": -1}, "seed: expected a whole number from 0 to 18446744073709551615, received -1"),
         ({"solver": "rk45"}, "unknown solver 'rk45': expected one of euler, heun, rk4"),
         (
             {"steady_state_tolerance": 1.0},
-            r"steady_state_tolerance must be in \[0, 1\), or None, received 1.0",
+            r"steady_state_tolerance: expected a number in \[0, 1\), or None, received 1.0",
         ),
         ({"protocol": EvokedProtocol(stim_regions=("lh-0",))}, "no region 'lh-0'; there are 1: column"),
         ({"protocol": EvokedProtocol(stim_regions=("V1",)), "connectome": BRAIN}, "there are 3: lh-0, lh-1"),

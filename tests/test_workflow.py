@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
@@ -24,11 +25,13 @@ ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "tests/tiny.yaml"
 
 
-def snakemake(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run the workflow in ``folder`` with the interpreter's own environment."""
+def snakemake(
+    folder: Path, *arguments: str, check: bool = True, clone: Path = ROOT, profile: str = "test"
+) -> subprocess.CompletedProcess[str]:
+    """Run the workflow of a clone in ``folder`` with the interpreter's own environment."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    command = ["snakemake", *arguments, "--snakefile", ROOT / "Snakefile", "--directory", folder]
-    command += ["--workflow-profile", ROOT / "profiles/test", "--configfile", folder / "config.yaml"]
+    command = ["snakemake", *arguments, "--snakefile", clone / "Snakefile", "--directory", folder]
+    command += ["--workflow-profile", clone / "profiles" / profile, "--configfile", folder / "config.yaml"]
     done = subprocess.run(
         [*map(str, command)],
         cwd=folder,
@@ -72,11 +75,11 @@ def test_scores_are_between_the_mean_and_the_limit(run: Path) -> None:
         "estimator,preset,noise,snr_db,seed,parameter,n,pearson_r,spearman_r,r2,nrmse,r2_limit,coverage_90"
     )
     assert ",".join(scores.columns) == columns
-    assert set(scores.estimator) == {"mean", "extra-trees", "bilstm", "npe", "npe+exact"}
+    assert set(scores.estimator) == {"mean", "extra-trees", "bilstm", "npe", "npe+exact", "nearest+exact"}
     assert set(scores.preset) == {"unit-consistent", "as-published"}
     loops = {"C", "a_1", "a_2", "a_3", "a_4"}
     assert set(scores.parameter) == {"A_e", "A_i", "b_e", "b_i", "C_1", "C_2", "C_3", "C_4"} | loops
-    assert len(scores) == (3 * 2 + 2) * 2 * 13
+    assert len(scores) == (3 * 2 + 3) * 2 * 13
     assert scores.groupby("noise").snr_db.mean().round(6).to_dict() == {"snr-0": 0.0, "snr-20": 20.0}
     assert scores.r2_limit.between(0, 1).all()
     scores = scores[scores.n == 200]  # ten refined ones say little of their coverage
@@ -101,7 +104,10 @@ def test_the_loops_matter_in_one_preset_only(run: Path) -> None:
     assert float(published.sel(parameter=loops).max()) < 1e-4
     sobol = xr.open_dataset(run / "sensitivity/sobol.nc", engine="h5netcdf")
     assert (sobol.ST > -0.2).all()
-    assert float(sobol.ST.sel(feature="area_late", parameter="b_i")) > 0.5
+    # Four base points in each of eight scrambles: enough for the largest index of a size, and for its error.
+    assert sobol.ST.sel(feature="peak_to_peak").idxmax("parameter") == "A_i"
+    assert (sobol.n_replicates == 8).all()
+    assert np.isfinite(sobol.ST_se.sel(feature="peak_to_peak")).all()
 
 
 def test_the_report_shows_it_all(run: Path) -> None:
@@ -119,9 +125,10 @@ def test_nothing_is_done_twice(run: Path) -> None:
 def test_a_changed_setting_repeats_what_depends_on_it_and_no_more(run: Path) -> None:
     model, before = run / "models/bilstm/model.json", CONFIG.read_text(encoding="utf-8")
     trained = model.stat().st_mtime_ns
+    analysed = (run / "sensitivity/sobol.nc").stat().st_mtime_ns
     (run.parents[1] / "config.yaml").write_text(before.replace("n_bootstrap: 20", "n_bootstrap: 30"))
     snakemake(run.parents[1])
-    assert xr.open_dataset(run / "sensitivity/sobol.nc", engine="h5netcdf").attrs["n_bootstrap"] == 30
+    assert (run / "sensitivity/sobol.nc").stat().st_mtime_ns > analysed
     assert model.stat().st_mtime_ns == trained
     assert "n_bootstrap: 30" in (run / "config.yaml").read_text(encoding="utf-8")
 
@@ -188,3 +195,51 @@ def test_exact_posteriors_come_before_the_limits_where_they_are_asked_for(run: P
         (folder / "config.yaml").write_text(usual)
     assert re.search(r"^gold +2$", planned, re.MULTILINE), planned
     assert re.search(r"^limits +2$", planned, re.MULTILINE), planned
+
+
+def cloned(folder: Path) -> Path:
+    """Copy what the workflow consists of, with new times of modification, as a fresh clone has them."""
+    for name in ("workflow", "scripts", "profiles"):
+        shutil.copytree(ROOT / name, folder / name, copy_function=shutil.copyfile)
+    shutil.copyfile(ROOT / "Snakefile", folder / "Snakefile")
+    return folder
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["moved", "results only"])
+def test_results_in_a_fresh_clone_are_not_computed_again(run: Path, tmp_path: Path, memory: bool) -> None:
+    clone = tmp_path / "another clone"
+    ignored = shutil.ignore_patterns() if memory else shutil.ignore_patterns(".snakemake")
+    shutil.copytree(run.parents[1], clone, ignore=ignored)
+    shutil.copy(CONFIG, clone / "config.yaml")
+    shutil.copytree(run.parents[1] / "results", clone / "results", dirs_exist_ok=True)
+    planned = snakemake(clone, "--dry-run", "results/tiny/evaluation/scores.csv", clone=cloned(clone))
+    assert "Nothing to be done" in planned.stdout + planned.stderr
+
+
+def test_a_clone_in_a_folder_with_a_space_works(tmp_path: Path) -> None:
+    clone = cloned(tmp_path / "my clone (new)")
+    shutil.copy(CONFIG, clone / "config.yaml")
+    snakemake(clone, "results/tiny/eeg/lead_field.nc", clone=clone)
+    assert (
+        xr.load_dataarray(clone / "results/tiny/eeg/lead_field.nc", engine="h5netcdf").sizes["channel"] == 64
+    )
+    planned = snakemake(clone, "--dry-run", "--printshellcmds", clone=clone, profile="default")
+    commands = [line for line in planned.stdout.splitlines() if "scripts" in line and "python" in line]
+    assert len(commands) > 10
+    assert all(f"'{clone}/scripts'/" in command for command in commands)
+
+
+def test_a_step_that_fails_is_shown_with_its_log_and_what_to_do(tmp_path: Path) -> None:
+    """With the profile that users have; the store of the campaign is in the way of its archive."""
+    shutil.copy(CONFIG, tmp_path / "config.yaml")
+    (tmp_path / "results/tiny/archives").mkdir(parents=True)
+    (tmp_path / "results/tiny/archives/oat.zarr").write_text("no archive")
+    failed = snakemake(tmp_path, "results/tiny/archives/oat.json", check=False, profile="default")
+    console = failed.stdout + failed.stderr
+    assert failed.returncode != 0
+    assert "Error in rule campaign" in console
+    log = (tmp_path / "results/tiny/logs/campaign/oat.log").read_text().strip().splitlines()
+    assert log
+    assert log[-1] in console
+    assert "start the same command again" in console
+    assert "Reason:" not in console

@@ -24,9 +24,9 @@ from upath import UPath
 from cases.campaigns import size_on_disk
 from cases.watching import peak_of
 from jrflow.archive import open_archive
-from jrflow.archive.layout import stored_bytes
 from jrflow.archive.manifest import check_intact, damaged_files, manifest_path, seal
 from jrflow.archive.place import place
+from jrflow.archive.template import stored_bytes
 from jrflow.archive.writer import pending_shards, write_shard
 from jrflow.campaign.run import design_campaign
 from jrflow.campaign.shard import simulate_design

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jrflow.eeg import lead_field, to_evoked
     from jrflow.model.backend import BackendError
     from jrflow.model.connectome import Connectome
+    from jrflow.model.plausible import PlausibilityWarning
     from jrflow.model.protocol import EvokedProtocol, RestProtocol
     from jrflow.simulation import simulate
 
@@ -26,6 +27,7 @@ _PUBLIC = {
     "BackendError": "jrflow.model.backend",
     "Connectome": "jrflow.model.connectome",
     "EvokedProtocol": "jrflow.model.protocol",
+    "PlausibilityWarning": "jrflow.model.plausible",
     "RestProtocol": "jrflow.model.protocol",
     "lead_field": "jrflow.eeg",
     "load_config": "jrflow.config",
@@ -37,6 +39,7 @@ __all__ = [
     "BackendError",
     "Connectome",
     "EvokedProtocol",
+    "PlausibilityWarning",
     "RestProtocol",
     "lead_field",
     "load_config",

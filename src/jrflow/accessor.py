@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import mne
     from matplotlib.axes import Axes
 
+    from jrflow.archive.place import AnyPath
     from jrflow.eeg.noise import EvokedNoise
     from jrflow.explanation import Explanation
 
@@ -61,17 +62,11 @@ class JrflowAccessor:
         ValueError
             If there is no such simulation, or the Dataset does not say how it was made.
         """
-        from jrflow.explanation import Explanation
+        from jrflow.explanation import Explanation, specification_of
         from jrflow.model.parameters import NETWORK_PARAMETERS, PARAMETERS
 
         (position,), attrs = self._positions([_one(sim)]), self._ds.attrs
-        if "specification" not in attrs:
-            raise ValueError(
-                "expected the attribute 'specification' of a campaign's archive, received attributes "
-                f"{sorted(attrs)}: what jrflow.simulate returns is explained by the call that made it; of an "
-                "archive, explain the Dataset as it was opened"
-            )
-        specification = json.loads(attrs["specification"])
+        specification = specification_of(self._ds, _one(sim), position)
         coupled = specification["simulation"]["connectome"] is not None
         names = [*PARAMETERS, *(NETWORK_PARAMETERS if coupled else ())]
         self._require(*names)
@@ -86,21 +81,60 @@ class JrflowAccessor:
             config_hash=attrs["config_hash"],
         )
 
+    def export(self, out: AnyPath) -> None:
+        """Write these simulations to a netCDF file or to a Zarr store, with all that explains them.
+
+        Only a few shards of ``source`` are in memory at once. Failed simulations are written with their
+        ``status``: select ``status == 0`` first to leave them out.
+
+        Parameters
+        ----------
+        out
+            File to write, whose name ends with .nc, or store, with .zarr.
+
+        Raises
+        ------
+        ValueError
+            If the name has another ending, lies within a store, or there is no simulation.
+        FileExistsError, FileNotFoundError
+            If the target exists, or its folder does not.
+        """
+        from jrflow.archive.export import export
+
+        export(self._ds, out)
+
+    def check(self) -> None:
+        """Make sure that the archive behind this Dataset has all its files: plain xarray does not notice it.
+
+        Raises
+        ------
+        ArchiveError
+            If a file is missing or truncated (each is named), or the archive is not sealed.
+        ValueError
+            If the Dataset does not say where it was opened.
+        """
+        from jrflow.archive.query import check_dataset
+
+        check_dataset(self._ds)
+
     def to_evoked(
-        self, sim: int, *, lead_field: xr.DataArray, noise: EvokedNoise | None = None, seed: int = 0
-    ) -> mne.EvokedArray:
+        self, sim: int, *, lead_field: xr.DataArray, noise: EvokedNoise | None = None, seed: int = 0,
+        allow_failed: bool = False,
+    ) -> mne.EvokedArray:  # fmt: skip
         """One simulation as MNE would have averaged it, V: see :func:`jrflow.eeg.to_evoked`."""
         from jrflow.eeg import to_evoked
 
         one = self._sources([_one(sim)])
-        return to_evoked(one, sim=_one(sim), lead_field=lead_field, noise=noise, seed=seed)
+        return to_evoked(
+            one, sim=_one(sim), lead_field=lead_field, noise=noise, seed=seed, allow_failed=allow_failed
+        )
 
     def plot_evoked(
         self, sim: int | Sequence[int], *, ax: Axes | None = None, region: str | Sequence[str] | None = None
     ) -> Axes:
         """Draw the sources (mV) of one or several simulations over time (s).
 
-        A dashed line marks the onset of the stimulus. The legend is left out where colours repeat.
+        A dashed line marks the onset of the stimulus. The legend, if colours suffice, marks failures.
 
         Parameters
         ----------
@@ -118,15 +152,16 @@ class JrflowAccessor:
         """
         import matplotlib.pyplot as plt
 
-        sources = _of_regions(self._sources(_several(sim))["source"], region).compute()
-        if dead := [one["sim"].item() for one in sources if one.isnull().all()]:
+        chosen = self._sources(_several(sim))
+        sources, failures = _of_regions(chosen["source"], region).compute(), _failures(chosen)
+        if dead := [one["sim"].item() for one in sources if not np.isfinite(one).any()]:
             raise ValueError(
                 f"no sample of the simulations {dead} is finite: look at ds.status, or choose from "
                 "ds.query(sim='status == 0')"
             )
         ax = plt.subplots(layout="constrained")[1] if ax is None else ax
-        for one in sources:
-            _draw(ax, one, together=region is None)
+        for one, failed in zip(sources, failures, strict=True):
+            _draw(ax, one, failed, together=region is None)
         times = sources["time"].values
         if times[0] < 0 < times[-1]:  # only an evoked response begins before 0
             ax.axvline(0, color="0.5", linewidth=0.8, linestyle="--", zorder=0)
@@ -163,7 +198,11 @@ class JrflowAccessor:
         self._require("sim", "source")
         sources = self._ds[["source"]]
         sources = sources.expand_dims([dim for dim in ("sim", "region") if dim not in sources.dims])
-        return sources.isel(sim=self._positions(ids)).transpose("sim", "region", "time")
+        positions = self._positions(ids)
+        sources = sources.isel(sim=positions).transpose("sim", "region", "time")
+        if "status" not in self._ds.variables:
+            return sources
+        return sources.assign(status=("sim", self._ds["status"].values.reshape(-1)[positions]))
 
 
 def _several(sim: Any) -> list[int]:
@@ -181,6 +220,15 @@ def _one(sim: Any) -> int:
     return ids[0]
 
 
+def _failures(sources: xr.Dataset) -> list[str]:
+    """Meaning of each simulation's status, empty where it is ok or not known."""
+    from jrflow.archive.status import OK, STATUS_MEANINGS
+
+    if "status" not in sources:
+        return [""] * sources.sizes["sim"]
+    return ["" if value == OK else STATUS_MEANINGS[value] for value in sources["status"].values.tolist()]
+
+
 def _of_regions(source: xr.DataArray, names: str | Sequence[str] | None) -> xr.DataArray:
     wanted, there = np.atleast_1d([] if names is None else names).tolist(), source["region"].values.tolist()
     if unknown := [name for name in wanted if name not in there]:
@@ -188,9 +236,10 @@ def _of_regions(source: xr.DataArray, names: str | Sequence[str] | None) -> xr.D
     return source.isel(region=[there.index(name) for name in wanted]) if wanted else source
 
 
-def _draw(ax: Axes, source: xr.DataArray, *, together: bool) -> None:
+def _draw(ax: Axes, source: xr.DataArray, failed: str, *, together: bool) -> None:
     """Lines of one simulation, ``source`` (region, time); where there are many, thin, with their mean."""
-    times, name, n_regions = source["time"].values, f"sim {source['sim'].item()}", source.sizes["region"]
+    name = f"sim {source['sim'].item()}" + (f" ({failed})" if failed else "")
+    times, n_regions = source["time"].values, source.sizes["region"]
     if together and n_regions > 1:
         label = f"{name}, mean of {n_regions} regions"
         (mean,) = ax.plot(times, source.mean("region").values, linewidth=2, label=label)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from jrflow.archive.variables import CAMPAIGN_KEY
 from jrflow.config.connectome import ConnectomeConfig, SyntheticConnectome
 from jrflow.config.simulation import SimulationConfig
 from jrflow.model.parameters import ALL_PARAMETERS
 from jrflow.model.protocol import EvokedProtocol, RestProtocol
-from jrflow.provenance import version_changes
+from jrflow.provenance import campaign_key, content_hash, version_changes
 from jrflow.simulation import simulate
 from jrflow.specification import simulate_arguments
 
@@ -34,6 +36,58 @@ _MEANINGS = {
 
 #: Characters of a line of code that lists values.
 _WIDTH = 90
+
+
+#: Attributes that say how an archive was made.
+_PROVENANCE = ("specification", "config_hash", "versions", "git_commit")
+
+
+def specification_of(ds: xr.Dataset, sim: int, position: int) -> dict[str, Any]:
+    """Specification of the campaign that a simulation belongs to.
+
+    Attributes hold for a whole Dataset: where a Dataset holds simulations of several campaigns, they describe
+    one campaign only.
+
+    Parameters
+    ----------
+    ds
+        Simulations of an archive.
+    sim, position
+        Id of the simulation, and where it is.
+
+    Raises
+    ------
+    ValueError
+        If the attributes do not describe the campaign of this simulation.
+    """
+    attrs = ds.attrs
+    if missing := [name for name in _PROVENANCE if name not in attrs]:
+        raise ValueError(
+            f"expected the attribute {missing[0]!r} of a campaign's archive, received attributes "
+            f"{sorted(attrs)}: what jrflow.simulate returns is explained by the call that made it; of an "
+            "archive, explain the Dataset as it was opened"
+        )
+    specification: dict[str, Any] = json.loads(attrs["specification"])
+    if content_hash(specification) != attrs["config_hash"]:
+        raise ValueError(
+            "the attributes 'specification' and 'config_hash' do not agree: they were edited, or merged from "
+            "several archives; explain the Dataset as it was opened"
+        )
+    if CAMPAIGN_KEY not in ds.variables:
+        if "n_simulations" not in attrs:  # an archive of an early version
+            return specification
+        raise ValueError(
+            f"expected a Dataset with {CAMPAIGN_KEY}, which says to which campaign a simulation belongs, "
+            f"received one with {', '.join(map(str, ds.variables))}: explain the Dataset as it was opened"
+        )
+    key = int(ds[CAMPAIGN_KEY].values.reshape(-1)[position])
+    if key != campaign_key(specification):
+        raise ValueError(
+            f"simulation {sim} does not belong to campaign {specification['campaign']!r}, which the "
+            "attributes describe: this Dataset holds simulations of several campaigns, and attributes of "
+            "one; explain it in the Dataset of its own archive"
+        )
+    return specification
 
 
 @dataclass(frozen=True)

@@ -63,5 +63,6 @@ class Progress:
             begin, done_then = self._times[0]
             rate = (self._done - done_then) / max(now - begin, 1e-9)
             how_far = note or f"{self._done} of {self._total} simulations, {rate:.0f}/s"
-            to_go = f"{(self._total - self._done) / rate:.0f} s to go"
+            left = self._total - self._done
+            to_go = f"{left / rate:.0f} s to go" if rate > 0 else f"{left} to go"
             print(f"{self._name}: {how_far}, {to_go}", file=self._stream, flush=True)

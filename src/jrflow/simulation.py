@@ -1,8 +1,8 @@
-"""Parameters in, labelled Dataset out: the one door between the model's arrays and everybody's labels."""
+"""Parameters in, labelled Dataset out: the one door between the model's arrays and labelled data."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -16,17 +16,22 @@ from jrflow.archive.variables import (
     SOURCE_ATTRS,
     TIME_ATTRS,
 )
+from jrflow.model.arguments import ArgumentTypeError, chosen as choose, described, number, whole
 from jrflow.model.batch import integrate
 from jrflow.model.connectome import Connectome
+from jrflow.model.footprint import require_memory
 from jrflow.model.parameters import preset as preset_named
+from jrflow.model.plausible import of_coupling, of_quantities, warn
 from jrflow.model.problem import Problem, Solution
 from jrflow.model.protocol import EvokedProtocol, RestProtocol
 from jrflow.model.solvers import solver as solver_named
+from jrflow.model.steps import beyond_validity
 from jrflow.model.timing import Timing
 from jrflow.values import Parameters, Values, parameter_attrs
 
 #: The one region of an uncoupled column.
 COLUMN = "column"
+BACKENDS, PRECISIONS = ("cpu", "cuda"), ("float32", "float64")
 
 
 def simulate(
@@ -51,22 +56,25 @@ def simulate(
     ----------
     parameters
         Parameter name to values per simulation, in the units of ``jrflow.model.parameters.PARAMETERS``.
-        Scalars serve all simulations; what is missing takes the preset's default. In a network a column's
+        Scalars serve all simulations; missing parameters take the preset's defaults. In a network a column's
         parameters may have the shape (n_sims, n_regions), and ``G`` (1) and ``speed`` (m/s, infinite by
-        default: no delays) join them. The coordinate ``sim`` of a Dataset (or an index called ``sim`` of a
-        DataFrame) gives the simulation ids that key the noise; otherwise they count from zero.
+        default: no delays) join them. The index of a DataFrame or Series, and the coordinate ``sim`` of a
+        Dataset or DataArray, are the simulation ids, which key the noise; values are aligned by them, and
+        regions by name. Without labels, ids count from zero.
     preset
         Defaults of the model: 'unit-consistent', 'as-published' or 'jansen-rit-1995'.
     protocol
-        What is done and recorded; by default the paper's evoked protocol.
+        Stimulus, background and recording; by default the paper's evoked protocol.
     connectome
         Couples the regions of a network; None for a column alone.
     solver
         A name of ``jrflow.model.solvers.SOLVERS``; by default the preset's.
     dt, sfreq
-        Integration step (s) and sampling frequency of the recording (Hz).
+        Integration step (s) and sampling frequency of the recording (Hz). Each scheme is valid up to
+        the step that ``jrflow.model.solvers.largest_valid_step`` gives; a simulation whose ``b_e`` or ``b_i``
+        is too large for the step gets status 3 and a warning.
     seed
-        Key of the background noise.
+        Key of the background noise, 0 to 2**64 - 1.
     precision
         Floating-point precision of the integration and of ``source``.
     backend
@@ -88,40 +96,82 @@ def simulate(
     Raises
     ------
     ValueError
-        For an unknown name, a wrong shape, or a non-finite or impossible value.
+        For an unknown name, a wrong shape, labels that disagree, a non-finite or impossible value, a step
+        that is too long for all simulations, or a run that does not fit into memory.
     BackendError
         If there is no GPU for backend 'cuda'.
     """
-    _check(backend, precision, seed, steady_state_tolerance)
+    choose("backend", backend, BACKENDS)
+    choose("precision", precision, PRECISIONS)
+    settings = _Numbers.of(seed, max_source, steady_state_tolerance, n_threads)
     chosen = preset_named(preset)
-    protocol = EvokedProtocol() if protocol is None else protocol
-    scheme = solver_named(solver or chosen.solver)
+    protocol = _protocol(protocol)
+    if not isinstance(connectome, Connectome | None):
+        raise ArgumentTypeError(
+            f"connectome: expected a jrflow.Connectome or None, received {described(connectome)}; make one "
+            "with jrflow.Connectome(weights, tract_lengths)"
+        )
+    scheme = solver_named(chosen.solver if solver is None else solver)
     timing = Timing.of(protocol, dt, sfreq)
     regions = [COLUMN] if connectome is None else list(connectome.names)
-    values = Values.complete(parameters, chosen, None if connectome is None else len(regions))
+    values = Values.complete(parameters, chosen, None if connectome is None else regions)
+    too_fast, said = beyond_validity(scheme, values.columns, timing.dt, values.shared)
     problem = Problem(
         parameters=values.columns, sim_ids=values.sim_ids, protocol=protocol, timing=timing, solver=scheme,
-        dtype=np.dtype(precision), seed=seed, connectome=connectome, G=values.network["G"],
-        speed=values.network["speed"], stimulated=_stimulated(protocol, regions), max_source=max_source,
-        steady_tolerance=steady_state_tolerance,
+        dtype=np.dtype(precision), seed=settings.seed, connectome=connectome, G=values.network["G"],
+        speed=values.network["speed"], stimulated=_stimulated(protocol, regions),
+        max_source=settings.max_source, steady_tolerance=settings.tolerance,
     )  # fmt: skip
-    solution = _integrate(problem, backend, n_threads)
+    require_memory(problem)
+    warn([*values.remarks, *_remarks(problem), said])
+    solution = _invalid(_integrate(problem, backend, settings.n_threads), too_fast)
     attrs = {
-        "preset": preset, "solver": scheme.name, "dt": dt, "sfreq": sfreq, "seed": seed,
+        "preset": preset, "solver": scheme.name, "dt": timing.dt, "sfreq": timing.sfreq,
+        "seed": settings.seed,
         "n_epochs": timing.n_epochs,
     }  # fmt: skip
     return _labelled(problem, solution, values, regions, attrs)
 
 
-def _check(backend: str, precision: str, seed: int, tolerance: float | None) -> None:
-    if backend not in ("cpu", "cuda"):
-        raise ValueError(f"unknown backend {backend!r}: expected 'cpu' or 'cuda'")
-    if precision not in ("float32", "float64"):
-        raise ValueError(f"unknown precision {precision!r}: expected 'float32' or 'float64'")
-    if seed < 0:
-        raise ValueError(f"seed must be 0 or greater, received {seed}")
-    if tolerance is not None and not 0 <= tolerance < 1:
-        raise ValueError(f"steady_state_tolerance must be in [0, 1), or None, received {tolerance}")
+class _Numbers(NamedTuple):
+    """Settings that are numbers, checked."""
+
+    seed: int
+    max_source: float
+    tolerance: float | None
+    n_threads: int | None
+
+    @classmethod
+    def of(cls, seed: Any, max_source: Any, tolerance: Any, n_threads: Any) -> _Numbers:
+        """Check each of them."""
+        within = "a number in [0, 1), or None"
+        return cls(
+            whole("seed", seed, 0, 2**64 - 1),
+            number("max_source", max_source, "a size above 0, in mV", above=0, infinite=True),
+            None if tolerance is None else number(
+                "steady_state_tolerance", tolerance, within, least=0, below=1
+            ),
+            None if n_threads is None else whole("n_threads", n_threads, 1),
+        )  # fmt: skip
+
+
+def _remarks(problem: Problem) -> list[str]:
+    """Describe implausible settings other than single parameters and the protocol."""
+    given = {"dt": problem.timing.dt, "sfreq": problem.timing.sfreq, "max_source": problem.max_source}
+    network = problem.connectome
+    coupling = [] if network is None else of_coupling(network.weights, problem.G, problem.parameters["v_max"])
+    return of_quantities(given) + coupling
+
+
+def _protocol(given: Any) -> EvokedProtocol | RestProtocol:
+    if given is None:
+        return EvokedProtocol()
+    if not isinstance(given, EvokedProtocol | RestProtocol):
+        raise ArgumentTypeError(
+            f"protocol: expected a jrflow.EvokedProtocol or jrflow.RestProtocol, received "
+            f"{described(given)}; write protocol=jrflow.RestProtocol(duration=10.0)"
+        )
+    return given
 
 
 def _integrate(problem: Problem, backend: str, n_threads: int | None) -> Solution:
@@ -145,8 +195,14 @@ def _stimulated(protocol: EvokedProtocol | RestProtocol, regions: list[str]) -> 
     return np.isin(regions, chosen).astype(float)
 
 
+def _invalid(solution: Solution, too_fast: np.ndarray) -> Solution:
+    """Mark simulations for which the step is too long: they have failed from the first step on."""
+    solution.failed_step[too_fast & (solution.failed_step < 0)] = 0
+    return solution
+
+
 def _status(solution: Solution) -> np.ndarray:
-    """Status of each simulation, int8; a source that is no number has been noticed as a failure."""
+    """Status of each simulation, int8; the kernels report a source that is not a number as a failure."""
     status = np.full(len(solution.source), OK, np.int8)
     failed = np.flatnonzero(solution.failed_step >= 0)
     finite = np.isfinite(solution.source[failed]).all(axis=(1, 2))

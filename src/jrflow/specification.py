@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import xarray as xr
+from pydantic import TypeAdapter
 
 from jrflow.config.campaigns import CampaignConfig
 from jrflow.config.config import Config
-from jrflow.config.connectome import build_connectome
+from jrflow.config.connectome import ConnectomeConfig, build_connectome
 from jrflow.config.load import load_connectome
 from jrflow.config.simulation import SimulationConfig
 from jrflow.config.suggest import did_you_mean
-from jrflow.design import Prior, make_design
+from jrflow.design import REPLICATES, Prior, make_design
 from jrflow.model.connectome import Connectome
 from jrflow.provenance import campaign_seed
 
@@ -40,6 +44,7 @@ def specify(config: Config, name: str) -> dict[str, Any]:
         "campaign": name,
         "design": campaign.design,
         "n": campaign.n,
+        **({"replicates": REPLICATES} if campaign.design == "saltelli" else {}),
         "preset": campaign.preset,
         "seed": seed,
         "prior": prior_of(config, name).describe(),
@@ -65,30 +70,47 @@ def design_from(specification: Mapping[str, Any]) -> xr.Dataset:
     campaign = CampaignConfig(
         design=specification["design"], n=specification["n"], preset=specification["preset"], prior="prior"
     )
-    return make_design(campaign, prior_from(specification), specification["seed"])
+    # Specifications of version 0.1 do not name replicates: their saltelli designs are one scramble.
+    replicates = specification.get("replicates", 1)
+    return make_design(campaign, prior_from(specification), specification["seed"], replicates=replicates)
 
 
 def connectome_of(specification: Mapping[str, Any]) -> Connectome | None:
-    """Make or read the connectome of a campaign anew; None for one column alone.
+    """Make or read the connectome of a campaign; None for a single column.
 
     Raises
     ------
     OSError
         If its file cannot be read.
     ValueError
-        If it is not the one that the campaign was begun with.
+        If it is not the one that the campaign was started with.
     """
-    section = SimulationConfig.model_validate(specification["simulation"]).connectome
+    section = specification["simulation"]["connectome"]
     if section is None:
         return None
-    connectome, expected = build_connectome(section), specification["connectome_digest"]
+    return _connectome(
+        json.dumps(section, sort_keys=True), specification["connectome_digest"], _version(section)
+    )
+
+
+@lru_cache(maxsize=4)
+def _connectome(settings: str, expected: str, _: tuple[int, int] | None) -> Connectome:
+    """Build a connectome and compare its hash once, for all shards that a process simulates."""
+    connectome = build_connectome(TypeAdapter(ConnectomeConfig).validate_json(settings))
     if connectome.digest != expected:
         raise ValueError(
-            f"the connectome has changed since the campaign was begun: expected sha256 {expected[:12]}, "
-            f"found {connectome.digest[:12]} with {section.model_dump()}; restore it, or begin another "
-            "campaign"
+            f"the connectome has changed since the campaign was started: expected sha256 {expected[:12]}, "
+            f"found {connectome.digest[:12]} with {settings}; restore it, or start another campaign"
         )
     return connectome
+
+
+def _version(section: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Time and size of a connectome's file, by which a change is noticed; None where there is no file."""
+    if section.get("path") is None:
+        return None
+    found = Path(section["path"]).stat()
+    return found.st_mtime_ns, found.st_size
 
 
 def simulate_arguments(specification: Mapping[str, Any]) -> dict[str, Any]:

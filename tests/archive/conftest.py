@@ -11,9 +11,10 @@ import xarray as xr
 from upath import UPath
 
 from jrflow.archive.attributes import FORMAT
-from jrflow.archive.layout import ShardLayout, create_store
+from jrflow.archive.layout import ShardLayout
 from jrflow.archive.manifest import seal
 from jrflow.archive.place import place
+from jrflow.archive.template import create_store
 from jrflow.archive.writer import read_design, write_shard
 from jrflow.config.campaigns import CampaignConfig
 from jrflow.config.priors import RelativeUniformPrior

@@ -18,9 +18,10 @@ from upath import UPath
 from jrflow.archive import ArchiveError
 from jrflow.archive.attributes import FORMAT
 from jrflow.archive.batches import Batches
-from jrflow.archive.layout import ShardLayout, create_store
+from jrflow.archive.layout import ShardLayout
 from jrflow.archive.manifest import seal
 from jrflow.archive.place import place
+from jrflow.archive.template import create_store
 from jrflow.archive.writer import write_shard
 
 USABLE = np.flatnonzero(np.arange(100) % 3)

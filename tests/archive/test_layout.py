@@ -11,9 +11,10 @@ import xarray as xr
 import zarr
 from upath import UPath
 
-from jrflow.archive.layout import ShardLayout, create_store
+from jrflow.archive.layout import ShardLayout
 from jrflow.archive.place import place
 from jrflow.archive.status import NOT_SIMULATED, STATUS_ATTRS
+from jrflow.archive.template import create_store
 from jrflow.model.parameters import PARAMETERS
 
 
@@ -27,7 +28,7 @@ def test_a_new_store_has_all_labels_and_nothing_simulated(store: UPath, design: 
     assert ds["time"].attrs["units"] == "s"
     assert ds["region"].values.tolist() == ["column"]
     assert ds["sim"].dtype == np.int64
-    assert np.isnan(ds["source"]).all()
+    assert np.isposinf(ds["source"]).all()
     assert (ds["status"] == NOT_SIMULATED).all()
     assert ds["status"].dtype == np.int8
     assert {key: ds["status"].attrs[key] for key in STATUS_ATTRS} == STATUS_ATTRS
@@ -62,8 +63,7 @@ def test_layout_is_read_back_from_the_store(store: UPath) -> None:
     assert [layout.simulations(k) for k in range(4)] == [
         slice(0, 32), slice(32, 64), slice(64, 96), slice(96, 100),
     ]  # fmt: skip
-    assert layout.nbytes(0) == 32 * (12 * 4 + 9)
-    assert layout.nbytes(3) == 4 * (12 * 4 + 9)
+    assert layout.simulation_bytes == 12 * 4 + 9
 
 
 def test_regions_have_their_names(tmp_path: Path, design: xr.Dataset) -> None:
@@ -75,7 +75,7 @@ def test_regions_have_their_names(tmp_path: Path, design: xr.Dataset) -> None:
     assert ds["region"].values.tolist() == names
     assert ds["source"].sel(region="lh-1").dims == ("sim", "time")
     assert ShardLayout.of_store(place(tmp_path / "brain.zarr")) == layout
-    assert layout.nbytes(0) == 32 * (3 * 12 * 4 + 9)
+    assert layout.simulation_bytes == 3 * 12 * 4 + 9
 
 
 def test_an_interrupted_creation_leaves_no_store(

@@ -13,10 +13,12 @@ import xarray as xr
 import zarr
 from hypothesis import given, settings, strategies as st
 from upath import UPath
+from zarr.storage import LocalStore
 
-from jrflow.archive.layout import ShardLayout, create_store
+from jrflow.archive.layout import ShardLayout
 from jrflow.archive.place import place
 from jrflow.archive.status import NOT_SIMULATED
+from jrflow.archive.template import create_store
 from jrflow.archive.writer import pending_shards, read_design, shard_bytes, write_shard
 
 Simulated = Callable[[UPath, int], xr.Dataset]
@@ -49,13 +51,32 @@ def test_writing_a_shard_touches_no_other(store: UPath, made_up: Simulated) -> N
     assert pending_shards(store) == [0, 2, 3]
     ds = xr.open_zarr(store, consolidated=False).load()
     np.testing.assert_array_equal(ds["source"][32:64, 0, 0], np.arange(32, 64))
-    assert np.isnan(ds["source"][np.r_[:32, 64:100]]).all()
+    assert np.isposinf(ds["source"][np.r_[:32, 64:100]]).all()
     assert (ds["status"][np.r_[:32, 64:100]] == NOT_SIMULATED).all()
     assert (ds["failed_step"][np.r_[:32, 64:100]] == -1).all()
     assert (ds["n_trials"][np.r_[:32, 64:100]] == 0).all()
     ids = np.arange(32, 64)
     np.testing.assert_array_equal(ds["failed_step"][32:64], np.where(ids % 3 == 0, 10 * ids, -1))
     np.testing.assert_array_equal(ds["n_trials"][32:64], np.where((ids % 3 != 0) & (ids % 2 == 0), 4, 10))
+
+
+def test_a_block_looks_at_its_own_shards_only(full_store: UPath, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all shards, the jobs of a campaign would together do work that grows with its square."""
+    (full_store / "status/c/2").unlink()
+    (full_store / "source/c/3/0/0").unlink()
+    asked: list[str] = []
+    get = LocalStore.get
+
+    async def counted(self: LocalStore, key: str, *args: Any, **options: Any) -> Any:
+        asked.append(key)
+        return await get(self, key, *args, **options)
+
+    monkeypatch.setattr(LocalStore, "get", counted)
+    assert pending_shards(full_store, range(1, 3)) == [2]
+    assert {key for key in asked if "c/" in key} <= {"c/1", "c/2"}
+    assert pending_shards(full_store, range(3, 4)) == [3]
+    assert pending_shards(full_store, range(0)) == []
+    assert pending_shards(full_store) == [2, 3]
 
 
 def _data_files(store: UPath, shard: int) -> list[str]:

@@ -13,11 +13,11 @@ NO_ACCOUNTING = "Slurm accounting storage is disabled"
 TAKEN = "sbatch: Job 15 to start at 2026-03-02T17:00:00 using 8 processors on nodes c1 in partition cpu"
 #: Of a cluster with two kinds of GPU, one of them without a name.
 SINFO = """\
-cpu*|4|(null)
-cpu*|64+|(null)
-gpu|32|gpu:a100:4(S:0-1),shard:16
-gpu|16|gpu:2080ti:8(S:0)
-old|8|gpu:2
+cpu*|4|(null)|2-00:00:00|10
+cpu*|64+|(null)|2-00:00:00|20
+gpu|32|gpu:a100:4(S:0-1),shard:16|1-12:00:00|3
+gpu|16|gpu:2080ti:8(S:0)|1-12:00:00|1
+old|8|gpu:2|infinite|2
 """
 
 

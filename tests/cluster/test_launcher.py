@@ -183,7 +183,7 @@ def test_jobs_of_other_settings_are_cancelled(tmp_path: Path, submitted: Slurm) 
     said = io.StringIO()
     assert join("otherwise", tmp_path, said) is None
     assert submitted.asked("scancel") == ["--quiet 17_0 17_1"]
-    assert "cancelled, for its settings have changed since: job 17_0" in said.getvalue()
+    assert "cancelled, because its settings have changed since: job 17_0" in said.getvalue()
 
 
 def test_jobs_that_are_over_are_not_joined(tmp_path: Path, submitted: Slurm) -> None:
@@ -200,5 +200,14 @@ def test_nothing_is_submitted_twice_while_slurm_is_away(tmp_path: Path, submitte
 
 @pytest.mark.usefixtures("slurm")
 def test_there_is_no_slurm(tmp_path: Path) -> None:
-    with pytest.raises(SubmissionError, match="srun is not here: is this a login node of a Slurm cluster"):
+    with pytest.raises(SubmissionError, match="srun: command not found"):
         launch([Task(launched.tell, (tmp_path, "x"))], request(), ClusterConfig(), tmp_path / "jobs", None)
+
+
+def test_a_refused_job_leaves_nothing_that_could_be_executed(tmp_path: Path, slurm: Slurm) -> None:
+    slurm.answers(srun="", sbatch=Answer(err="sbatch: error: Invalid account\n", code=1))
+    jobs = tmp_path / "jobs"
+    with pytest.raises(SubmissionError, match=r"Invalid account[\s\S]*account lab"):
+        launch([Task(launched.tell, (tmp_path, "x"))], request(), ClusterConfig(account="lab"), jobs, None)
+    assert list(jobs.rglob("*.pkl")) == []
+    assert list(jobs.rglob("*.sh")) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -129,3 +130,16 @@ def test_no_variable_before_is_none_after(
     assert "TMPDIR" not in os.environ
     monkeypatch.setenv("TMPDIR", str(before))
     tempfile.tempdir = None
+
+
+def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:
+    """As those of a job that was requeued; folders of others and of other machines stay."""
+    gone = subprocess.Popen(["/bin/true"])
+    gone.wait()
+    scratch, here = tmp_path / "disk", socket.gethostname()
+    names = {f"jrflow-{here}-{gone.pid}-x": False, f"jrflow-{here}-{os.getpid()}-x": True}
+    names |= {f"jrflow-other-{gone.pid}-x": True, "mine": True, f"jrflow-{here}-x-1": True}
+    for name in names:
+        (scratch / name).mkdir(parents=True)
+    with local_folder(str(scratch), None):
+        assert {name: (scratch / name).exists() for name in names} == names

@@ -77,12 +77,6 @@ def test_the_shortest_job_is_no_longer_than_the_longest(tmp_path: Path) -> None:
     assert "shortest_job (20 min) is longer than longest_job (10 min)" in said
 
 
-def test_an_allocation_has_workers(tmp_path: Path) -> None:
-    said = _refused(tmp_path, "simulate: allocation\nnodes: 1\ncores: 2\n")
-    assert "leaves none for workers, since scheduler and client take 2" in said
-    assert load_cluster(_file(tmp_path, "simulate: allocation\nnodes: 1\ncores: 3\n")).spreads
-
-
 @pytest.mark.parametrize("key", ["account", "partition", "gpu_type", "qos", "constraint", "interface"])
 @pytest.mark.parametrize("word", ["a b", "a;reboot", "$(id)", "`id`", "a>b", "a'b", 'a"b', ""])
 def test_what_is_more_than_a_word_is_refused(tmp_path: Path, key: str, word: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from jrflow.config.learning_faults import samples_seen
+from jrflow.config.learning_faults import samples_observed
 from jrflow.config.load import ConfigError, parse_config
 from jrflow.inference.window import Window
 
@@ -69,7 +69,7 @@ CASES = [
             "m-seed-1": {"train": "train", "test": "test", "network": "mlp"},
         },
         "inference.models.m-seed-1",
-        "so is called training 2 of model 'm'",
+        "reserved for training 2 of model 'm'",
     ),
     ("inference.models.m.network", "bilstn", "inference.models.m.network", "did you mean 'bilstm'?"),
     (
@@ -85,7 +85,7 @@ CASES = [
         "inference.networks.bilstm.samples_per_step",
         101,
         "inference.networks.bilstm.samples_per_step",
-        "expected at most 100, all samples of a response",
+        "expected at most 100, the number of samples",
     ),
     (
         "inference.networks.bilstm",
@@ -93,7 +93,7 @@ CASES = [
         "inference.networks.bilstm.samples_per_step",
         "received 101; choose fewer, or a higher training.sfreq",
     ),
-    ("inference.training", {"sfreq": 10}, "inference.networks.bilstm.samples_per_step", "at most 10, all"),
+    ("inference.training", {"sfreq": 10}, "inference.networks.bilstm.samples_per_step", "at most 10, the"),
     (
         "inference.networks.bilstm",
         {"kind": "cnn_bilstm", "kernel": 6},
@@ -139,7 +139,7 @@ def test_a_network_that_no_model_uses_may_be_anything() -> None:
 @pytest.mark.parametrize(("sfreq", "tmin"), [(100, 0.0), (250, -0.2), (50, 0.013), (1000, 0.5), (100, -0.05)])
 def test_samples_are_counted_as_the_archive_is_averaged(sfreq: float, tmin: float) -> None:
     config = parse_config(changed("inference.training", {"sfreq": sfreq, "tmin": tmin}))
-    assert samples_seen(config) == Window.of(config.simulation.timing.times, sfreq, tmin).n_blocks
+    assert samples_observed(config) == Window.of(config.simulation.timing.times, sfreq, tmin).n_blocks
 
 
 def test_a_models_own_batch_is_the_one_that_counts() -> None:

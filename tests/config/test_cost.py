@@ -214,6 +214,7 @@ def test_every_rule_has_its_time_and_memory(demo: Config, rule: Rule) -> None:
     assert 1e8 < analysis_bytes(small, rule, name) <= analysis_bytes(large, rule, name)
     if name:
         assert analysis_seconds(small, rule, name) < analysis_seconds(large, rule, name)
+    if name and rule != "sobol":  # a Sobol analysis holds a bounded number of responses
         assert analysis_bytes(small, rule, name) < analysis_bytes(large, rule, name)
     assert analysis_seconds(demo, rule, {"net": "bilstm"}.get(name, name)) < 120
 

@@ -8,7 +8,8 @@ import yaml
 
 from jrflow.config.commented import commented_yaml
 from jrflow.config.default import default_config
-from jrflow.config.load import ConfigError, check_files, load_config, parse_config
+from jrflow.config.load import ConfigError, load_config, parse_config
+from jrflow.planning.feasibility import load_checked
 
 DEFAULT = commented_yaml(default_config())
 MINIMAL = """\
@@ -87,7 +88,8 @@ sensitivity:
         "9: campaigns.train: given twice, first at line 8; keep one of them",
         "9: campaigns.train.prior: unknown entry 'wyde' of priors; did you mean 'wide'?",
         "12: eeg.noise.paper.factor: missing; expected: Multiplies the variance, as the paper's noise_fact "
-        "does (dimensionless)",
+        "does (dimensionless). The noise is that of the raw recording, before any filter of "
+        "eeg.processing",
         "14: eeg.noise.paper.fctor: unknown key; did you mean 'factor'?",
         "17: inference.models.m.test: unknown entry 'tset' of campaigns; known are train",
         "19: sensitivity.sobol[0]: expected a campaign of design saltelli, but campaigns.train.design is "
@@ -112,7 +114,7 @@ FAULTS = {
     ),
     "campaigns.train.n: expected a number greater than or equal to 1, received 0": ("n: 100", "n: 0"),
     "campaigns.train.n: expected a valid integer, received 1.5": ("n: 100", "n: 1.5"),
-    "campaigns.train.n: expected a number, received true (YAML reads yes, no, on, off so)": (
+    "campaigns.train.n: expected a number, received true (YAML reads yes/no/on/off as true/false)": (
         "n: 100",
         "n: yes",
     ),
@@ -241,7 +243,7 @@ def test_all_missing_files_are_reported_at_once(tmp_path: Path, monkeypatch: pyt
         "  apply: {model: m, evoked: c-ave.fif, noise: measured}\n"
     )
     with pytest.raises(ConfigError) as caught:
-        check_files(load_config(written(tmp_path, text)))
+        load_checked(written(tmp_path, text))
     assert [fault.key for fault in caught.value.faults] == [
         ("eeg", "head", "path"),
         ("eeg", "noise", "measured", "path"),

@@ -14,11 +14,12 @@ import yaml
 
 from jrflow.config.connectome import TvbConnectome, build_connectome
 from jrflow.config.execution import ExecutionConfig
-from jrflow.config.load import ConfigError, check_files, load_config, load_connectome, parse_config
+from jrflow.config.load import ConfigError, load_config, load_connectome, parse_config
 from jrflow.config.simulation import SimulationConfig
 from jrflow.config.summary import summary
 from jrflow.model.connectome import Connectome
 from jrflow.model.solvers import SOLVERS
+from jrflow.planning.feasibility import check, parse_checked
 from jrflow.simulation import simulate
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -48,7 +49,7 @@ def changed(**values: Any) -> dict[str, Any]:
 
 def faults(data: dict[str, Any]) -> list[str]:
     with pytest.raises(ConfigError) as caught:
-        parse_config(data)
+        parse_checked(data)
     return [str(fault) for fault in caught.value.faults]
 
 
@@ -140,7 +141,7 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     ({"simulation__connectome__speed": 1e-9}, "simulation.connectome.speed", "mm take > 2**31 steps"),
     (
         {"priors__coupling__parameters__A_e": {"low": 0, "high": 4}}, "priors.coupling.parameters.A_e.low",
-        "expected a number greater than 0, for A_e is positive, received 0",
+        "A_e must be positive: expected a number greater than 0, received 0",
     ),
     (
         {"priors__coupling": {"kind": "relative-uniform", "parameters": ["A_e", "G"]}},
@@ -149,10 +150,10 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     ),
     (
         {
-            "campaigns__sobol": {"design": "saltelli", "n": 2, "prior": "coupling"},
+            "campaigns__sobol": {"design": "saltelli", "n": 16, "prior": "coupling"},
             "sensitivity": {"sobol": ["sobol"]},
         },
-        "sensitivity.sobol", "know one column so far, but simulation.connectome has many regions",
+        "sensitivity.sobol", "support one column so far, but simulation.connectome has many regions",
     ),
 ]  # fmt: skip
 
@@ -167,7 +168,7 @@ def test_one_fault_is_one_clear_line(values: dict[str, Any], key: str, message: 
 @pytest.mark.parametrize("solver", ["preset", "euler", "exp-ab2", "exp-ab3", "exp-ab4", "strang"])
 def test_other_solvers_take_delays(solver: str) -> None:
     values = {"simulation__solver": solver, "priors__coupling__parameters__speed": SPEED}
-    assert parse_config(changed(**values)).simulation.solver == solver
+    assert parse_checked(changed(**values)).simulation.solver == solver
 
 
 def test_a_prior_of_the_speed_is_a_network_with_delays() -> None:
@@ -176,7 +177,7 @@ def test_a_prior_of_the_speed_is_a_network_with_delays() -> None:
     (fault,) = faults(changed(**values))
     assert fault.startswith("simulation.solver: rk4: a solver of 4 stages")
     values["simulation__solver"] = "heun"
-    assert parse_config(changed(**values))
+    assert parse_checked(changed(**values))
     values["priors__coupling__parameters__speed"] = {"low": 2.0, "high": 100.0}
     (fault,) = faults(changed(**values))
     assert fault.startswith("simulation.solver: heun: heun needs delays")
@@ -185,7 +186,7 @@ def test_a_prior_of_the_speed_is_a_network_with_delays() -> None:
 
 
 def test_rk4_without_delays_is_fine() -> None:
-    assert parse_config(changed(simulation__solver="rk4"))
+    assert parse_checked(changed(simulation__solver="rk4"))
 
 
 def test_a_network_s_parameters_need_a_network() -> None:
@@ -208,7 +209,7 @@ def test_inference_on_a_network_is_refused_once() -> None:
         )
     )  # fmt: skip
     assert fault.startswith(
-        "inference.models: lead field, noise and all that is made of them know one column"
+        "inference.models: lead field, noise and what is computed from them support one column"
     )
 
 
@@ -232,9 +233,9 @@ def test_a_shard_that_no_worker_can_hold_is_refused_with_what_fits() -> None:
         "execution.shard_size: a worker on 4,096 simulations of 400 regions and 1,201 samples needs 16.1 GB, "
         "more than memory_per_worker (2GiB); set shard_size to 256 and chunk_size to 1"
     )
-    assert parse_config(changed(**values, execution={"shard_size": 256, "chunk_size": 8}))
-    assert parse_config(changed(**values, execution={"memory_per_worker": "17GB"}))
-    assert parse_config(changed(**values | {"campaigns__train__n": 100}, execution={}))
+    assert parse_checked(changed(**values, execution={"shard_size": 256, "chunk_size": 8}))
+    assert parse_checked(changed(**values, execution={"memory_per_worker": "17GB"}))
+    assert parse_checked(changed(**values | {"campaigns__train__n": 100}, execution={}))
     (fault,) = faults(changed(**values, execution={"memory_per_worker": "300MB"}))
     assert fault.endswith("more than memory_per_worker (300MB); give workers more memory")
     (fault,) = faults(changed(**values, execution={"memory_per_worker": "64GB", "chunk_size": 2048}))
@@ -254,17 +255,17 @@ def test_a_connectome_in_a_file_is_checked_with_the_files(tmp_path: Path) -> Non
     path = tmp_path / "brain.zip"
     config = parse_config(changed(simulation__connectome={"kind": "tvb-zip", "path": str(path)}))
     with pytest.raises(ConfigError, match=r"simulation\.connectome\.path: no such file: '.*brain\.zip'"):
-        check_files(config)
+        check(config)
     path.write_text("no zip")
     with pytest.raises(
         ConfigError, match=r"simulation\.connectome\.path: .*expected a connectivity in TVB's zip"
     ):
-        check_files(config)
+        check(config)
     write_zip(path, Connectome.synthetic(6))
     with pytest.raises(ConfigError, match=r"stim_regions\[1\]: no region 'rh-9' among the connectome's 6"):
-        check_files(config)
+        check(config)
     write_zip(path, Connectome.synthetic(20))
-    check_files(config)
+    check(config)
     read = build_connectome(TvbConnectome(kind="tvb-zip", path=str(path), normalise="max"))
     assert read.digest == Connectome.synthetic(20).normalised("max").digest
 
@@ -276,7 +277,7 @@ def test_what_a_file_and_other_sections_lack_is_told_at_once(tmp_path: Path) -> 
         eeg={"noise": {"measured": {"kind": "covariance", "path": "absent-cov.fif"}}},
     )
     with pytest.raises(ConfigError) as caught:
-        check_files(parse_config(data))
+        check(parse_config(data))
     assert [fault.key[-2:] for fault in caught.value.faults] == [("measured", "path"), ("stim_regions", 1)]
 
 

@@ -42,9 +42,8 @@ MILLIONS = 100_000_000
 
 @pytest.mark.parametrize(
     "cluster",
-    [HERE, ClusterConfig(cluster="local")]
-    + [ClusterConfig(simulate=how) for how in ("adaptive", "allocation")],
-    ids=["here", "local", "adaptive", "allocation"],
+    [HERE, ClusterConfig(cluster="local"), ClusterConfig(simulate="adaptive")],
+    ids=["here", "local", "adaptive"],
 )
 def test_only_where_snakemake_submits_the_work_is_divided(cluster: ClusterConfig) -> None:
     requests = _requests(cluster, MILLIONS)

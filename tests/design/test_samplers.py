@@ -10,9 +10,9 @@ import xarray as xr
 from hypothesis import given, settings, strategies as st
 from SALib.sample import sobol
 
-from jrflow.config.campaigns import CampaignConfig, DesignKind
+from jrflow.config.campaigns import EXTENDABLE, CampaignConfig, DesignKind
 from jrflow.config.priors import IndependentPrior, PublishedRangePrior, RelativeUniformPrior
-from jrflow.design import Prior, make_design
+from jrflow.design import REPLICATES, Prior, make_design
 from jrflow.model.parameters import INFERRED, PARAMETERS, PRESETS
 
 UNIFORM = Prior.of(RelativeUniformPrior(kind="relative-uniform"), "unit-consistent")
@@ -50,13 +50,11 @@ def test_every_design_is_labelled_complete_and_within_the_prior(kind: str, prior
 
 
 @settings(deadline=None, max_examples=20)
-@given(
-    st.sampled_from(["prior", "sobol-sequence"]), st.integers(0, 5), st.integers(0, 5), st.integers(0, 2**63)
-)
+@given(st.sampled_from(EXTENDABLE), st.integers(0, 5), st.integers(0, 5), st.integers(0, 2**63))
 def test_a_larger_design_begins_with_the_smaller_one(kind: str, small: int, extra: int, seed: int) -> None:
-    few, many = 2**small, 2 ** (small + extra)
-    larger = _design(kind, many, seed=seed).isel(sim=slice(few))
-    np.testing.assert_array_equal(_values(larger), _values(_design(kind, few, seed=seed)))
+    few = _design(kind, 2**small, seed=seed)
+    many = _design(kind, 2 ** (small + extra), seed=seed)
+    np.testing.assert_array_equal(_values(many)[: few.sizes["sim"]], _values(few))
 
 
 @pytest.mark.parametrize("kind", ["prior", "lhs", "sobol-sequence", "saltelli"])
@@ -71,13 +69,38 @@ def test_latin_hypercube_has_one_point_in_every_stratum() -> None:
     np.testing.assert_array_equal(strata, np.tile(np.arange(50), (9, 1)).T)
 
 
-def test_saltelli_is_salibs_own_sample_for_a_uniform_prior() -> None:
+def _salib(n: int, seed: int | np.random.Generator) -> np.ndarray:
     bounds = np.column_stack([UNIFORM.low, UNIFORM.high]).tolist()
     problem = {"num_vars": 9, "names": list(INFERRED), "bounds": bounds}
-    expected = sobol.sample(problem, 32, calc_second_order=False, seed=11)
+    rows: np.ndarray = sobol.sample(problem, n, calc_second_order=False, seed=seed)
+    return rows.reshape(n, 11, 9)
+
+
+def test_each_scramble_of_a_saltelli_design_is_salibs_own_sample() -> None:
+    """Base point i is point i // 8 of scramble i % 8; the design says how many take turns."""
     design = _design("saltelli", 32, seed=11)
     assert design.sizes["sim"] == 32 * (9 + 2)
-    np.testing.assert_allclose(_values(design), expected, rtol=1e-14)
+    assert design.attrs["replicates"] == REPLICATES
+    groups = _values(design).reshape(32, 11, 9)
+    for r, child in enumerate(np.random.SeedSequence(11).spawn(REPLICATES)):
+        expected = _salib(32 // REPLICATES, np.random.default_rng(child))
+        np.testing.assert_allclose(groups[r::REPLICATES], expected, rtol=1e-14)
+
+
+def test_scrambles_are_independent() -> None:
+    """First points of a scramble are uniform, and uncorrelated with those of the others."""
+    designs = [_values(_design("saltelli", 8, PUBLISHED, seed), PUBLISHED.names) for seed in range(100)]
+    first = np.stack([values.reshape(8, 4, 2)[:, 0, 0] for values in designs])
+    assert abs(np.corrcoef(first.T) - np.eye(8)).max() < 0.4
+    assert REPLICATES >= 8
+
+
+def test_a_design_of_one_scramble_is_drawn_as_version_0_1_drew_it() -> None:
+    """Its archives are verified, repaired and extended by drawing it again."""
+    campaign = CampaignConfig(design="saltelli", n=32, prior="p")
+    design = make_design(campaign, UNIFORM, 11, replicates=1)
+    np.testing.assert_allclose(_values(design).reshape(32, 11, 9), _salib(32, 11), rtol=1e-14)
+    assert "replicates" not in design.attrs
 
 
 def test_saltelli_exchanges_one_column_at_a_time_also_for_other_priors() -> None:

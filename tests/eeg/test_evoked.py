@@ -9,7 +9,7 @@ import xarray as xr
 
 import jrflow
 from jrflow.config.eeg import AdHocNoise, CovarianceNoise
-from jrflow.eeg.evoked import on_model_grid, read_evokeds, source_estimate, to_evoked
+from jrflow.eeg.evoked import on_model_grid, projected, read_evokeds, source_estimate, to_evoked
 from jrflow.eeg.noise import noise_level, spatial_filter
 from jrflow.eeg.projection import baseline_correct, reference_rms, to_eeg
 from jrflow.model.protocol import EvokedProtocol
@@ -188,3 +188,46 @@ def test_real_responses_become_sources(real_evoked: Path, real_covariance: Path)
         baseline_sd = float(source.sel(time=slice(None, 0)).std())
         # The noise of the recording is of the size that its covariance says.
         assert 0.2 < baseline_sd / sd < 3
+
+
+def test_projections_of_a_response_apply_to_lead_field_and_noise(lead_field: xr.DataArray) -> None:
+    """A response of the source, projected by MNE, is that of the projected lead field."""
+    times = np.arange(-200, 1001) / 1000
+    evoked = measured(lead_field, 1000.0, -0.2, 1.0).pick(list(lead_field["channel"].values[::-1]))
+    vector = np.random.default_rng(0).standard_normal(len(evoked.ch_names))
+    data = {
+        "col_names": evoked.ch_names, "row_names": None, "nrow": 1, "ncol": len(vector),
+        "data": (vector / np.linalg.norm(vector))[None],
+    }  # fmt: skip
+    evoked.add_proj(mne.Projection(data=data, desc="EOG", kind=1, active=False), verbose="error")
+    evoked.apply_proj(verbose="error")
+    white = noise_level(
+        AdHocNoise(kind="ad-hoc", factor=1), lead_field, Timing.of(EvokedProtocol(), 1e-3, 1000.0)
+    )
+    gain, noise = projected(evoked, lead_field, white)
+    assert noise.rank == white.rank - 1 == len(vector) - 2
+    eeg = on_model_grid(evoked, lead_field, times)
+    course = baseline_correct(wave(times), times)
+    np.testing.assert_allclose(eeg, gain.values * course, atol=1e-3 * float(abs(gain).max()))
+    weights, _ = spatial_filter(gain, noise)
+    np.testing.assert_allclose(weights @ eeg.values, course, atol=1e-4)
+    # Without the projection the course comes out too small.
+    blind, _ = spatial_filter(lead_field, white)
+    assert abs(blind @ eeg.values - course).max() > 1e-3
+
+
+@pytest.mark.parametrize("reference", ["average", ["Cz"], ["P9", "P10"]])
+def test_any_reference_gives_the_same_response(lead_field: xr.DataArray, reference: str | list[str]) -> None:
+    times = np.arange(-200, 1001) / 1000
+    evoked = measured(lead_field, 1000.0, -0.2, 1.0)
+    expected = on_model_grid(evoked, lead_field, times)
+    evoked.set_eeg_reference(reference, projection=False, verbose="error")
+    np.testing.assert_allclose(on_model_grid(evoked, lead_field, times), expected, atol=1e-6)
+
+
+def test_standard_errors_are_no_responses(recording: Path, tmp_path: Path) -> None:
+    (average,) = mne.read_evokeds(recording, verbose="error")
+    error = average.copy()
+    error.kind = "standard_error"
+    mne.write_evokeds(tmp_path / "both-ave.fif", [error, average, error], verbose="error")
+    assert [evoked.kind for evoked in read_evokeds(tmp_path / "both-ave.fif")] == ["average"]

@@ -76,6 +76,57 @@ def test_decimated_response_has_nearly_the_same_features(responses: np.ndarray) 
         np.testing.assert_allclose(decimated[name], full[name], rtol=0.12, atol=0.002, err_msg=name)
 
 
+#: Responses with two deflections of nearly one size, or with a flat top, and what may be undefined of them.
+RIVALS = {"peak_latency", "rebound_amplitude"}
+DELICATE: dict[str, tuple[np.ndarray, set[str]]] = {
+    "one peak": (bump(0.08), set()),
+    "second peak 5 % smaller": (bump(0.08) + 0.95 * bump(0.4), set()),
+    "two peaks": (bump(0.08) + 0.9999 * bump(0.4), RIVALS),
+    "two peaks of opposite sign": (
+        bump(0.08) - 0.9999 * bump(0.4),
+        RIVALS | {"peak_amplitude", "half_width"},
+    ),
+    "flat top": (np.clip(1.2 * bump(0.3, 0.1), None, 1.0), set()),
+    "flat top with a slope": (np.clip(1.2 * bump(0.3, 0.1), None, 1 + 1e-4 * TIMES), set()),
+    "peak at the onset": (bump(0.0, 0.05), set()),
+    "peak at the end": (bump(1.0, 0.05), set()),
+}
+
+
+@pytest.mark.parametrize("name", DELICATE)
+def test_a_small_change_of_the_response_changes_its_features_little(name: str) -> None:
+    """Or the feature is undefined: never a jump."""
+    response, undefined = DELICATE[name]
+    rng = np.random.default_rng(1)
+    wobble = np.stack([np.sin(2 * np.pi * (3 * TIMES + phase)) for phase in rng.random(50)])
+    features = erp_features(np.vstack([response, response + 1e-3 * wobble]), TIMES, units="uV")
+    for feature, values in features.data_vars.items():
+        if feature in undefined:
+            assert np.isnan(values).all(), feature
+        else:
+            scale = 1.0 if "s" not in FEATURES[str(feature)].unit.split() else 0.1
+            assert np.ptp(values.values) < 0.1 * scale, feature
+
+
+def test_where_the_largest_sample_decides_it_jumps() -> None:
+    """As the forests want it: in noise two deflections are often equally large."""
+    first = bump(0.08) - 0.9999 * bump(0.4)
+    rows = np.stack([first, first - 2e-4 * bump(0.4)])
+    features = erp_features(rows, TIMES, units="uV", rivals="largest")
+    assert features["peak_latency"].values == pytest.approx([0.08, 0.4], abs=1e-3)
+    assert features["peak_amplitude"].values == pytest.approx([0.99, -0.99], abs=0.02)
+
+
+def test_latency_between_samples() -> None:
+    """The peak's time is known to better than the sampling interval."""
+    centres = 0.2 + np.linspace(0, 1e-3, 5)
+    features = erp_features(np.stack([bump(c) for c in centres]), TIMES, units="uV")
+    # The running mean over ten samples is centred half a sample early.
+    np.testing.assert_allclose(
+        features["peak_latency"] - features["peak_latency"][0], centres - 0.2, atol=1e-4
+    )
+
+
 def test_undefined_features_are_nan_and_stay_in_their_row(responses: np.ndarray) -> None:
     rows = np.concatenate([responses, np.zeros((1, 1201)), responses[:1]])
     rows[3, 600] = np.inf

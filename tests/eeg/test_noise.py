@@ -10,6 +10,7 @@ import xarray as xr
 import jrflow
 from jrflow.config.eeg import AdHocNoise, CovarianceNoise, SnrNoise
 from jrflow.eeg.noise import EvokedNoise, measured_covariance, noise_level, spatial_filter
+from jrflow.eeg.processing import Processing
 from jrflow.eeg.projection import baseline_correct
 from jrflow.model.protocol import EvokedProtocol
 from jrflow.model.timing import Timing
@@ -244,3 +245,22 @@ def test_real_covariance(real_evoked: Path, real_covariance: Path, slow_timing: 
     assert weights @ lead_field.values[:, 0] == pytest.approx(1)
     assert sd**2 <= white @ noise.covariance @ white  # knowing the correlations can only help
     assert 0.1 < sd < 10
+
+
+def test_dimensions_without_noise_stay_without(few_channels: xr.DataArray, tmp_path: Path) -> None:
+    """After removal of components, few samples must not make noise where the data have none."""
+    names = [str(name) for name in few_channels["channel"].values]
+    rng = np.random.default_rng(5)
+    kept = np.linalg.qr(rng.standard_normal((8, 8)))[0][:, :5]
+    data = 1e-12 * kept @ np.diag(np.linspace(1, 3, 5)) @ kept.T
+    mne.Covariance(data, names, [], [], nfree=30).save(tmp_path / "ica-cov.fif", verbose="error")
+    covariance = measured_covariance(tmp_path / "ica-cov.fif", few_channels)
+    assert EvokedNoise(covariance, 1, np.array([0.0]), 1).rank == 5
+
+
+def test_ad_hoc_noise_is_that_before_the_filter(few_channels: xr.DataArray) -> None:
+    timing = Timing.of(EvokedProtocol(), 1e-3, 1000.0)
+    config, low = AdHocNoise(kind="ad-hoc", factor=1), Processing(lowpass=30.0)
+    raw, filtered = (noise_level(config, few_channels, timing, None, one) for one in (None, low))
+    # Half the width of the transition band from 30 to 37.5 Hz is passed, too.
+    assert (filtered.sd / raw.sd) ** 2 == pytest.approx(33.75 / 500, rel=0.05)

@@ -63,7 +63,9 @@ def test_within_the_prior_it_is_found_and_covered() -> None:
     assert np.isfinite([exact.value, exact.low, exact.high]).all()
     assert (exact.low < exact.high).all()
     assert ((exact.low <= targets) & (targets <= exact.high)).mean() > 0.7
-    assert exact.rhat < 1.3
+    assert exact.rhat < 1.05
+    assert exact.ess > 400
+    assert exact.resolved
 
 
 def test_products_that_no_factors_have_are_no_fit() -> None:

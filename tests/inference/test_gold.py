@@ -1,4 +1,4 @@
-"""The gold standard: right by its ranks, of the very data that networks see, and the limit that follows."""
+"""Reference posteriors: right by their ranks, of the data that networks receive, and the limit from them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from jrflow.config.networks import NPEConfig
 from jrflow.inference.agreement import agreement, misfit
 from jrflow.inference.dataset import EvokedSet
 from jrflow.inference.evaluate import evaluate
-from jrflow.inference.gold import gold_standard, likelihood_of
+from jrflow.inference.gold import gold_standard, likelihood_of, summary
 from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.randomness import Stream
+from jrflow.inference.targets import TargetPosteriors
 from jrflow.inference.train import train
 from jrflow.inference.trial import Trial, observed_at
-from jrflow.limits.exact import Effort
+from jrflow.limits.exact import Effort, exact_posteriors
 from jrflow.limits.fisher import recovery_limits
+from jrflow.limits.starts import nearest_simulations
 
 #: Every test needs minutes of simulations.
 pytestmark = pytest.mark.slow
 N = 40
-EFFORT = Effort(n_burn_in=3, n_kept=10)
+EFFORT = Effort(n_burn_in=3, n_rounds=10, n_most=40)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,41 @@ def test_intervals_and_ranks_are_right(gold: xr.Dataset) -> None:
     assert (covered <= high).all()
     assert (gold.rank_p > 1e-4).all()
     assert float(gold.rhat.median()) < 1.1
+    assert gold.rank_p.sizes == {"noise": 2, "parameter": gold.sizes["parameter"]}
+    assert gold.expected_coverage_p.sizes == {"noise": 2}
+    for level in gold.noise.values:
+        assert f"of {N} cases resolved" in summary(gold.sel(noise=level))
+
+
+def test_monte_carlo_errors_come_with_every_mean(gold: xr.Dataset) -> None:
+    """Resolved means have an error below 5 % of the sd; two samplings differ by what the errors say."""
+    assert gold.mcse.sizes == gold["mean"].sizes
+    sd = np.sqrt(gold.variance)
+    resolved = gold.resolved.values
+    assert 0.5 < resolved.mean() <= 1
+    scored = [name for name in gold.parameter.values if name in ("A_e", "b_i")]
+    relative = (gold.mcse / sd).sel(parameter=scored).max("parameter").values
+    assert (relative[resolved] < 0.06).all()
+    assert (gold.ess.values[resolved] >= 400).all()
+    assert (gold.ess.values[~resolved] < 400).all()
+
+
+def test_two_samplings_differ_by_their_monte_carlo_errors(trial: Trial, gold: xr.Dataset) -> None:
+    """The unbiased distance (m - m_ref)^2 - MCSE^2 of the reference from itself is 0."""
+    level = list(trial.noise.names).index("snr-10")
+    part = trial.parts.test.take(np.arange(N))
+    observed, sd = (array[:N] for array in trial.test(level))
+    likelihood = likelihood_of(part, trial.noise, level, observed, sd)
+    starts = nearest_simulations(likelihood, 2000, 1)
+    again = TargetPosteriors.of(
+        likelihood.coordinates, exact_posteriors(likelihood, starts, EFFORT, 1), np.random.default_rng(0)
+    )
+    one = gold.sel(noise="snr-10")
+    both = again.mcse**2 + one.mcse.values**2
+    z2 = (again.mean - one["mean"].values) ** 2 / both
+    trusted = again.resolved & one.resolved.values
+    assert trusted.mean() > 0.5
+    assert z2[trusted].mean() == pytest.approx(1, abs=0.4)
 
 
 def test_posterior_means_reach_what_variances_promise(gold: xr.Dataset) -> None:
@@ -81,6 +118,13 @@ def test_the_limit_is_the_exact_one(
     assert float(np.abs(exact.r2_limit - plain).max()) < 0.25
     assert (exact.r2_limit <= 1).all()
     assert (exact.r2_limit_se > 0).all()
+    assert (exact.r2_limit_mcse > 0).all()
+    assert (exact.r2_limit_mcse < exact.r2_limit_se).all()
+    np.testing.assert_allclose(exact.unresolved, 1 - gold.resolved.mean("case"))
+    assert (laplace.r2_limit_mcse == 0).all()
+    assert (laplace.unresolved == 0).all()
+    with pytest.raises(ValueError, match="resolved"):
+        recovery_limits(*arguments, gold.drop_vars("resolved"))
     quiet = exact.r2_limit.sel(noise="snr-30")
     np.testing.assert_allclose(quiet, exact.r2_laplace.sel(noise="snr-30"), atol=0.1)
 
@@ -128,7 +172,7 @@ def test_a_density_is_held_against_the_gold_standard(
 
 
 def test_the_same_again(trial: Trial) -> None:
-    small = Effort(n_chains=2, n_burn_in=1, n_kept=4)
+    small = Effort(n_chains=2, n_burn_in=1, n_rounds=4, n_most=4)
     all_, test = trial.noise, trial.parts.test
     loud = NoiseLevels(all_.names[1:], all_.sd[1:], all_.shapes[1:])
     one, other = (gold_standard(test, loud, 2, 1e-5, trial.seed, effort=small) for _ in range(2))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -264,3 +267,30 @@ def test_one_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (ranks.rank, ranks.world_size, ranks.is_first, ranks.is_alone) == (0, 1, True, True)
         assert ranks.device.type == ("cuda" if torch.cuda.is_available() else "cpu")
         assert ranks.gather(7) == [7]
+
+
+_LISTENS = """
+import psutil, torch
+from jrflow.inference.parallel import joined_ranks
+with joined_ranks(60) as ranks:
+    found = {c.laddr.ip for c in psutil.Process().net_connections() if c.status == psutil.CONN_LISTEN}
+    ranks.sum(torch.ones(1))
+    print(ranks.rank, *sorted(found))
+"""
+
+
+@pytest.mark.slow
+def test_ranks_of_one_machine_listen_on_loopback_only() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": socket.gethostname()}
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-c", _LISTENS], stdout=subprocess.PIPE, text=True,
+            env=os.environ | shared | {"MASTER_PORT": str(port), "RANK": rank, "LOCAL_RANK": rank},
+        )
+        for rank in "01"
+    ]  # fmt: skip
+    said = [rank.communicate(timeout=120)[0].split() for rank in ranks]
+    assert [words[0] for words in said] == ["0", "1"]
+    assert {ip for _, *ips in said for ip in ips} == {"127.0.0.1"}

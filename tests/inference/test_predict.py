@@ -14,14 +14,11 @@ import xarray as xr
 from jrflow.archive import open_archive
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import BiLSTMConfig, NetworkConfig, NPEConfig
-from jrflow.eeg.covariance import whitening
-from jrflow.eeg.noise import EvokedNoise, spatial_filter
+from jrflow.eeg.noise import EvokedNoise
 from jrflow.eeg.projection import to_eeg
 from jrflow.inference.campaign import train_model
-from jrflow.inference.goodness import Seen, baseline_inflation, goodness
 from jrflow.inference.model import TrainedModel
 from jrflow.inference.predict import estimate
-from jrflow.inference.window import Window
 
 TRAINING = TrainingConfig(batch_size=50, max_presentations=9000, noise_margin=2.0)
 NETWORK = BiLSTMConfig(samples_per_step=10, hidden=16)
@@ -138,11 +135,12 @@ def test_another_places_response_is_not_explained(
     eeg = recording(experiment, noise, 0)
     gain = experiment.lead_field.values[:, 0]
     elsewhere = np.roll(gain, 3) - gain * (np.roll(gain, 3) @ gain) / (gain @ gain)
-    eeg = eeg.copy(data=np.outer(elsewhere, gain @ eeg.values / (gain @ gain)))
+    noisy = noise.sample(1, np.random.default_rng(7))[0]
+    eeg = eeg.copy(data=np.outer(elsewhere, gain @ eeg.values / (gain @ gain)) + noisy)
     found, _ = estimate(model, eeg, experiment.lead_field, noise, exact=True)
     assert found.best_fit.verdict == "not explained"
     assert found.exact is None, "the posterior of a wrong model"
-    assert found.goodness.topography_ceiling < 1e-6
+    assert found.goodness.topography_ceiling < 0.1
     assert found.goodness.explained < 0.01
 
 
@@ -181,76 +179,6 @@ def test_channels_in_another_order_are_an_error(
     eeg = recording(experiment, noise, 0)
     with pytest.raises(ValueError, match="lead field's 8 channels in its order"):
         estimate(model, eeg.isel(channel=slice(None, None, -1)), experiment.lead_field, noise)
-
-
-def as_seen(experiment: Any, noise: EvokedNoise) -> Seen:
-    window = Window.of(noise.times, TRAINING.sfreq, TRAINING.tmin)
-    sd = spatial_filter(experiment.lead_field, noise)[1]
-    return Seen(window, sd, whitening(noise.temporal_covariance()))
-
-
-def test_noise_alone_is_explained_by_nothing(experiment: Any, noise: EvokedNoise) -> None:
-    data = noise.sample(1, np.random.default_rng(1))[0]
-    channels = experiment.lead_field["channel"]
-    eeg = xr.DataArray(data, dims=("channel", "time"), coords={"channel": channels, "time": noise.times})
-    seen = as_seen(experiment, noise)
-    (fit,) = goodness(eeg, np.zeros((1, len(noise.times))), experiment.lead_field, noise, seen, 0)
-    assert fit.verdict == "explained"
-    assert fit.explained == 0
-    assert fit.reduced_chi2 == pytest.approx(1, abs=0.1)
-    assert fit.baseline_chi2 == pytest.approx(1, abs=0.2)
-    assert fit.noise_share == pytest.approx(1, abs=0.2)
-    assert 0.001 < fit.p_value < 0.999
-    assert fit.source_chi2 == pytest.approx(1, abs=0.6)
-
-
-@pytest.mark.parametrize(("n_before", "sfreq"), [(1, 1000.0), (8, 125.0), (3, 125.0)])
-def test_a_baseline_of_one_block_says_nothing_of_noise(
-    experiment: Any, noise: EvokedNoise, n_before: int, sfreq: float
-) -> None:
-    """Corrected by its mean, its average is 0, whatever the noise: so is a single sample."""
-    times = np.arange(1 - n_before, 301) / 1000
-    louder = replace(noise, times=times, covariance=9 * noise.covariance)
-    data = louder.sample(1, np.random.default_rng(0))[0]
-    assumed, window = replace(noise, times=times), Window.of(times, sfreq, 0.0)
-    assert baseline_inflation(data, assumed, window) == 1
-    coords = {"channel": experiment.lead_field["channel"].values, "time": times}
-    sd = spatial_filter(experiment.lead_field, noise)[1]
-    seen = Seen(window, sd, whitening(assumed.temporal_covariance()))
-    (fit,) = goodness(
-        xr.DataArray(data, coords, ("channel", "time")), np.zeros((1, len(times))), experiment.lead_field,
-        assumed, seen, 0,
-    )  # fmt: skip
-    assert fit.source_noise == 1
-    assert np.isfinite([fit.baseline_chi2, fit.source_chi2, fit.reduced_chi2]).all()
-    assert fit.verdict != "explained"
-
-
-@pytest.mark.parametrize("brain", [1.0, 4.0], ids=["noise-as-assumed", "baseline-twice-as-noisy"])
-def test_a_wrong_time_course_is_seen_though_all_channels_drown_it(
-    experiment: Any, noise: EvokedNoise, brain: float
-) -> None:
-    """A slow residual of the source, of 11 standard deviations in all."""
-    seen, gain = as_seen(experiment, noise), experiment.lead_field.values
-    actual = replace(noise, covariance=brain * noise.covariance)
-    bump = np.exp(-(((noise.times - 0.2) / 0.04) ** 2))
-    bump *= 11 * seen.sd * np.sqrt(brain) / np.linalg.norm(bump @ seen.whitener)
-    chi2 = {}
-    for name, extra in (("right", 0 * bump), ("wrong", bump)):
-        found = []
-        for seed in range(20):
-            data = actual.sample(1, np.random.default_rng(seed))[0] + gain * extra
-            eeg = xr.DataArray(
-                data, {"channel": experiment.lead_field["channel"].values, "time": noise.times},
-                ("channel", "time"),
-            )  # fmt: skip
-            found += goodness(eeg, 0 * bump[None], experiment.lead_field, noise, seen, 0)
-        chi2[name] = found
-    assert sum(fit.verdict == "explained" for fit in chi2["right"]) >= 18
-    assert sum(fit.verdict == "explained" for fit in chi2["wrong"]) <= 2
-    allowed = 1 + 3 * np.sqrt(2 / chi2["wrong"][0].degrees_of_freedom)
-    drowned = [fit.reduced_chi2 / max(1, fit.baseline_chi2) < allowed for fit in chi2["wrong"]]
-    assert np.mean(drowned) > 0.7, "or the test says nothing"
 
 
 def test_a_density_without_a_possible_draw_has_no_answer(

@@ -71,7 +71,8 @@ def test_a_terminal_is_told_what_is_explained_and_what_the_parameters_are(
     assert main([str(word) for word in words]) == 0
     here, elsewhere = capsys.readouterr().out.split("\n\n")
     assert here.startswith("sim 0 (25 averages): explained by the model")
-    assert "times as large as its noise in the source's time course (1: nothing is left)" in here
+    assert "Noise alone leaves a residual as large as that of the best fit with p = " in here
+    assert "With a probability of 80 % this test would have found a second source of " in here
     network, exact = here.split("exact posterior of this response (R-hat ")
     assert "do not rely on it" not in exact
     for name in ("A_e", "b_i", "C", "a_2", "C_2"):

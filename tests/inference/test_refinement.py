@@ -61,10 +61,33 @@ def test_where_nothing_that_fits_is_found_the_networks_estimate_stands(
         patched.setattr(refinement, "_POOR", -100.0)
         nothing_fits = refined_estimates(network, trial, 10, quiet)
     own = network.predict(*trial.test(quiet))[:10]
-    np.testing.assert_array_equal(nothing_fits.value, own)
-    assert (nothing_fits.low < own).all()
-    assert (nothing_fits.high > own).all()
-    assert (fits.value != own).all()
+    np.testing.assert_array_equal(nothing_fits.estimates.value, own)
+    assert (nothing_fits.estimates.low < own).all()
+    assert (nothing_fits.estimates.high > own).all()
+    assert not (nothing_fits.found | nothing_fits.resolved).any()
+    assert (nothing_fits.mcse == 0).all()
+    assert (fits.estimates.value != own).all()
+    assert fits.found.all()
+    assert (fits.mcse > 0).all()
+
+
+def test_the_control_begins_at_the_nearest_simulations_without_a_network(trial: Trial) -> None:
+    """Where noise is low both reach the same posterior; what is stored has the control's own names."""
+    table, found = refine(None, "bilstm", trial, 8, starts="nearest")
+    assert set(table.estimator) == {"nearest+exact"}
+    quiet = table[(table.noise == "snr-30") & table.parameter.isin(["A_e", "b_i"])]
+    assert (quiet.r2 > 0.8).all()
+    assert {
+        "nearest",
+        "nearest_low",
+        "nearest_high",
+        "nearest_mcse",
+        "nearest_ess",
+        "nearest_resolved",
+    } <= set(found)
+    assert (found.nearest_low < found.nearest_high).all()
+    with pytest.raises(ValueError, match="network"):
+        refine(None, "bilstm", trial, 8)
 
 
 def test_the_same_again(network: Network, trial: Trial) -> None:
@@ -74,3 +97,6 @@ def test_the_same_again(network: Network, trial: Trial) -> None:
     assert np.isfinite(one.r2).all()
     assert estimates.refined.sizes == {"noise": 2, "first_sim": 10, "parameter": len(trial.parts.test.names)}
     assert (estimates.refined_low < estimates.refined_high).all()
+    assert estimates.refined_mcse.sizes == estimates.refined.sizes
+    for name in ("ess", "rhat", "resolved", "found"):
+        assert estimates[f"refined_{name}"].sizes == {"noise": 2, "first_sim": 10}

@@ -22,7 +22,7 @@ from jrflow.limits.ridge import _roots, trace_ridges
 from jrflow.limits.starts import nearest_simulations
 
 SD = 1.5
-EFFORT = Effort(n_burn_in=3, n_kept=40)
+EFFORT = Effort(n_burn_in=3, n_rounds=40, n_most=40)
 
 
 def everything(source: np.ndarray) -> np.ndarray:
@@ -50,8 +50,7 @@ def sampled(problem_: Likelihood, effort: Effort, seed: int, stream: TextIO | No
 
 
 def pooled(found: Posteriors) -> np.ndarray:
-    n_cases, _, _, d = found.x.shape
-    return found.x.reshape(n_cases, -1, d)
+    return np.stack([draws.reshape(-1, draws.shape[2]) for draws in found.x])
 
 
 @pytest.mark.usefixtures("_linear_model")
@@ -69,18 +68,45 @@ def test_a_linear_gaussian_model_is_met() -> None:
     assert "exact posterior" in said.getvalue()
 
 
-def test_chains_that_never_move_do_not_agree() -> None:
-    stuck, never = np.ones((1, 8, 50, 2)), np.zeros(1)
+def test_chains_that_never_move_do_not_agree_and_are_not_resolved() -> None:
+    stuck, never = np.ones((8, 50, 2)), np.zeros(1)
     stuck[..., 1] = np.random.default_rng(0).standard_normal(stuck.shape[:-1])
-    rhat = Posteriors(stuck, never, never).rhat()[0]
-    assert rhat[0] == np.inf
-    assert rhat[1] < 1.1
+    found = Posteriors((stuck,), never, never)
+    assert found.rhat()[0, 0] == np.inf
+    assert found.rhat()[0, 1] < 1.1
+    assert found.ess()[0, 0] == 0
+    assert not found.resolved()[0]
+
+
+@pytest.mark.usefixtures("_linear_model")
+def test_chains_are_extended_until_means_are_certain_or_effort_is_spent() -> None:
+    """Two chains of few rounds have no effective sample size of 400; more rounds have."""
+    _, observed = cases(4)
+    few = Effort(n_chains=2, n_burn_in=3, n_rounds=10, n_most=10)
+    short = sampled(problem(observed), few, 3)
+    assert not short.resolved().any()
+    assert {x.shape for x in short.x} == {(2, 20, 3)}
+    long = sampled(problem(observed), replace(few, n_most=640), 3)
+    assert long.resolved().all()
+    assert (long.ess() >= 400).all()
+    lengths = {x.shape[1] for x in long.x}
+    assert lengths <= {2 * 10 * 2**k for k in range(7)}
+    assert min(lengths) > 20
+
+
+@pytest.mark.usefixtures("_linear_model")
+def test_monte_carlo_errors_are_the_scatter_between_repetitions() -> None:
+    _, observed = cases(30)
+    found = sampled(problem(observed), EFFORT, 4)
+    error = np.stack([c.mcse for c in found.convergence])
+    z = (pooled(found).mean(axis=1) + 10 - exact(observed, SD)[0]) / error
+    assert np.sqrt((z**2).mean()) == pytest.approx(1, abs=0.3)
 
 
 @pytest.mark.usefixtures("_linear_model")
 def test_ranks_of_the_truth_are_uniform() -> None:
     theta, observed = cases(100, seed=3)
-    effort = replace(EFFORT, n_kept=15)
+    effort = replace(EFFORT, n_rounds=15, n_most=15)
     x = pooled(sampled(problem(observed), effort, 1)) + 10
     for column in (x < theta[:, None]).mean(axis=1).T:
         assert stats.kstest(column, "uniform").pvalue > 1e-3

@@ -18,7 +18,14 @@ from jrflow.eeg.noise import EvokedNoise
 from jrflow.eeg.projection import reference_rms
 from jrflow.limits import jacobian
 from jrflow.limits.factors import Factors
-from jrflow.limits.fisher import posterior_covariance, recovery_limits
+from jrflow.limits.fisher import (
+    _share_explained,
+    _target_gradients,
+    _target_variance,
+    posterior_covariance,
+    recovery_limits,
+)
+from jrflow.model.protocol import EvokedProtocol
 from jrflow.simulation import simulate
 
 SIMULATION = SimulationConfig.model_validate({"protocol": {"kind": "evoked", "n_trials": 5}})
@@ -191,3 +198,39 @@ def test_a_step_that_is_too_coarse_is_an_error(monkeypatch: pytest.MonkeyPatch) 
     draws = np.linspace(2, 4, 9)[:, None]
     with pytest.raises(ValueError, match=r"limits.relative_step is 0.001.*A_e by \d+"):
         jacobian.evoked_jacobian(prior(parameters=("A_e",)), draws, SIMULATION, relative_step=1e-3)
+
+
+def test_derivatives_of_responses_that_settle_late_do_not_depend_on_the_tolerance() -> None:
+    """Skipping trials after the response has settled changes no derivative by more than .1 %."""
+    simulation = SIMULATION.model_copy(update={"protocol": EvokedProtocol()})
+    chosen = prior()
+    draws = chosen.sample(40, 3)
+    skipped, _ = jacobian._differences(chosen, draws, simulation, 1e-5)
+    everything = simulation.model_copy(update={"steady_state_tolerance": None})
+    all_trials, kept = jacobian._differences(chosen, draws, everything, 1e-5)
+    assert kept.all()
+    size = np.linalg.norm(all_trials, axis=1)
+    change = np.linalg.norm(skipped - all_trials, axis=1) / np.maximum(size, 1e-6 * size.max(1)[:, None])
+    assert change.max() < 1e-3
+
+
+def test_second_order_terms_of_products_change_limits_little() -> None:
+    """The variance of a product of normals beside the delta method's, at 0 and 50 dB."""
+    chosen = prior()
+    draws = chosen.sample(60, 3)
+    jac, _ = jacobian.evoked_jacobian(chosen, draws, SIMULATION, 1e-5)
+    d, C = len(chosen.names), chosen.names.index("C")
+    for sd in (1.5, 0.005):
+        whitened = whitening(white(8.0).temporal_covariance()).T @ jac / sd
+        posterior = posterior_covariance(whitened)
+        gradients = _target_gradients(chosen, draws)
+        after, before = (
+            _target_variance(p, gradients)[:, d:] for p in (posterior, np.eye(d) + 0 * posterior)
+        )
+        delta = _share_explained(after, before)[0]
+        in_units = posterior * np.outer(chosen.sd, chosen.sd)
+        for k, product in enumerate(chosen.product_names):
+            j = chosen.names.index(product.replace("C", "a"))
+            after[:, k] += in_units[:, C, C] * in_units[:, j, j] + in_units[:, C, j] ** 2
+            before[:, k] += (chosen.sd[C] * chosen.sd[j]) ** 2
+        np.testing.assert_allclose(_share_explained(after, before)[0], delta, atol=0.015)

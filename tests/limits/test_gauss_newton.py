@@ -9,7 +9,7 @@ import pytest
 from standin import SIMULATION, WHITENER, exact, linear, normal_prior, observe, simulator
 
 from jrflow.limits import likelihood
-from jrflow.limits.gauss_newton import find_modes
+from jrflow.limits.gauss_newton import find_modes, fisher_information
 from jrflow.limits.likelihood import Likelihood
 
 SD = 0.5
@@ -83,3 +83,26 @@ def test_a_start_that_fails_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -
 def test_what_does_not_fit_is_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         problem(**({"observed": cases(2)} | changes))
+
+
+@pytest.mark.parametrize("expected", ["kept", "zero"])
+def test_a_derivative_is_taken_on_the_side_that_can_be_simulated(
+    expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a limit of what can be simulated the other side gives it; where none does, it is zero."""
+    whole = problem(cases(1))
+    monkeypatch.setattr(likelihood, "simulate", simulator(linear))
+    x = np.zeros((1, 3))
+    _, right, score = fisher_information(whole, x, np.zeros(1, int))
+    centre = whole.coordinates.representative(x)[0, 0]
+    beyond = (lambda p: p["A_e"] > centre) if expected == "kept" else (lambda p: p["A_e"] != centre)
+    monkeypatch.setattr(likelihood, "simulate", simulator(linear, beyond))
+    log_likelihood, found, found_score = fisher_information(whole, x, np.zeros(1, int))
+    assert np.isfinite(log_likelihood).all()
+    if expected == "kept":
+        np.testing.assert_allclose(found, right, rtol=1e-3, atol=1e-3 * np.abs(right).max())
+        np.testing.assert_allclose(found_score, score, rtol=1e-2, atol=1e-2 * np.abs(score).max())
+    else:
+        assert (found[0, 0] == 0).all()
+        assert (found[0, 1:, 1:] != 0).any()
+        assert found_score[0, 0] == 0

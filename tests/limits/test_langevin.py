@@ -29,10 +29,10 @@ def draws(rng: np.random.Generator) -> np.ndarray:
 
 
 def moved(x: np.ndarray, n_steps: int) -> tuple[np.ndarray, float]:
-    rng, share = np.random.default_rng(1), 0.0
+    rng, share, here = np.random.default_rng(1), 0.0, bent(x)
     for _ in range(n_steps):
-        x, taken = langevin_step(bent, x, rng)
-        share += taken.mean() / n_steps
+        x, here, accepted = langevin_step(bent, x, here, rng)
+        share += accepted.mean() / n_steps
     return x, share
 
 
@@ -62,10 +62,30 @@ def test_what_is_impossible_is_never_entered() -> None:
 
     rng, start = np.random.default_rng(2), draws(np.random.default_rng(0))
     x = start[start[:, 0] > 0]
+    here = half(x)
     for _ in range(20):
-        x, _ = langevin_step(half, x, rng)
+        x, here, _ = langevin_step(half, x, here, rng)
     assert (x[:, 0] > 0).all()
     assert stats.kstest(x[:, 0], "halfnorm").pvalue > 1e-3
+
+
+def test_the_density_is_evaluated_once_a_step_and_kept() -> None:
+    calls = 0
+
+    def counted(x: np.ndarray) -> Local:
+        nonlocal calls
+        calls += 1
+        return bent(x)
+
+    rng = np.random.default_rng(3)
+    x = draws(rng)
+    here = bent(x)
+    for _ in range(5):
+        x, here, _ = langevin_step(counted, x, here, rng)
+    assert calls == 5
+    again = bent(x)
+    for part in ("log_density", "metric", "gradient"):
+        np.testing.assert_array_equal(getattr(here, part), getattr(again, part))
 
 
 def test_a_ratio_without_the_metric_would_be_found_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,8 +36,10 @@ class Case(NamedTuple):
 
 
 def draw(n_sims: int, *n_regions: int) -> dict[str, np.ndarray]:
+    """Parameters of columns; in a network every parameter differs between the regions."""
     rng, defaults = np.random.default_rng(0), PRESETS["unit-consistent"].defaults
-    return {name: defaults[name] * rng.uniform(0.8, 1.2, (n_sims, *n_regions)) for name in INFERRED}
+    names = tuple(defaults) if n_regions else INFERRED
+    return {name: defaults[name] * rng.uniform(0.8, 1.2, (n_sims, *n_regions)) for name in names}
 
 
 BRAIN = Connectome.synthetic(3, seed=3).normalised("in-strength")

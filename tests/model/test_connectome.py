@@ -1,17 +1,19 @@
 """Connectomes: what drives what, delays in steps, TVB's zips, and a brain made up."""
 
-import bz2
 import copy
 import pickle
+import warnings
 from dataclasses import FrozenInstanceError
 from importlib.resources import files
 from pathlib import Path
-from zipfile import ZipFile
 
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 
 from jrflow.model.connectome import Connectome
+from jrflow.model.plausible import PlausibilityWarning
 
 # Region 0 receives from 1 and 2, region 1 from 2 only, region 2 from 0 only.
 WEIGHTS = np.array([[0.0, 2.0, 1.0], [0.0, 0.0, 4.0], [3.0, 0.0, 0.0]])
@@ -22,22 +24,22 @@ BRAIN = Connectome(WEIGHTS, LENGTHS, NAMES, CENTRES)
 CENTRE_LINES = "left -30.5 0 1e1\nright 30.5 0 10\nback 0 -40.0 20\n"
 
 
-def text(rows: np.ndarray) -> str:
-    return "\n".join(" ".join(repr(float(x)) for x in row) for row in rows) + "\n"
-
-
-def parts(**changed: str | bytes | None) -> dict[str, str | bytes]:
-    """Files of a good zip, some of them changed or, with None, left out."""
-    good = {"weights.txt": text(WEIGHTS), "tract_lengths.txt": text(LENGTHS), "centres.txt": CENTRE_LINES}
-    merged = good | {f"{stem}.txt": content for stem, content in changed.items()}
-    return {name: content for name, content in merged.items() if content is not None}
-
-
-def write(path: Path, contents: dict[str, str | bytes]) -> Path:
-    with ZipFile(path, "w") as archive:
-        for name, content in contents.items():
-            archive.writestr(name, content)
-    return path
+def test_labelled_matrices_are_aligned() -> None:
+    """Rows and columns in other orders, in pandas and in xarray."""
+    order = [2, 0, 1]
+    moved = [NAMES[k] for k in order]
+    weights = pd.DataFrame(WEIGHTS, NAMES, NAMES)
+    lengths = pd.DataFrame(LENGTHS, NAMES, NAMES).loc[moved]
+    centres = pd.DataFrame(CENTRES, NAMES, list("xyz")).loc[moved]
+    assert Connectome(weights[moved], lengths, centres=centres).digest == BRAIN.digest
+    np.testing.assert_array_equal(Connectome(weights, lengths, centres=centres).centres, CENTRES)
+    array = xr.DataArray(WEIGHTS, dims=("to", "from"), coords={"to": list(NAMES), "from": list(NAMES)})
+    assert Connectome(array.sel({"from": moved}), LENGTHS).digest == BRAIN.digest
+    assert Connectome(array.sel({"from": moved, "to": moved}), lengths, NAMES).digest == BRAIN.digest
+    assert Connectome(pd.DataFrame(WEIGHTS)).names == ("region-0", "region-1", "region-2")
+    for bad in ({"names": ["a", "b", "c"]}, {"tract_lengths": lengths.rename(index={"back": "front"})}):
+        with pytest.raises(ValueError, match="labels are not the names"):
+            Connectome(weights, **bad)
 
 
 def test_it_holds_read_only_copies_in_double_precision() -> None:
@@ -146,7 +148,7 @@ def test_normalised() -> None:
         signed = Connectome([[0.0, -4.0], [0.0, 0.0]]).normalised(how)
         np.testing.assert_array_equal(signed.weights, [[0, -1], [0, 0]])
         np.testing.assert_array_equal(Connectome([[0.0]]).normalised(how).weights, [[0]])
-    with pytest.raises(ValueError, match="expected one of max, in-strength, received 'sum'"):
+    with pytest.raises(ValueError, match="'sum': expected one of max, in-strength"):
         BRAIN.normalised("sum")
 
 
@@ -159,63 +161,29 @@ def test_the_digest_is_that_of_what_a_simulation_depends_on() -> None:
     assert len(digests) == 6
 
 
-HEADER = "label x y z\n"
-COMPRESSED = {f"{name}.bz2": bz2.compress(str(content).encode()) for name, content in parts().items()}
-
-
 @pytest.mark.parametrize(
-    "contents",
+    ("lengths", "centres", "words"),
     [
-        parts() | {"average_orientations.txt": "1 2 3\n", "info.txt": "weights.txt has no unit"},
-        {f"connectivity_3/{name}": content for name, content in parts().items()}
-        | {f"__MACOSX/connectivity_3/{name}": "shadow" for name in parts()},
-        COMPRESSED,
-        parts(centres=None) | {"centers.txt": "\ufeff" + CENTRE_LINES},
-        parts(centres="# made by hand\n\n" + HEADER + CENTRE_LINES.replace("\n", " None\n ")),
-        parts(weights=text(WEIGHTS).replace(" ", "\t").replace("\n", "\r\n")),
-    ],
-    ids=["flat", "folder", "bz2", "byte-order mark", "header", "tabs"],
-)
-def test_a_tvb_zip_is_read_as_it_stands(tmp_path: Path, contents) -> None:
-    """Weights and lengths differ in both directions: a transposition would show."""
-    read = Connectome.from_tvb_zip(write(tmp_path / "a.zip", contents))
-    assert read.digest == BRAIN.digest
-    np.testing.assert_array_equal(read.weights, WEIGHTS)
-    np.testing.assert_array_equal(read.centres, CENTRES)
-
-
-@pytest.mark.parametrize(
-    ("contents", "message"),
-    [
-        (parts(weights=None), "weights: expected one file, found 0 among tract_lengths.txt, centres.txt"),
-        (parts(tract_lengths=None), "tract lengths: expected one file, found 0"),
-        (parts(centres=None), "centres: expected one file, found 0"),
-        (parts() | {"old/weights.txt": "1"}, "weights: expected one file, found 2 among .*old/weights.txt"),
-        (parts() | {"centers.txt": "a 0 0 0"}, "centres: expected one file, found 2"),
-        (parts(weights=text(WEIGHTS) + "1 2"), "weights: expected rows of numbers, all of one length"),
-        (parts(weights="0 1\nx 0"), "weights: expected rows of numbers.*'x'"),
-        (parts(weights=""), r"weights: .*\(0,\)"),
-        (parts(weights=text(WEIGHTS).replace("4.0", "nan")), r"weights: .*nan at \[1, 2\]"),
-        (parts(weights=b"\xff\xfe1 2"), "weights.txt: 'utf-8'"),
-        (parts(weights=None) | {"weights.txt.bz2": b"no"}, "weights.txt.bz2: Invalid data"),
-        (parts(tract_lengths=text(LENGTHS[:2, :2])), r"tract_lengths: .*\(3, 3\).*\(2, 2\)"),
-        (parts(centres=HEADER + CENTRE_LINES.replace("40.0", "west")), "centres: .*'-west'"),
-        (parts(centres=CENTRE_LINES + "extra 0 0 0"), r"centres: .*\(3, 3\).*\(4, 3\)"),
-        (parts(centres=""), r"centres: .*\(3, 3\).*\(0,\)"),
-        (parts(centres=CENTRE_LINES.replace("back", "left")), "names: .*no two alike, received 'left'"),
+        (LENGTHS * 1e-3, None, "mm.* in m?"),
+        (LENGTHS * 1e3, None, "in um"),
+        (LENGTHS * 1e-3, CENTRES * 1e-3, "in m?"),
+        (LENGTHS, CENTRES * 1e-3, "different units"),
+        (LENGTHS / 8, CENTRES, "different units"),
     ],
 )
-def test_a_malformed_tvb_zip_is_refused(tmp_path: Path, contents, message: str) -> None:
-    with pytest.raises(ValueError, match=f"broken.zip: expected .* TVB's zip format; {message}"):
-        Connectome.from_tvb_zip(write(tmp_path / "broken.zip", contents))
+def test_lengths_in_another_unit_are_noticed(lengths, centres, words: str) -> None:
+    with pytest.warns(PlausibilityWarning, match=f"tract_lengths.*{words}"):
+        Connectome(WEIGHTS, lengths, centres=centres)
 
 
-def test_what_is_no_zip_is_told_from_what_is_not_there(tmp_path: Path) -> None:
-    (tmp_path / "text.zip").write_text("0 1\n1 0\n")
-    with pytest.raises(ValueError, match=r"text.zip: .*not a zip file"):
-        Connectome.from_tvb_zip(tmp_path / "text.zip")
-    with pytest.raises(FileNotFoundError, match=r"absent.zip"):
-        Connectome.from_tvb_zip(tmp_path / "absent.zip")
+def test_plausible_lengths_are_accepted_in_silence() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for n in (2, 7, 66):
+            brain = Connectome.synthetic(n).normalised("max")
+            pickle.loads(pickle.dumps(brain))
+        Connectome(np.zeros((2, 2)), np.zeros((2, 2)))
+        Connectome([[0.0]], [[0.0]])
 
 
 def real(n: int) -> Path:

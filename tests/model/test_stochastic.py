@@ -10,10 +10,10 @@ from jrflow.model import solvers
 from jrflow.model.equations import (
     N_COLUMN,
     N_STATE,
+    activation,
     column,
     external,
     feedback,
-    rate,
     read_column,
     read_state,
     write_state,
@@ -36,12 +36,15 @@ def final_sources(code, n_stages, P, n_rows, fluctuations):
         Y = np.zeros(n_rows)
         s, c = read_state(Y, 0, 1), read_column(P, 0, 1)
         write_state(
-            Y, 0, 1, solvers.start(code, s, feedback(s, c, rate(s, c), 0.0), P, N_COLUMN, 1, Y, N_STATE)
+            Y,
+            0,
+            1,
+            solvers.start(code, s, feedback(s, c, c.pyr * activation(s, c), 0.0), P, N_COLUMN, 1, Y, N_STATE),
         )
         for z in fluctuations[path]:
             for number in range(n_stages):
                 s = read_state(Y, 0, 1)
-                f = feedback(s, c, rate(s, c), 0.0)
+                f = feedback(s, c, c.pyr * activation(s, c), 0.0)
                 s = solvers.stage(
                     code, number, True, s, c, f, external(c, 0.0), z, P, N_COLUMN, 1, Y, N_STATE
                 )

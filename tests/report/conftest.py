@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from jrflow.campaign import run_campaign
 from jrflow.config import Config
 from jrflow.config.commented import commented_yaml
 from jrflow.eeg.head import lead_field
+from jrflow.inference.verdict import Goodness, Verdict
 from jrflow.report.content import Section
 from jrflow.report.inputs import RunResults
 from jrflow.report.report import build_report, make_sections, write_report
@@ -107,13 +109,8 @@ def make_scores() -> pd.DataFrame:
             ("extra-trees", 0.5, np.nan),
             ("mean", 0, np.nan),
         ):
-            key = {
-                "estimator": estimator,
-                "preset": preset,
-                "noise": noise,
-                "snr_db": LEVELS[noise],
-                "seed": 0,
-            }
+            key = {"estimator": estimator, "preset": preset, "noise": noise}
+            key |= {"snr_db": LEVELS[noise], "seed": 0}
             r2 = R2[preset][i]
             rows.append(key | {"parameter": TARGETS[i]} | score(share * r2, min(1, 1.1 * r2), covered))
     return pd.DataFrame(rows)
@@ -144,6 +141,10 @@ def make_diagnosis(rng: np.random.Generator) -> xr.Dataset:
             "coverage": (("noise", "nominal", "parameter"), np.full(shape, 0.873)),
             "width": (("noise", "nominal", "parameter"), np.full(shape, 0.25)),
             "misfit": (("noise", "checked", "simulated"), np.full((len(LEVELS), 7, 3), 1.77)),
+            "draws": (
+                ("noise", "example", "draw", "parameter"),
+                rng.normal([25.0, 135.0, 0.25, 34.0], [4.0, 20.0, 0.05, 6.0], (len(LEVELS), 2, 50, 4)),
+            ),
             "shift": (("noise", "parameter"), np.full((len(LEVELS), len(TARGETS)), 0.43)),
             "spread": (("noise", "parameter"), np.full((len(LEVELS), len(TARGETS)), 1.21)),
         },
@@ -173,20 +174,54 @@ def write_evaluation(folder: Path, config: Config) -> None:
     make_learning_curve().to_csv(folder / "evaluation/learning_curve.csv", index=False)
 
 
-def make_goodness(explained: float, verdict: str) -> dict[str, object]:
-    shares = {"topography_ceiling": 0.4, "noise_share": 0.25, "source_explained": 0.8}
-    tests = {
-        "reduced_chi2": 1.5,
-        "source_chi2": 2.5,
-        "source_noise": 1.0,
-        "degrees_of_freedom": 100,
-        "baseline_chi2": 1.0,
-        "p_value": 0.01,
-    }
-    return {"explained": explained, **shares, **tests, "verdict": verdict}
+def make_reference(rng: np.random.Generator) -> xr.Dataset:
+    """Reference posteriors that are calibrated; at the quiet level a quarter of the cases is not resolved."""
+    n, shape = 40, (len(LEVELS), len(TARGETS))
+    resolved = np.ones((len(LEVELS), n), dtype=bool)
+    resolved[2, : n // 4] = False
+    return xr.Dataset(
+        {
+            "rank": (("noise", "case", "parameter"), rng.random((len(LEVELS), n, len(TARGETS)))),
+            "rank_p": (("noise", "parameter"), np.full(shape, 0.4)),
+            "expected_coverage_p": ("noise", np.full(len(LEVELS), 0.6)),
+            "coverage": (("noise", "nominal", "parameter"), np.full((len(LEVELS), 1, len(TARGETS)), 0.9)),
+            "resolved": (("noise", "case"), resolved),
+            "ess": (("noise", "case", "parameter"), np.full((len(LEVELS), n, len(TARGETS)), 321.0)),
+            "mcse": (("noise", "case", "parameter"), np.full((len(LEVELS), n, len(TARGETS)), 0.047)),
+        },
+        coords={"noise": list(LEVELS), "parameter": list(TARGETS), "nominal": [0.9], "case": np.arange(n)},
+    )
 
 
-def make_estimate(name: str, explained: float, verdict: str, *, noise_in_range: bool) -> dict[str, object]:
+def write_limits(folder: Path) -> None:
+    """Limits from sampled posteriors for one preset, and from Laplace's approximation for the other."""
+    (folder / "limits").mkdir()
+    shape = len(LEVELS), len(TARGETS)
+    for model, n_exact in (("bilstm", 40), ("bilstm-as-published", 0)):
+        preset = "as-published" if "as-published" in model else "unit-consistent"
+        limits = {
+            "r2_limit": (("noise", "parameter"), np.full(shape, 0.9)),
+            "r2_limit_se": (("noise", "parameter"), np.full(shape, 0.012 if n_exact else 0.034)),
+        }
+        xr.Dataset(limits, attrs={"n_exact": n_exact, "n_draws": 200, "preset": preset}).to_netcdf(
+            folder / f"limits/{model}.nc", engine="h5netcdf"
+        )
+    reference = make_reference(np.random.default_rng(1))
+    reference.to_netcdf(folder / "limits/bilstm-gold.nc", engine="h5netcdf")
+
+
+def make_goodness(explained: float, verdict: Verdict) -> dict[str, object]:
+    p_value = {"explained": 0.3, "partly explained": 0.001}.get(verdict, 1e-9)
+    tests = {"p_flat": 1e-6, "p_place": p_value, "p_course": 0.5, "p_value": p_value}
+    power = {"detectable_place_uv": 0.12, "detectable_course_mv": 0.034}
+    known = {"source_chi2": 2.5, "reduced_chi2": 1.5, "degrees_of_freedom": 100, "baseline_chi2": 1.0}
+    sizes = {"noise_ratio": 1.0, "rank": 60}
+    return asdict(Goodness(explained, 0.4, 0.25, 0.8, verdict=verdict, **tests, **power, **known, **sizes))
+
+
+def make_estimate(
+    name: str, explained: float, verdict: Verdict, *, noise_in_range: bool
+) -> dict[str, object]:
     """As inference writes it for one measured response."""
     parameters = {target: {"value": 1.0, "low": 0.6, "high": 1.4} for target in TARGETS}
     fits = {"goodness": make_goodness(explained, verdict), "best_fit": make_goodness(0.3, verdict)}
@@ -235,6 +270,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "config.yaml").write_text(commented_yaml(config), encoding="utf-8")
     write_simulations(folder, config)
     write_evaluation(folder, config)
+    write_limits(folder)
     write_recordings(folder)
     write_benchmarks(folder)
     return folder

@@ -34,6 +34,7 @@ window.addEventListener("load", () => {
     blocked, fetched: performance.getEntriesByType("resource").map(e => e.name.slice(0, 60)),
     images: [...document.querySelectorAll("figure img")].map(size),
     captions: [...document.querySelectorAll("figcaption")].map(e => e.clientHeight),
+    tables: [...document.querySelectorAll(".table .scroll")].map(e => [e.scrollWidth, e.clientWidth]),
     overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
     sections: [...document.querySelectorAll("section")].map(e => e.clientHeight),
   };
@@ -76,3 +77,19 @@ def test_the_audit_sees_a_request(bare_run: Path, tmp_path: Path) -> None:
     html = (bare_run / "report.html").read_text(encoding="utf-8")
     seen = look(html.replace("</header>", '<img src="http://example.invalid/x.png"></header>'), tmp_path)
     assert seen["blocked"] == ["http://example.invalid/x.png"]
+
+
+def test_tables_fit_a_laptop(full_run: Path, tmp_path: Path) -> None:
+    html = (full_run / "report.html").read_text(encoding="utf-8")
+    seen = look(html.replace("<details>", "<details open>"), tmp_path, 1280)
+    assert seen["tables"]
+    assert [cut for cut in seen["tables"] if cut[0] > cut[1]] == []
+
+
+def test_a_phone_shows_letters_that_can_be_read(full_run: Path, tmp_path: Path) -> None:
+    """Wide tables and figures scroll inside their box; the page itself does not."""
+    html = (full_run / "report.html").read_text(encoding="utf-8")
+    seen = look(html, tmp_path, 500)  # the narrowest window that every Chromium opens
+    assert seen["overflow"] <= 0
+    assert any(content > box for content, box in seen["tables"])
+    assert min(shown * 8 / 518 for _, shown, _ in seen["images"]) >= 9

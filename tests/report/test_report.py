@@ -20,7 +20,7 @@ from jrflow.report.report import build_report
 from jrflow.report.section_model import evoked_section
 from jrflow.report.section_run import run_section
 
-N_FIGURES = 17
+N_FIGURES = 18
 VOID = {"meta", "link", "img", "br"}
 
 
@@ -213,7 +213,7 @@ def test_presets_side_by_side(page: Page) -> None:
 def test_densities_are_held_against_data_and_exact_posteriors(page: Page) -> None:
     captions = " ".join(page.texts["caption"])
     assert "Posterior-predictive check of npe" in captions
-    assert "npe beside exact posteriors" in captions
+    assert "npe compared with reference posteriors" in captions
     rows = page.texts["row"]
     assert any("1.771.771.77" in line for line in rows), "what draws leave, by noise level"
     assert any("0.43" in line and "1.21" in line for line in rows), "distance and width, by target"
@@ -222,10 +222,11 @@ def test_densities_are_held_against_data_and_exact_posteriors(page: Page) -> Non
 def test_recordings_are_judged_plainly(page: Page, full_run: Path) -> None:
     html = (full_run / "report.html").read_text(encoding="utf-8")
     assert (
-        "of 3 measured responses, 1 explained, 1 partly explained, 1 not explained by the model"
+        "of 3 measured responses, 1 explained by the model, 1 partly explained by the model, 1 not explained"
         in page.texts["summary"][0]
     )
-    assert "re-simulated from the estimates nothing (−50 %: worse than a flat line); no time course" in html
+    assert "nothing (−50 %: worse than a flat line)" in html
+    assert "would have found a second source of 0.12 uV" in html, "an explained response states its power"
     assert "The network never met noise as in response 2: neither estimates nor intervals hold" in html
     assert "<i>$_flash" not in html
     assert row(page, "2. <i>$_flash</i>").endswith("not explained")

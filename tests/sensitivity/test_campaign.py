@@ -60,6 +60,7 @@ def test_sobol_indices_of_a_campaign(lead_field: xr.DataArray) -> None:
     features = sobol_features(campaign, lead_field, CONFIG)
     indices = analyse_sobol(campaign, features, CONFIG, seed=1)
     assert indices["feature_units"].sel(feature="peak_amplitude") == "uV"
+    assert indices.attrs["interval"] == "scrambles"
     total = indices["ST"]
     assert total.sel(feature="peak_amplitude").idxmax("parameter") == "A_i"
     assert total.sel(feature="peak_latency").idxmax("parameter") == "b_i"

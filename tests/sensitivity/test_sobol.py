@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import xarray as xr
 from SALib.analyze import sobol as salib_analyze
 from SALib.sample import sobol as salib_sample
 from SALib.test_functions import Ishigami
+from scipy.stats import t as student
 
-from jrflow.sensitivity.sobol import MIN_GROUPS, TooFewSimulations, sobol_indices
+from jrflow.config.analysis import FEWEST_GROUPS
+from jrflow.design import REPLICATES
+from jrflow.sensitivity.sobol import SensitivityWarning, TooFewSimulations, sobol_indices
+
+# Most of these campaigns are one scramble, and some lack groups: that both are warned of has its own tests.
+pytestmark = pytest.mark.filterwarnings("ignore::jrflow.sensitivity.sobol.SensitivityWarning")
 
 NAMES = ["x1", "x2", "x3"]
 PROBLEM = {"num_vars": 3, "names": NAMES, "bounds": [[-np.pi, np.pi]] * 3}
@@ -29,6 +37,19 @@ def make_campaign(n: int = 1024, seed: int = 3) -> xr.Dataset:
     )
 
 
+def make_replicated(n: int = 256, seed: int = 3) -> xr.Dataset:
+    """A campaign of several scrambles that take turns, as jrflow designs it."""
+    scrambles = [make_campaign(n // REPLICATES, seed + r) for r in range(REPLICATES)]
+    rows = {
+        name: np.stack([s[name].values.reshape(-1, 5) for s in scrambles], axis=1).reshape(-1)
+        for name in NAMES
+    }
+    campaign = make_campaign(n)
+    return campaign.assign_coords({k: ("sim", v) for k, v in rows.items()}).assign_attrs(
+        replicates=REPLICATES
+    )
+
+
 def ishigami(campaign: xr.Dataset) -> xr.Dataset:
     outputs = Ishigami.evaluate(np.stack([campaign[name].values for name in NAMES], axis=1))
     attrs = {"units": "uV", "long_name": "Ishigami function"}
@@ -41,6 +62,73 @@ def test_ishigami_published_values():
     np.testing.assert_allclose(indices["S1"], ISHIGAMI_S1, atol=0.02)
     np.testing.assert_allclose(indices["ST"], ISHIGAMI_ST, atol=0.02)
     assert (abs(indices["S1"] - ISHIGAMI_S1) <= 1.5 * indices["S1_conf"]).all()
+
+
+def test_intervals_are_students_over_scrambles():
+    campaign = make_replicated(512)
+    indices = sobol_indices(campaign, ishigami(campaign)).sel(feature="y")
+    assert indices.attrs["interval"] == "scrambles"
+    assert indices.attrs["replicates"] == indices["n_replicates"].item() == REPLICATES
+    width = student.ppf(0.975, REPLICATES - 1)
+    for kind in ("S1", "ST"):
+        np.testing.assert_allclose(indices[f"{kind}_conf"], width * indices[f"{kind}_se"], rtol=1e-12)
+    # Analysed one by one, the scrambles differ by as much as the error claims.
+    groups = np.arange(campaign.sizes["sim"]) // 5
+    alone = [
+        sobol_indices(part.assign_attrs(replicates=1), ishigami(part), n_bootstrap=10).sel(feature="y")["ST"]
+        for r in range(REPLICATES)
+        for part in [campaign.isel(sim=groups % REPLICATES == r)]
+    ]
+    spread = np.std(np.stack(alone), axis=0, ddof=1) / np.sqrt(REPLICATES)
+    np.testing.assert_allclose(indices["ST_se"], spread, rtol=0.35)
+
+
+def test_neither_resamples_nor_seed_change_errors_between_scrambles():
+    campaign = make_replicated()
+    first = sobol_indices(campaign, ishigami(campaign), n_bootstrap=10, seed=0)
+    xr.testing.assert_identical(first, sobol_indices(campaign, ishigami(campaign), n_bootstrap=99, seed=5))
+
+
+@pytest.mark.filterwarnings("error")
+def test_several_whole_scrambles_need_no_warning():
+    campaign = make_replicated()
+    sobol_indices(campaign, ishigami(campaign))
+
+
+def test_one_scramble_has_bootstrap_intervals_and_they_are_called_so():
+    """As in archives of version 0.1."""
+    campaign = make_campaign(64)
+    with pytest.warns(SensitivityWarning, match="no independent error"):
+        indices = sobol_indices(campaign, ishigami(campaign))
+    assert indices.attrs["interval"] == "bootstrap"
+    assert "bootstrap" in indices["S1_conf"].attrs["long_name"]
+
+
+def test_dropped_groups_are_counted_by_scramble_and_warned_of():
+    """3 of 256 groups, all in scramble 1; fewer than 1 % pass without a warning."""
+    campaign = make_replicated()
+    failed = [5 * (1 + REPLICATES * k) + 2 for k in range(3)]
+    campaign["status"][failed] = 2
+    with pytest.warns(SensitivityWarning, match=r"dropped .* y 1\.2%"):
+        indices = sobol_indices(campaign, ishigami(campaign)).sel(feature="y")
+    expected = np.zeros(REPLICATES)
+    expected[1] = 3 * REPLICATES / 256
+    np.testing.assert_allclose(indices["fraction_dropped_by_replicate"], expected)
+    campaign["status"][failed[1:]] = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SensitivityWarning)
+        assert sobol_indices(campaign, ishigami(campaign))["n_groups"].item() == 255
+
+
+def test_dropping_groups_conditions_on_success():
+    """Where failures depend on the output, the indices change: the reason for the warning."""
+    campaign = make_replicated(4096)
+    features = ishigami(campaign)
+    all_ = sobol_indices(campaign, features).sel(feature="y")
+    campaign["status"][features["y"].values > np.quantile(features["y"], 0.98)] = 2
+    some = sobol_indices(campaign, features).sel(feature="y")
+    assert 0.05 < some["fraction_dropped"] < 0.1
+    assert abs(some["ST"] - all_["ST"]).max() > 0.05
 
 
 @pytest.mark.parametrize("seed", [0, 7])
@@ -110,8 +198,8 @@ def test_constant_feature_has_no_index():
 
 def test_too_few_whole_groups():
     campaign = make_campaign(32)
-    campaign["status"][: 5 * (32 - MIN_GROUPS + 1)] = 2
-    with pytest.raises(TooFewSimulations, match=f"{MIN_GROUPS - 1} of 32 groups are whole"):
+    campaign["status"][: 5 * (32 - FEWEST_GROUPS + 1)] = 2
+    with pytest.raises(TooFewSimulations, match=f"{FEWEST_GROUPS - 1} of 32 groups are whole"):
         sobol_indices(campaign, ishigami(campaign))
 
 

@@ -2,7 +2,8 @@
 # A Slurm cluster on one machine, for the tests: six nodes with four CPUs each that exist on paper only,
 # two GPUs that are device files, and accounting. Partitions: cpu (c1, c2), gpu (g1), spot (s1), whose jobs
 # those of urgent preempt, and fragile (f1) and brittle (b1), whose nodes the tests crash: each its own.
-# Everything listens on the loopback interface; state lies under $SLURM_ROOT and is removed by "down".
+# Everything listens on the loopback interface if the host's name stands for it, else on that address; "up" fails
+# if a daemon listens on all interfaces. State lies under $SLURM_ROOT and is removed by "down".
 #
 #   tests/slurm/cluster.sh up | down | status
 #   tests/slurm/cluster.sh crash NODE | revive NODE          a node that dies with all its processes
@@ -85,6 +86,8 @@ MaxArraySize=1001
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 SlurmctldParameters=preempt_send_user_signal
+# Daemons listen on the address of their host's name, which is the loopback interface, not on all.
+CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort=16819
@@ -112,6 +115,7 @@ AuthType=auth/munge
 DbdHost=$HOST
 DbdAddr=127.0.0.1
 DbdPort=16819
+CommunicationParameters=NoInAddrAny
 SlurmUser=root
 StorageType=accounting_storage/mysql
 StorageHost=127.0.0.1
@@ -191,7 +195,16 @@ up() {
   local node
   for node in "${NODES[@]}"; do slurmd -N "$node"; done
   within 60 "idle nodes" all_idle
+  listen_on_one_address
   status
+}
+
+listen_on_one_address() {  # no daemon of the cluster may be reached through all interfaces (0.0.0.0)
+  local port=0 open=''
+  for port in 16817 16819 13306 $(seq 17001 $((17000 + ${#NODES[@]}))); do
+    if grep -qE "^ *[0-9]+: 0{8}(0{24})?:$(printf %04X "$port") .* 0A " /proc/net/tcp /proc/net/tcp6; then open+=" $port"; fi
+  done
+  [ -z "$open" ] || fail "ports that are open on all interfaces:$open"
 }
 
 stop() {  # stop PIDFILE: end the process and wait for it

@@ -26,3 +26,8 @@ def one_hangs(folder: Path) -> None:
         if ranks.rank == 1:
             time.sleep(600)
         ranks.sum(torch.ones(1))
+
+
+def never_done(folder: Path) -> None:
+    """A first part that takes longer than any start."""
+    time.sleep(600)

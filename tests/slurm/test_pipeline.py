@@ -85,13 +85,40 @@ def here_again(here: Pipeline, there: Pipeline) -> str:
     return there.here()
 
 
-def test_blocks_are_an_array_and_do_what_one_job_does(tmp_path: Path, undisturbed: Path) -> None:
+def test_a_failing_block_is_reported_as_failed(tmp_path: Path, undisturbed: Path) -> None:
+    """The others are done; the console says which step failed, and why. The next start does the rest."""
+    pipeline = Pipeline(tmp_path, BLOCKS)
+    profile = pipeline.profile / "config.yaml"
+    profile.write_text(profile.read_text().replace("retries: 2", "retries: 0"))
+    with pipeline.started("archives/train.blocks/design") as driver:
+        pipeline.ends(driver)
+    in_the_way = pipeline.run / "archives/train.zarr/source/c/9/0/0"
+    in_the_way.mkdir(parents=True)
+    with pipeline.started(ARCHIVE) as driver:
+        said = pipeline.ends(driver, code=1)
+    _, failed = said.split("FAILED: block (")
+    assert "2-of-3" in failed.splitlines()[0]
+    assert "Is a directory" in failed
+    assert not (pipeline.run / ARCHIVE).exists()
+    assert len(written(pipeline.run / "archives")) >= 2 * 8
+    in_the_way.rmdir()
+    with pipeline.started(ARCHIVE) as driver:
+        pipeline.ends(driver)
+    assert_archive_is(pipeline, undisturbed)
+
+
+def test_a_cancelled_block_ends_the_run_and_is_not_submitted_again(tmp_path: Path) -> None:
     pipeline = Pipeline(tmp_path, BLOCKS)
     with pipeline.started(ARCHIVE) as driver:
-        arrays = until(lambda: {job.split("_")[0] for job in pipeline.jobs() if "_" in job}, "an array")
-        pipeline.ends(driver)
-    assert len(arrays) == 1
-    assert_archive_is(pipeline, undisturbed)
+        until(lambda: written(pipeline.run / "archives"), "a shard")
+        job = pipeline.running()[0]
+        with held(processes_in(job)):
+            shell("scancel", job)
+        said = pipeline.ends(driver, code=1, seconds=400)
+    assert f"job {job} CANCELLED" in said
+    assert "not tried again" in said
+    assert said.count("has been submitted") == 1 + 3
+    assert "jobs: block: " in said, "states of all jobs are shown"
 
 
 def test_a_killed_driver_started_again_has_no_second_writer(tmp_path: Path, undisturbed: Path) -> None:
@@ -220,6 +247,21 @@ def test_an_installed_profile_works_from_anywhere(tmp_path: Path) -> None:
         shell(*command, "--profile=slurm", "--slurm-init-seconds-before-status-checks=1")
     assert (pipeline.run / "archives/oat.json").exists()
     assert environment().get("XDG_CONFIG_HOME") != home["XDG_CONFIG_HOME"]
+
+
+@pytest.mark.alone
+def test_a_drained_node_is_a_warning(tmp_path: Path) -> None:
+    """Slurm would queue the jobs, as after a restart of the controller, before its nodes have registered."""
+    words = ["--account=lab", "--partition=fragile", "--gpus=0", "--cores=2"]
+    shell("scontrol", "update", "NodeName=f1", "State=drain", "Reason=test")
+    try:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv("XDG_CONFIG_HOME", str(tmp_path))
+            said = shell("jrflow", "profile", "install", "slurm", *words)
+    finally:
+        shell("scontrol", "update", "NodeName=f1", "State=resume")
+    assert "warning: jobs may have to wait" in said
+    assert (tmp_path / "snakemake/slurm/cluster.yaml").exists()
 
 
 @pytest.mark.alone

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -17,6 +17,7 @@ from site_of_tests import (
     assert_none_left,
     environment,
     jobs,
+    processes_in,
     run_name,
     running,
     shell,
@@ -77,7 +78,7 @@ def ends(driver: subprocess.Popen[str], code: int = 0, seconds: float = 600) -> 
     return said
 
 
-@pytest.mark.parametrize("simulate", ["node", "adaptive", "allocation"])
+@pytest.mark.parametrize("simulate", ["node", "adaptive"])
 def test_the_archive_is_that_of_a_single_process(
     simulate: str, tmp_path: Path, write_config: WriteConfig, undisturbed: Callable[[Path], Path]
 ) -> None:
@@ -103,25 +104,12 @@ def test_a_cancelled_worker_job_is_replaced(
         until(lambda: len(written(out)) >= 3, "three shards")
         job = running(prefix(config))[0]
         done = written(out)
+        assert {*_listening(job)} == {"127.0.0.1"}, "workers, nannies and their HTTP servers"
         shell("scancel", job)
         replaced = until(lambda: set(running(prefix(config))) - {job}, "another job of workers")
         ends(driver)
     assert replaced
     assert_nothing_twice(done, out)
-    assert_same(out, undisturbed(config))
-
-
-def test_a_killed_worker_of_an_allocation_is_started_again(
-    tmp_path: Path, write_config: WriteConfig, undisturbed: Callable[[Path], Path]
-) -> None:
-    config, out = write_config(LONG), tmp_path / "out"
-    with campaign(config, out, "--cluster", write_cluster(tmp_path, simulate="allocation")) as driver:
-        until(lambda: len(written(out)) >= 2, "two shards")
-        job = running(prefix(config))[0]
-        workers = [p for p in _processes(job) if "--multiprocessing-fork" in " ".join(p.cmdline())]
-        assert workers
-        workers[0].kill()
-        ends(driver)
     assert_same(out, undisturbed(config))
 
 
@@ -143,7 +131,7 @@ def test_no_worker_comes(tmp_path: Path, write_config: WriteConfig) -> None:
         shell("scancel", *blocking)
 
 
-@pytest.mark.parametrize("simulate", ["node", "adaptive", "allocation"])
+@pytest.mark.parametrize("simulate", ["node", "adaptive"])
 def test_an_interrupted_driver_leaves_no_job(
     simulate: str, tmp_path: Path, write_config: WriteConfig
 ) -> None:
@@ -172,12 +160,8 @@ def test_full_scratch_is_told_and_something_else_taken(
     assert_same(out, undisturbed(config))
 
 
-def _processes(job: str) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("SLURM_JOB_ID") == job:
-                found.append(process)
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return found
+def _listening(job: str) -> Iterator[str]:
+    """Addresses that processes of a job listen on."""
+    for process in processes_in(job):
+        with suppress(psutil.NoSuchProcess):
+            yield from (c.laddr.ip for c in process.net_connections() if c.status == psutil.CONN_LISTEN)

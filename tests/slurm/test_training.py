@@ -165,6 +165,15 @@ def test_a_rank_that_hangs_is_waited_for_within_a_bound(tmp_path: Path) -> None:
     assert_none_left(f"jrflow-{tmp_path.name}")
 
 
+def test_starts_that_finish_nothing_are_given_up(tmp_path: Path) -> None:
+    """A minute is too short for it: two starts, and a plain message."""
+    said = _launched(tmp_path, "never_done", 1, minutes=1, longest_job=1)
+    assert "2 starts in a row finished nothing" in said
+    assert "raise longest_job in cluster.yaml (now 1 min)" in said
+    assert "Traceback" not in said
+    assert len(list(tmp_path.glob("jobs/*/*_log.err"))) == 2
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -220,7 +229,7 @@ def test_after_a_killed_driver_the_job_is_joined(
         assert training.weights() == undisturbed(1)
 
 
-def _launched(folder: Path, function: str, n_ranks: int) -> str:
+def _launched(folder: Path, function: str, n_ranks: int, minutes: int = 5, **settings: Any) -> str:
     """What the launcher raises when ranks of a job call a function of ranks.py."""
     program = f"""
 import sys
@@ -231,13 +240,14 @@ from jrflow.cluster.task import Request, Task
 from jrflow.config.cluster import load_cluster
 from ranks import {function}
 folder = Path({str(folder)!r})
-request = Request("jrflow-{folder.name}", 5, 1000, ranks_per_node={n_ranks})
+request = Request("jrflow-{folder.name}", {minutes}, 1000, ranks_per_node={n_ranks})
 try:
-    launch([Task({function}, (folder,))], request, load_cluster(folder / "cluster.yaml"), folder / "jobs")
+    task = Task({function}, (folder,), (folder / "finished",))
+    launch([task], request, load_cluster(folder / "cluster.yaml"), folder / "jobs")
 except JobFailedError as error:
     sys.exit(str(error))
 """
-    write_cluster(folder)
+    write_cluster(folder, **settings)
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=500, check=False,
         env=environment(PYTHONPATH=str(ROOT / "tests/slurm")),

@@ -81,9 +81,9 @@ def test_the_command_mends_it_too(sealed: Path, undisturbed_tiny: Undisturbed) -
         DAMAGES["flip in the middle"](store / name)
     code, text = jrflow("archive", "repair", store, "--workers", "1").ends()
     assert code == 0, text
-    assert [line for line in text.splitlines() if "mended" in line] == [
-        *(f"mended {name}" for name in damaged),
-        f"{store}: 2 files mended; all are as the manifest says",
+    assert [line for line in text.splitlines() if "repaired" in line] == [
+        *(f"repaired {name}" for name in damaged),
+        f"{store}: 2 files repaired; all agree with the manifest",
     ]
     assert_same(sealed, undisturbed_tiny())
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -94,12 +96,19 @@ def test_blocks_go_side_by_side_but_not_twice(
     with running(first, second):
         assert first.hears("shards to simulate")
         assert second.hears("shards to simulate")
-        again, whole = start("--block", "1/2"), start()
-        with running(again, whole):
+        # Held, so that a quick machine does not finish them before the others have tried.
+        for program in (first, second):
+            os.kill(program.pid, signal.SIGSTOP)
+        again = start("--block", "1/2")
+        with running(again):
             _refuses(again, first, "shards 0 to 9")
+        whole = start()
+        with running(whole):
             code, text = whole.ends(AT_ONCE)
             assert code == 2, text
             assert "another process is at work on it: process" in text
+        for program in (first, second):
+            os.kill(program.pid, signal.SIGCONT)
         for number, program in enumerate((first, second), start=1):
             code, text = program.ends()
             assert code == 0, text

@@ -1,7 +1,9 @@
 """The validated configuration and the names of the files; nothing else."""
 
 import json
+import sys
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 from jrflow.config.cluster import load_cluster
@@ -9,20 +11,27 @@ from jrflow.specification import specify
 from jrflow.config.commented import commented_yaml
 from jrflow.config.document import Document
 from jrflow.config.eeg import CovarianceNoise, MontageHead
-from jrflow.config.load import check_files, load_connectome, parse_config
+from jrflow.config.load import load_connectome, parse_config
 from jrflow.config.requests import Requests
+from jrflow.planning.feasibility import parse_checked
+from jrflow.planning.plausibility import implausible
+from jrflow.planning.stages import stage_settings
+
+# Where the entry points are. Rules name them by this variable, not by their path: a clone that is moved or copied
+# repeats nothing.
+SCRIPTS = f"{workflow.basedir}/scripts"
 
 DOCUMENT = Document(Path(workflow.configfiles[-1]))
 # Not a part of the run's configuration: a profile for a cluster sets it.
 CLUSTER_FILE = config.pop("cluster", "")
 CHANGED = set(workflow.config_settings.config) - {"cluster"}
-CONFIG = parse_config(
+# Jobs that Snakemake starts read the rules again; what this process has found, they need not look for.
+CONFIG = (parse_checked if workflow.is_main_process else parse_config)(
     config if CHANGED else DOCUMENT.data,
     DOCUMENT.origin,
     DOCUMENT.faults,
 )
 CLUSTER = load_cluster(CLUSTER_FILE or None)
-check_files(CONFIG)
 
 CONNECTOME = load_connectome(CONFIG)
 N_REGIONS = 1 if CONNECTOME is None else CONNECTOME.n_regions
@@ -52,6 +61,13 @@ wildcard_constraints:
     n_blocks=r"\d+",
 
 
+def warn_of_implausible():
+    """Say which values are likely to be in another unit."""
+    for fault in implausible(CONFIG):
+        place = DOCUMENT.origin.place(fault.key)
+        print(f"warning: {place}: {fault}", file=sys.stderr)
+
+
 def write_effective_config():
     """Write what is run, every field explained, beside its results; scripts read it there."""
     path = Path(CONFIG_FILE)
@@ -61,20 +77,17 @@ def write_effective_config():
     unfinished.replace(path)
 
 
-def script(name):
-    """An entry point; as an input of its rule, a change of it repeats the step."""
-    return f"{workflow.basedir}/scripts/{name}.py"
+@cache
+def code(name):
+    """Content of an entry point, as a hash: a change of it repeats the step, a copy elsewhere does not."""
+    return sha256(Path(SCRIPTS, f"{name}.py").read_bytes()).hexdigest()[:16]
 
 
-def settings(*keys):
-    """Settings that a step depends on; with them as a parameter it runs again when they change."""
-    chosen = {}
-    for key in keys:
-        value = CONFIG.model_dump(mode="json")
-        for step in key.split("."):
-            value = value[step]
-        chosen[key] = value
-    return json.dumps(chosen, sort_keys=True)
+def settings(stage, wildcard=None):
+    """Settings that a stage reads; as a parameter of its rule they repeat it when they change."""
+    if wildcard is None:
+        return stage_settings(CONFIG, stage)
+    return lambda wildcards: stage_settings(CONFIG, stage, getattr(wildcards, wildcard))
 
 
 @cache
@@ -118,15 +131,6 @@ def manifests_of_model(wildcards):
     """Manifests of a model's training and test campaign."""
     model = MODELS[wildcards.model]
     return {"train": manifest(model.train), "test": manifest(model.test)}
-
-
-def training_of_model(wildcards):
-    """What a model's training depends on, so that a change repeats no other model's."""
-    inference = CONFIG.inference
-    parts = inference.training_of(wildcards.model), inference.network_of(
-        wildcards.model
-    )
-    return [part.model_dump_json() for part in parts]
 
 
 def refined_by_model(wildcards):

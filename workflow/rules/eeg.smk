@@ -4,7 +4,6 @@
 rule lead_field:
     input:
         HEAD_FILES,
-        script=script("lead_field"),
     output:
         f"{RUN}/eeg/lead_field.nc",
     log:
@@ -13,24 +12,23 @@ rule lead_field:
         f"{RUN}/benchmarks/lead_field.tsv"
     group:
         together("prepare", "lead_field")
-    conda:
-        "../../envs/cpu.yaml"
     resources:
         runtime=minutes("lead_field"),
         mem_mb=mb("lead_field"),
         seat=1,
     params:
         config=CONFIG_FILE,
-        head=CONFIG.eeg.head.model_dump_json(),
-        source=CONFIG.eeg.source.model_dump_json(),
+        settings=settings("lead_field"),
+        code=code("lead_field"),
+    message:
+        "Lead field"
     shell:
-        "python {input.script} --config {params.config} --out {output} > {log} 2>&1"
+        "python {SCRIPTS:q}/lead_field.py --config {params.config:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule noise_levels:
     input:
         NOISE_FILES,
-        script=script("noise_levels"),
         lead_field=rules.lead_field.output,
         train=train_manifest,
     output:
@@ -41,15 +39,16 @@ rule noise_levels:
         f"{RUN}/benchmarks/noise_levels/{{model}}.tsv"
     group:
         together("prepare", "noise_levels", "model")
-    conda:
-        "../../envs/cpu.yaml"
     resources:
         runtime=minutes("noise_levels", "model"),
         mem_mb=mb("noise_levels", "model"),
         seat=1,
     params:
         config=CONFIG_FILE,
-        settings=settings("eeg.noise", "simulation"),
+        settings=settings("noise_levels"),
+        code=code("noise_levels"),
+    message:
+        "Noise levels of {wildcards.model}"
     shell:
-        "python {input.script} --config {params.config} --lead-field {input.lead_field}"
-        " --train {input.train} --out {output} > {log} 2>&1"
+        "python {SCRIPTS:q}/noise_levels.py --config {params.config:q} --lead-field {input.lead_field:q}"
+        " --train {input.train:q} --out {output:q} > {log:q} 2>&1"

@@ -3,7 +3,6 @@
 
 rule gold:
     input:
-        script=script("gold"),
         noise=rules.noise_levels.output,
         test=test_manifest,
     output:
@@ -12,23 +11,23 @@ rule gold:
         f"{RUN}/logs/gold/{{model}}.log",
     benchmark:
         f"{RUN}/benchmarks/gold/{{model}}.tsv"
-    conda:
-        "../../envs/cpu.yaml"
     resources:
         runtime=minutes("gold", "model"),
         mem_mb=mb("gold", "model"),
         seat=1,
     params:
         config=CONFIG_FILE,
-        settings=settings("limits", "inference.training", "run.seed"),
+        settings=settings("gold"),
+        code=code("gold"),
+    message:
+        "Reference posteriors of {wildcards.model}"
     shell:
-        "python {input.script} --config {params.config} --noise {input.noise} --test {input.test}"
-        " --out {output} > {log} 2>&1"
+        "python {SCRIPTS:q}/gold.py --config {params.config:q} --noise {input.noise:q} --test {input.test:q}"
+        " --out {output:q} > {log:q} 2>&1"
 
 
 rule limits:
     input:
-        script=script("limits"),
         noise=rules.noise_levels.output,
         test=test_manifest,
         gold=rules.gold.output if CONFIG.limits.posterior_cases else [],
@@ -43,24 +42,24 @@ rule limits:
         together(
             "score" if CONFIG.limits.posterior_cases else "prepare", "limits", "model"
         )
-    conda:
-        "../../envs/cpu.yaml"
     resources:
         runtime=minutes("limits", "model"),
         mem_mb=mb("limits", "model"),
         seat=1,
     params:
         config=CONFIG_FILE,
-        settings=settings("limits", "simulation", "run.seed"),
+        settings=settings("limits", "model"),
+        code=code("limits"),
         gold="--gold" if CONFIG.limits.posterior_cases else "",
+    message:
+        "Limits of {wildcards.model}"
     shell:
-        "python {input.script} --config {params.config} --model {wildcards.model}"
-        " --noise {input.noise} {params.gold} {input.gold} --out {output} > {log} 2>&1"
+        "python {SCRIPTS:q}/limits.py --config {params.config:q} --model {wildcards.model}"
+        " --noise {input.noise:q} {params.gold} {input.gold:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule train:
     input:
-        script=script("train"),
         noise=noise_of_experiment,
         train=train_manifest,
     output:
@@ -69,24 +68,23 @@ rule train:
         f"{RUN}/logs/train/{{model}}.log",
     benchmark:
         f"{RUN}/benchmarks/train/{{model}}.tsv"
-    conda:
-        "../../envs/cpu.yaml"
     resources:
         cluster=CLUSTER_FILE,
         attempt=number_of_attempt,
     params:
         config=CONFIG_FILE,
-        settings=settings("run.seed"),
-        training=training_of_model,
+        settings=settings("train", "model"),
+        code=code("train"),
+    message:
+        "Training {wildcards.model}"
     shell:
-        "python {input.script} --config {params.config} --cluster '{resources.cluster}' --attempt {resources.attempt} --noise {input.noise} --train {input.train}"
-        " --threads {threads} --out $(dirname {output}) > {log} 2>&1"
+        "python {SCRIPTS:q}/train.py --config {params.config:q} --cluster '{resources.cluster}' --attempt {resources.attempt} --noise {input.noise:q} --train {input.train:q}"
+        ' --threads {threads} --out "$(dirname {output:q})" > {log:q} 2>&1'
 
 
 rule evaluate:
     input:
         unpack(manifests_of_model),
-        script=script("evaluate"),
         noise=noise_of_experiment,
         model=rules.train.output,
         limits=limits_of_experiment,
@@ -100,25 +98,25 @@ rule evaluate:
         f"{RUN}/benchmarks/evaluate/{{model}}.tsv"
     group:
         together("score", "evaluate", "model")
-    conda:
-        "../../envs/cpu.yaml"
     resources:
         runtime=minutes("evaluate", "model"),
         mem_mb=mb("evaluate", "model"),
         seat=1,
     params:
         refine=refined_by_model,
+        code=code("evaluate"),
         gold="--gold" if CONFIG.limits.posterior_cases else "",
+    message:
+        "Scoring {wildcards.model}"
     shell:
-        "python {input.script} --noise {input.noise} --model $(dirname {input.model})"
-        " --train {input.train} --test {input.test} --limits {input.limits} --threads {threads}"
-        " {params.gold} {input.gold} --refine {params.refine} --scores {output.scores} --predictions {output.predictions} > {log} 2>&1"
+        'python {SCRIPTS:q}/evaluate.py --noise {input.noise:q} --model "$(dirname {input.model:q})"'
+        " --train {input.train:q} --test {input.test:q} --limits {input.limits:q} --threads {threads}"
+        " {params.gold} {input.gold:q} --refine {params.refine} --scores {output.scores:q} --predictions {output.predictions:q} > {log:q} 2>&1"
 
 
 rule baselines:
     input:
         unpack(manifests_of_model),
-        script=script("baselines"),
         noise=noise_of_experiment,
         limits=limits_of_experiment,
     output:
@@ -129,18 +127,19 @@ rule baselines:
         f"{RUN}/benchmarks/baselines/{{model}}.tsv"
     group:
         together("score", "baselines", "model")
-    conda:
-        "../../envs/cpu.yaml"
     resources:
         runtime=minutes("baselines", "model"),
         mem_mb=mb("baselines", "model"),
         seat=1,
     params:
         config=CONFIG_FILE,
-        settings=settings("inference.training", "inference.paper_baseline", "run.seed"),
+        settings=settings("baselines"),
+        code=code("baselines"),
+    message:
+        "Scoring baselines of {wildcards.model}"
     shell:
-        "python {input.script} --config {params.config} --noise {input.noise} --train {input.train}"
-        " --test {input.test} --limits {input.limits} --threads {threads} --scores {output} > {log} 2>&1"
+        "python {SCRIPTS:q}/baselines.py --config {params.config:q} --noise {input.noise:q} --train {input.train:q}"
+        " --test {input.test:q} --limits {input.limits:q} --threads {threads} --scores {output:q} > {log:q} 2>&1"
 
 
 localrules:
@@ -155,15 +154,14 @@ rule scores:
         f"{RUN}/evaluation/scores.csv",
     log:
         f"{RUN}/logs/scores.log",
-    conda:
-        "../../envs/cpu.yaml"
+    message:
+        "Collecting scores"
     shell:
-        "awk 'FNR > 1 || NR == 1' {input} > {output} 2> {log}"
+        "awk 'FNR > 1 || NR == 1' {input:q} > {output:q} 2> {log:q}"
 
 
 rule learning_curve:
     input:
-        script=script("learning_curve"),
         noise=noise_of(CURVE.model) if CURVE else [],
         train=manifest(MODELS[CURVE.model].train) if CURVE else [],
         test=manifest(MODELS[CURVE.model].test) if CURVE else [],
@@ -173,31 +171,22 @@ rule learning_curve:
         f"{RUN}/logs/learning_curve.log",
     benchmark:
         f"{RUN}/benchmarks/learning_curve.tsv"
-    conda:
-        "../../envs/cpu.yaml"
     resources:
         cluster=CLUSTER_FILE,
         attempt=number_of_attempt,
     params:
         config=CONFIG_FILE,
-        settings=settings(
-            "inference.learning_curve",
-            "inference.networks",
-            "run.seed",
-        ),
-        training=(
-            CONFIG.inference.training_of(CURVE.model).model_dump_json()
-            if CURVE
-            else ""
-        ),
+        settings=settings("learning_curve"),
+        code=code("learning_curve"),
+    message:
+        "Learning curve"
     shell:
-        "python {input.script} --config {params.config} --cluster '{resources.cluster}' --attempt {resources.attempt} --noise {input.noise}"
-        " --train {input.train} --test {input.test} --threads {threads} --out {output} > {log} 2>&1"
+        "python {SCRIPTS:q}/learning_curve.py --config {params.config:q} --cluster '{resources.cluster}' --attempt {resources.attempt} --noise {input.noise:q}"
+        " --train {input.train:q} --test {input.test:q} --threads {threads} --out {output:q} > {log:q} 2>&1"
 
 
 rule apply:
     input:
-        script=script("apply"),
         noise=noise_of(APPLY.model) if APPLY else [],
         model=f"{RUN}/models/{APPLY.model}/model.json" if APPLY else [],
         evoked=APPLY.evoked if APPLY else [],
@@ -208,15 +197,16 @@ rule apply:
         f"{RUN}/logs/apply.log",
     benchmark:
         f"{RUN}/benchmarks/apply.tsv"
-    conda:
-        "../../envs/cpu.yaml"
     resources:
         runtime=minutes("apply"),
         mem_mb=mb("apply"),
     params:
         config=CONFIG_FILE,
-        settings=settings("inference.apply", "run.seed"),
+        settings=settings("apply"),
+        code=code("apply"),
+    message:
+        "Inferring the recording"
     shell:
-        "python {input.script} --config {params.config} --noise {input.noise}"
-        " --model $(dirname {input.model}) --threads {threads}"
-        " --estimates {output.estimates} --responses {output.responses} > {log} 2>&1"
+        "python {SCRIPTS:q}/apply.py --config {params.config:q} --noise {input.noise:q}"
+        ' --model "$(dirname {input.model:q})" --threads {threads}'
+        " --estimates {output.estimates:q} --responses {output.responses:q} > {log:q} 2>&1"

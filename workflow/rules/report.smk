@@ -3,7 +3,6 @@
 
 rule report:
     input:
-        script=script("report"),
         archives=expand(f"{RUN}/archives/{{campaign}}.json", campaign=CONFIG.campaigns),
         # A network has no lead field yet.
         lead_field=[] if CONFIG.simulation.connectome else rules.lead_field.output,
@@ -18,21 +17,13 @@ rule report:
         f"{RUN}/report.html",
     log:
         f"{RUN}/logs/report.log",
-    conda:
-        "../../envs/cpu.yaml"
     resources:
         runtime=minutes("report"),
         mem_mb=mb("report"),
     params:
-        settings=settings(
-            "run",
-            "simulation",
-            "priors",
-            "campaigns",
-            "eeg",
-            "inference",
-            "sensitivity",
-            "limits",
-        ),
+        settings=settings("report"),
+        code=code("report"),
+    message:
+        "Report"
     shell:
-        "python {input.script} --run $(dirname {output}) > {log} 2>&1"
+        'python {SCRIPTS:q}/report.py --run "$(dirname {output:q})" > {log:q} 2>&1'

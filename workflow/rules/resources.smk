@@ -1,8 +1,17 @@
 """What each job asks for on a cluster, and which steps share one."""
 
+import logging
+import os
+import sys
+import threading
+
 from snakemake.exceptions import WorkflowError
 
-from jrflow.cluster.site import refusals
+from jrflow.cluster.console import FailedSteps, Overview, notice_cancelled_jobs
+from jrflow.cluster.inheritance import clean_environment
+from jrflow.cluster.interrupts import end_children_with_parent
+from jrflow.cluster.queue import shared_states
+from jrflow.cluster.site import doubts, site_faults, too_short
 
 if CLUSTER.cluster != "in-process":
 
@@ -30,14 +39,48 @@ if CLUSTER.cluster == "slurm":
 
 
 def check_cluster():
-    """Let Slurm say whether it takes such jobs at all; Snakemake might wait for ever for one that it refuses."""
-    against = refusals(CLUSTER) if CLUSTER.cluster == "slurm" else []
-    if against:
+    """Before anything runs: does Slurm accept such jobs at all, and who reports what becomes of them?"""
+    end_children_with_parent()
+    clean_environment(CLUSTER)
+    logging.getLogger("snakemake.logging").addHandler(FailedSteps(give_up))
+    if CLUSTER.cluster != "slurm":
+        return
+    found = [*map(str, site_faults(CLUSTER)), *too_short(CONFIG, CLUSTER, N_REGIONS)]
+    for doubt in doubts(CLUSTER):
+        print(f"warning: {doubt}", file=sys.stderr)
+    if found:
         raise WorkflowError(
-            "Slurm would not take the jobs of this run: "
-            + "; ".join(against)
-            + f". Change {CLUSTER_FILE}, or write the profile anew: jrflow profile install slurm --force"
+            "Slurm would refuse the jobs of this run:\n  "
+            + "\n  ".join(found)
+            + f"\nChange {CLUSTER_FILE}, or write the profile again: jrflow profile install slurm --force"
         )
+    notice_cancelled_jobs()
+    answer = Path(RUN) / "logs" / "jobs" / "squeue.txt"
+    answer.parent.mkdir(parents=True, exist_ok=True)
+    Overview(
+        lambda: shared_states(answer, CLUSTER.poll),
+        lambda job: job.folder == os.getcwd() and job.belongs_to_a_run,
+        Path(RUN) / "logs",
+        max(CLUSTER.poll, 10),
+    ).start()
+
+
+def give_up(number):
+    """Do not try a job again: it was cancelled, or would fail again in the same way."""
+
+    def use_up_attempts():
+        for job in list(workflow.scheduler.running):
+            members = job.jobs if job.is_group() else [job]
+            if number in {workflow.dag.jobid(each) for each in members}:
+                job.attempt = job.restart_times + 1
+                # They depend on the attempt; evaluated now, since Snakemake asks where it cannot evaluate them.
+                for each in {job, *members}:
+                    each.resources
+
+    # In a thread without an event loop, unlike the one that found the failure.
+    thread = threading.Thread(target=use_up_attempts)
+    thread.start()
+    thread.join()
 
 
 def campaign_group(wildcards):

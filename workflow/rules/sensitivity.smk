@@ -3,7 +3,6 @@
 
 rule sobol:
     input:
-        script=script("sobol"),
         lead_field=rules.lead_field.output,
         campaign=manifest("{campaign}"),
     output:
@@ -14,22 +13,22 @@ rule sobol:
         f"{RUN}/benchmarks/sobol/{{campaign}}.tsv"
     wildcard_constraints:
         campaign="|".join(CONFIG.sensitivity.sobol) or "none",
-    conda:
-        "../../envs/cpu.yaml"
     resources:
         cluster=CLUSTER_FILE,
         attempt=number_of_attempt,
     params:
         config=CONFIG_FILE,
-        settings=settings("sensitivity.channel", "sensitivity.n_bootstrap", "run.seed"),
+        settings=settings("sobol"),
+        code=code("sobol"),
+    message:
+        "Sobol indices of campaign {wildcards.campaign}"
     shell:
-        "python {input.script} --config {params.config} --cluster '{resources.cluster}' --attempt {resources.attempt} --lead-field {input.lead_field}"
-        " --campaign {input.campaign} --out {output} > {log} 2>&1"
+        "python {SCRIPTS:q}/sobol.py --config {params.config:q} --cluster '{resources.cluster}' --attempt {resources.attempt} --lead-field {input.lead_field:q}"
+        " --campaign {input.campaign:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule one_at_a_time:
     input:
-        script=script("one_at_a_time"),
         lead_field=rules.lead_field.output,
         campaign=manifest("{campaign}"),
     output:
@@ -42,15 +41,16 @@ rule one_at_a_time:
         campaign="|".join(CONFIG.sensitivity.one_at_a_time) or "none",
     group:
         together("prepare", "one_at_a_time", "campaign")
-    conda:
-        "../../envs/cpu.yaml"
     resources:
         runtime=minutes("one_at_a_time", "campaign"),
         mem_mb=mb("one_at_a_time", "campaign"),
         seat=1,
     params:
         config=CONFIG_FILE,
-        settings=settings("sensitivity.channel"),
+        settings=settings("one_at_a_time"),
+        code=code("one_at_a_time"),
+    message:
+        "Effects of one parameter at a time, campaign {wildcards.campaign}"
     shell:
-        "python {input.script} --config {params.config} --lead-field {input.lead_field}"
-        " --campaign {input.campaign} --out {output} > {log} 2>&1"
+        "python {SCRIPTS:q}/one_at_a_time.py --config {params.config:q} --lead-field {input.lead_field:q}"
+        " --campaign {input.campaign:q} --out {output:q} > {log:q} 2>&1"

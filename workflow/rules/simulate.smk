@@ -13,13 +13,13 @@ rule design:
         temp(touch(f"{RUN}/archives/{{campaign}}.blocks/design")),
     log:
         f"{RUN}/logs/campaign/{{campaign}}.design.log",
-    conda:
-        "../../envs/cpu.yaml"
     params:
         config=CONFIG_FILE,
         settings=campaign_settings,
+    message:
+        "Designing campaign {wildcards.campaign}"
     shell:
-        "jrflow campaign {params.config} {wildcards.campaign} --design --out $(dirname $(dirname {output})) > {log} 2>&1"
+        'jrflow campaign {params.config:q} {wildcards.campaign} --no-check --design --out "$(dirname "$(dirname {output:q})")" > {log:q} 2>&1'
 
 
 rule block:
@@ -31,8 +31,6 @@ rule block:
         f"{RUN}/logs/campaign/{{campaign}}.{{block}}-of-{{n_blocks}}.log",
     benchmark:
         f"{RUN}/benchmarks/campaign/{{campaign}}.{{block}}-of-{{n_blocks}}.tsv"
-    conda:
-        "../../envs/cpu.yaml"
     threads: campaign_threads
     resources:
         runtime=block_minutes,
@@ -41,9 +39,11 @@ rule block:
     params:
         config=CONFIG_FILE,
         settings=campaign_settings,
+    message:
+        "Simulating campaign {wildcards.campaign}, part {wildcards.block} of {wildcards.n_blocks}"
     shell:
-        "jrflow campaign {params.config} {wildcards.campaign} --block {wildcards.block}/{wildcards.n_blocks} "
-        "--wait --workers {threads} --scratch '{resources.scratch}' --out $(dirname $(dirname {output})) > {log} 2>&1"
+        "jrflow campaign {params.config:q} {wildcards.campaign} --block {wildcards.block}/{wildcards.n_blocks} "
+        '--no-check --wait --workers {threads} --scratch \'{resources.scratch}\' --out "$(dirname "$(dirname {output:q})")" > {log:q} 2>&1'
 
 
 rule simulated:
@@ -53,8 +53,8 @@ rule simulated:
         temp(touch(f"{RUN}/archives/{{campaign}}.blocks/simulated")),
     log:
         f"{RUN}/logs/campaign/{{campaign}}.simulated.log",
-    conda:
-        "../../envs/cpu.yaml"
+    message:
+        "Parts of campaign {wildcards.campaign} are complete"
 
 
 rule campaign:
@@ -69,8 +69,6 @@ rule campaign:
         f"{RUN}/benchmarks/campaign/{{campaign}}.tsv"
     group:
         campaign_group
-    conda:
-        "../../envs/cpu.yaml"
     threads: sealing_threads
     resources:
         runtime=campaign_minutes,
@@ -83,6 +81,8 @@ rule campaign:
         config=CONFIG_FILE,
         settings=campaign_settings,
         jobs=f"{RUN}/logs/jobs/campaign",
+    message:
+        "Simulating and sealing campaign {wildcards.campaign}"
     shell:
-        "jrflow campaign {params.config} {wildcards.campaign} --wait --workers {threads} --attempt {resources.attempt} "
-        "--cluster '{resources.cluster}' --jobs {params.jobs}-{wildcards.campaign} --scratch '{resources.scratch}' --out $(dirname {output}) > {log} 2>&1"
+        "jrflow campaign {params.config:q} {wildcards.campaign} --no-check --wait --workers {threads} --attempt {resources.attempt} "
+        "--cluster '{resources.cluster}' --jobs {params.jobs:q}-{wildcards.campaign} --scratch '{resources.scratch}' --out \"$(dirname {output:q})\" > {log:q} 2>&1"

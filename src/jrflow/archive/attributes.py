@@ -29,7 +29,7 @@ def store_attributes(store: UPath) -> dict[str, Any]:
     ArchiveError
         If the path holds something else, or an archive of another version.
     """
-    found = _attributes(store)
+    found = attributes_if_any(store)
     if found is None and not store.exists():
         raise ArchiveError(f"{store}: there is no archive; expected a Zarr store made by jrflow")
     if found is None:
@@ -47,7 +47,7 @@ def store_attributes(store: UPath) -> dict[str, Any]:
 
 def is_half_made(store: UPath) -> bool:
     """Whether its creation was interrupted, which happens in object stores only."""
-    return (_attributes(store) or {}).get("format") == CREATING
+    return (attributes_if_any(store) or {}).get("format") == CREATING
 
 
 def read_specification(store: UPath) -> dict[str, Any]:
@@ -80,9 +80,9 @@ def write_attributes(store: UPath, attrs: Mapping[str, Any]) -> None:
     write_atomically(store / _METADATA, content.encode())
 
 
-def _attributes(store: UPath) -> dict[str, Any] | None:
+def attributes_if_any(store: UPath) -> dict[str, Any] | None:
     """Attributes of a Zarr group; None if there is none."""
     try:
         return zarr.open_group(str(store), mode="r", zarr_format=3).attrs.asdict()
-    except (FileNotFoundError, NotADirectoryError, NodeNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, NodeNotFoundError, ValueError, TypeError):
         return None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +14,10 @@ from upath import UPath
 
 from jrflow.archive.attributes import write_attributes
 from jrflow.archive.errors import ArchiveMismatchError
-from jrflow.archive.layout import OUTCOMES
+from jrflow.archive.layout import OUTCOMES, ShardLayout
 from jrflow.archive.manifest import manifest_path
-from jrflow.archive.place import UNREADABLE, files, open_array
+from jrflow.archive.place import UNREADABLE, files, is_local, open_array, read_json, write_atomically
+from jrflow.archive.template import array_metadata
 from jrflow.model.parameters import ALL_PARAMETERS
 
 #: What is simulated, over ``sim``; everything else over ``sim`` is design.
@@ -76,13 +80,41 @@ def extend_store(store: UPath, design: xr.Dataset, n_before: int, attrs: Mapping
     for name, values in _columns(design).items():
         _has(store, name, values[:n_before])
     manifest_path(store).unlink(missing_ok=True)  # it spoke of the shorter one
+    layout = replace(ShardLayout.of_store(store), n_simulations=design.sizes["sim"], aligned=None)
+    kept = {name: _outcomes(store, name, n_before) for name in OUTCOMES}
+    for name, metadata in array_metadata(design, layout, attrs).items():
+        # Small and large archives have different chunks: files in the old ones cannot stay.
+        changed = name != "source" and not _same_grid(store, name, metadata)
+        if changed:
+            _remove_chunks(store, name)
+        if is_local(store):
+            (store / name).mkdir(exist_ok=True)
+        write_atomically(store / name / "zarr.json", metadata)
+        if changed and name in kept:
+            open_array(store, name, "r+")[:n_before] = kept[name]
     for name, values in _columns(design).items():
-        open_array(store, name, "r+").resize(values.shape)
         _write_whole(store, name, values)
-    for name in _SIMULATED:
-        array = open_array(store, name, "r+")
-        array.resize((design.sizes["sim"], *array.shape[1:]))
     write_attributes(store, attrs)
+
+
+def _outcomes(store: UPath, name: str, n: int) -> np.ndarray:
+    """One of the outcomes of the first n simulations; what cannot be read is the fill value."""
+    array, shard_size = open_array(store, name), ShardLayout.of_store(store).shard_size
+    values = np.full(n, array.fill_value, array.dtype)
+    for start in range(0, n, shard_size):
+        with suppress(*UNREADABLE):
+            part = np.asarray(array[start : min(n, start + shard_size)])
+            values[start : start + len(part)] = part
+    return values
+
+
+def _same_grid(store: UPath, name: str, metadata: bytes) -> bool:
+    """Whether an array is there, with the chunks and codecs that the metadata speak of."""
+    path, keys = store / name / "zarr.json", ("chunk_grid", "codecs")
+    if not path.exists():
+        return False
+    there, wanted = read_json(path), json.loads(metadata)
+    return all(there.get(key) == wanted[key] for key in keys)
 
 
 def _write_whole(store: UPath, name: str, values: np.ndarray) -> None:
@@ -91,10 +123,14 @@ def _write_whole(store: UPath, name: str, values: np.ndarray) -> None:
     Zarr reads what is in a file before it writes a part of it, and keeps what is beyond the end; the first
     fails where the file is damaged, the second where the store was longer for a while.
     """
+    _remove_chunks(store, name)
+    open_array(store, name, "r+")[:] = values
+
+
+def _remove_chunks(store: UPath, name: str) -> None:
     for file, _ in list(files(store / name)):
         if file.startswith("c/"):
             (store / name / file).unlink()
-    open_array(store, name, "r+")[:] = values
 
 
 def _columns(design: xr.Dataset) -> dict[str, np.ndarray]:

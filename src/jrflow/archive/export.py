@@ -1,51 +1,190 @@
-"""A selection of an archive as one netCDF file, for those who do not read Zarr."""
+"""Simulations in a file or a store of their own, with everything that says how they were made."""
 
 from __future__ import annotations
 
+import json
+import shutil
+import warnings
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import xarray as xr
+from upath import UPath
+from zarr.errors import ZarrUserWarning
 
-from jrflow.archive.place import AnyPath
+from jrflow.archive.attributes import FORMAT
+from jrflow.archive.integrity import checksums
+from jrflow.archive.manifest import manifest_path
+from jrflow.archive.place import AnyPath, place, write_atomically
 from jrflow.archive.query import open_archive
+from jrflow.archive.status import OK, count_statuses
+from jrflow.archive.template import SOURCE_CODECS
+
+#: Sizes of chunks and shards of ``source`` before compression, bytes.
+_CHUNK, _SHARD = 1.5e6, 64e6
+_NETCDF = (".nc", ".nc4")
 
 
-def export_netcdf(path: AnyPath, out: Path, query: str | None = None) -> int:
-    """Write a selection of simulations to a netCDF-4 file; chunk by chunk, so that memory holds few of them.
+def export_archive(path: AnyPath, out: AnyPath, query: str | None = None) -> xr.Dataset:
+    """Write a selection of an archive to a netCDF file or a Zarr store; see ``export``.
 
     Parameters
     ----------
     path
         The archive.
     out
-        File to write; it appears only when it is complete.
+        File (.nc) or store (.zarr) to write.
     query
         Expression over parameters and ``status``, such as ``A_e > 4 and status == 0``; by default all.
 
     Returns
     -------
-    The number of simulations written.
+    xarray.Dataset
+        The simulations that were written.
 
     Raises
     ------
     ValueError
         If the query cannot be understood, or selects nothing.
-    FileExistsError
-        If the file is there already.
     """
-    if out.exists():
-        raise FileExistsError(f"{out} is there already; remove it, or choose another name")
+    check_target(out)
     everything = open_archive(path)
     ds = everything if query is None else _select(everything, query)
     if ds.sizes["sim"] == 0:
         raise ValueError(f"query {query!r} selects none of the simulations; {_ranges(everything)}")
-    for variable in ds.variables.values():
-        variable.encoding = {}
-    unfinished = out.with_name(out.name + ".partial")
+    export(ds, out)
+    return ds
+
+
+def export(ds: xr.Dataset, out: AnyPath) -> UPath:
+    """Write simulations in the archive's layout to a netCDF-4 file or a Zarr store.
+
+    Memory holds a few shards of ``source`` at most. The target appears under its name when it is complete.
+    Beside a Zarr store a manifest with the checksum of every file is written, so that a loss is noticed.
+
+    Parameters
+    ----------
+    ds
+        Simulations, whole or selected; an archive's attributes and coordinates are kept.
+    out
+        File to write (.nc), or store (.zarr): a path, or for a store the URL of an object store.
+
+    Raises
+    ------
+    ValueError
+        If the name of the target is neither, it would lie within a store, or nothing is selected.
+    FileExistsError, FileNotFoundError
+        If the target exists, or its folder does not.
+    """
+    target = check_target(out)
+    ds = _complete(ds)
+    if target.suffix in _NETCDF:
+        _write_netcdf(ds, Path(str(target)))
+    else:
+        _write_zarr(ds, target)
+    return target
+
+
+def check_target(out: AnyPath) -> UPath:
+    """Make sure that an export can be written; raises as ``export``."""
+    target = place(out)
+    if target.suffix not in (*_NETCDF, ".zarr"):
+        raise ValueError(f"expected a name that ends with .nc or .zarr, received {str(out)!r}")
+    if within := [str(folder) for folder in target.parents if (folder / "zarr.json").exists()]:
+        raise ValueError(f"{out} lies within the Zarr store {within[0]}: choose a place outside")
+    taken = [target, *([] if target.suffix in _NETCDF else [manifest_path(target)])]
+    if there := [str(path) for path in taken if path.exists()]:
+        raise FileExistsError(f"{there[0]} exists already; remove it, or choose another name")
+    if isinstance(target, Path) and not target.parent.is_dir():
+        raise FileNotFoundError(f"{target.parent} is not a folder: create it, or choose another one")
+    if target.suffix in _NETCDF and not isinstance(target, Path):
+        raise ValueError(f"{out}: netCDF is written to a path of this machine; choose one, or a .zarr store")
+    return target
+
+
+def _complete(ds: xr.Dataset) -> xr.Dataset:
+    """The Dataset with all its dims, its small variables in memory, and no encoding of another store."""
+    if missing := [name for name in ("sim", "source", "status") if name not in ds.variables]:
+        raise ValueError(f"expected simulations with {', '.join(missing)}, received {list(ds.variables)}")
+    if "region" not in ds.dims:
+        expanded = ds["source"].expand_dims("region")
+        ds = ds.drop_vars("region", errors="ignore").assign(source=expanded)
+    if "sim" not in ds.dims:  # one simulation: its parameters are values of this one
+        single = [name for name in ds.coords if name != "sim" and ds[name].ndim == 0]
+        ds = ds.reset_coords(single).expand_dims("sim").set_coords(single)
+    if ds.sizes["sim"] == 0:
+        raise ValueError("expected at least one simulation, received none")
+    source = ds["source"].transpose("sim", "region", "time").variable
+    complete = ds.drop_vars("source").compute().assign(source=source).drop_encoding()
+    complete.encoding = {}
+    return complete
+
+
+def _write_netcdf(ds: xr.Dataset, target: Path) -> None:
+    unfinished = target.with_name(target.name + ".partial")
     compressed = {"zlib": True, "complevel": 1, "shuffle": True}
-    ds.to_netcdf(unfinished, engine="h5netcdf", encoding={"source": compressed})
-    unfinished.replace(out)
-    return int(ds.sizes["sim"])
+    try:
+        ds.to_netcdf(unfinished, engine="h5netcdf", encoding={"source": compressed})
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _write_zarr(ds: xr.Dataset, target: UPath) -> None:
+    n_bytes = 4 * ds["source"].sizes["region"] * ds["source"].sizes["time"]
+    n = ds.sizes["sim"]
+    chunk = max(1, min(n, int(_CHUNK // n_bytes)))
+    shard = chunk * max(1, min(-(-n // chunk), int(_SHARD // (chunk * n_bytes))))
+    inner = ds["source"].shape[1:]
+    local = isinstance(target, Path)
+    unfinished = target.with_name(target.name + ".partial") if local else target
+    encoding: dict[str, dict[str, Any]] = {
+        "source": {
+            "chunks": (chunk, *inner), "shards": (shard, *inner), "compressors": SOURCE_CODECS,
+            "fill_value": np.float32("inf"), "write_empty_chunks": True,
+        }
+    }  # fmt: skip
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ZarrUserWarning)
+            ds.assign(source=ds["source"].chunk({"sim": shard})).to_zarr(
+                str(unfinished), mode="w", zarr_format=3, encoding=encoding, consolidated=True
+            )
+        sizes = {"shard_size": shard, "chunk_size": chunk}
+        manifest = _manifest(ds, target) | sizes | {"files": checksums(unfinished)}
+        if local:
+            unfinished.rename(target)
+        if "specification" in ds.attrs:
+            write_atomically(manifest_path(target), json.dumps(manifest, indent=1).encode())
+    finally:
+        if local:
+            shutil.rmtree(str(unfinished), ignore_errors=True)
+
+
+def _manifest(ds: xr.Dataset, target: UPath) -> dict[str, Any]:
+    attrs = ds.attrs
+    if "specification" not in attrs:
+        return {}
+    return {
+        "format": FORMAT,
+        "selection": True,
+        "campaign": attrs["campaign"],
+        "store": target.name,
+        "config_hash": attrs["config_hash"],
+        "specification": json.loads(attrs["specification"]),
+        "n_simulations": ds.sizes["sim"],
+        "n_regions": ds.sizes["region"],
+        "n_times": ds.sizes["time"],
+        "counts": count_statuses(ds["status"].values),
+        "created": {"git_commit": attrs["git_commit"], "versions": json.loads(attrs["versions"])},
+        "sealed": {},
+    }
+
+
+def failed(ds: xr.Dataset) -> int:
+    """Number of simulations whose status is not 'ok'."""
+    return int((ds["status"].values != OK).sum())
 
 
 def _select(ds: xr.Dataset, query: str) -> xr.Dataset:
@@ -59,6 +198,6 @@ def _select(ds: xr.Dataset, query: str) -> xr.Dataset:
 
 
 def _ranges(ds: xr.Dataset) -> str:
-    """Ranges of the parameters that vary, so that one sees what can be asked for."""
+    """Ranges of the parameters that vary, so that the user sees what can be asked for."""
     varied = [name for name in ds.attrs.get("varied_names", []) if name in ds]
     return "there are " + ", ".join(f"{n} {ds[n].values.min():g} to {ds[n].values.max():g}" for n in varied)

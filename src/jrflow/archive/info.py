@@ -11,6 +11,7 @@ from jrflow.archive.attributes import created_with, read_specification, store_at
 from jrflow.archive.layout import ShardLayout
 from jrflow.archive.manifest import read_manifest
 from jrflow.archive.place import files, read_array
+from jrflow.archive.selection import described, is_selection
 from jrflow.archive.status import count_statuses
 from jrflow.archive.writer import pending_shards, read_status, shard_bytes
 from jrflow.config.sizes import readable
@@ -45,6 +46,9 @@ def info(store: UPath) -> str:
 
 
 def _state(store: UPath, layout: ShardLayout, pending: list[int]) -> str:
+    ids, attrs = read_array(store, "sim").reshape(-1), store_attributes(store)
+    if is_selection(ids, attrs):
+        return described(ids, attrs)
     manifest = read_manifest(store)
     if manifest is not None:
         return f"sealed {manifest['sealed'].get('time', '')}".rstrip()

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import warnings
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,14 +12,27 @@ import zarr
 from upath import UPath
 from zarr.errors import ZarrUserWarning
 
-from jrflow.archive.attributes import created_with, read_specification, store_attributes
+from jrflow.archive.attributes import (
+    FORMAT,
+    attributes_if_any,
+    created_with,
+    read_specification,
+    store_attributes,
+)
 from jrflow.archive.errors import ArchiveError
+from jrflow.archive.integrity import checksums, compare, damaged_shards
 from jrflow.archive.layout import OUTCOMES, ShardLayout
-from jrflow.archive.place import files, read_array, read_json, remove_leftovers, write_atomically
+from jrflow.archive.place import read_array, read_json, remove_leftovers, write_atomically
 from jrflow.archive.status import NOT_SIMULATED, OK, STATUS_MEANINGS, count_statuses
-from jrflow.archive.writer import is_damaged, pending_shards
+from jrflow.archive.writer import pending_shards
 
 Manifest = dict[str, Any]
+
+#: Keys that every manifest has.
+_REQUIRED = {
+    "format", "config_hash", "specification", "n_simulations", "n_regions", "n_times", "shard_size",
+    "chunk_size", "counts", "created", "sealed", "files",
+}  # fmt: skip
 
 
 def manifest_path(store: UPath) -> UPath:
@@ -31,15 +41,54 @@ def manifest_path(store: UPath) -> UPath:
 
 
 def read_manifest(store: UPath) -> Manifest | None:
-    """Manifest of a sealed store; None if it is not sealed, or the manifest speaks of another store."""
-    path = manifest_path(store)
-    if not path.exists():
+    """Manifest of a sealed store; None if it is not sealed, or the manifest is that of another store.
+
+    Raises
+    ------
+    ArchiveError
+        If the file is not a manifest of this version.
+    """
+    path = find_manifest(store)
+    if path is None:
         return None
-    manifest = read_json(path)
-    if not {"config_hash", "files", "specification"} <= manifest.keys():
-        raise ArchiveError(f"{path}: expected the manifest of {store.name}, found something else")
-    same = manifest["config_hash"] == store_attributes(store)["config_hash"]
+    manifest = load_manifest(path)
+    same = manifest["config_hash"] == store_attributes(store).get("config_hash")
     return manifest if same else None
+
+
+def find_manifest(store: UPath) -> UPath | None:
+    """Path of a store's manifest; None if there is none.
+
+    It lies beside the store under the store's name. Where a store was renamed without its manifest, it has
+    the name of the campaign.
+    """
+    if manifest_path(store).exists():
+        return manifest_path(store)
+    campaign = (attributes_if_any(store) or {}).get("campaign")
+    if not isinstance(campaign, str):
+        return None
+    path = store.with_name(f"{campaign}.json")
+    # Where the store of that name is there, too, the manifest belongs to that one.
+    return path if path.exists() and not store.with_name(f"{campaign}.zarr").exists() else None
+
+
+def load_manifest(path: UPath) -> Manifest:
+    """Read a manifest.
+
+    Raises
+    ------
+    ArchiveError
+        If the file is not a manifest, or one of another version.
+    """
+    manifest = read_json(path)
+    if not manifest.keys() >= _REQUIRED:
+        raise ArchiveError(f"{path}: expected the manifest of an archive, found something else")
+    if manifest["format"] != FORMAT:
+        raise ArchiveError(
+            f"{path}: expected a manifest of format {FORMAT!r}, found {manifest['format']!r}; read it "
+            "with the version of jrflow that made it, or with plain xarray: xr.open_zarr"
+        )
+    return manifest
 
 
 def seal(store: UPath, provenance: Mapping[str, Any]) -> Manifest:
@@ -79,11 +128,6 @@ def seal(store: UPath, provenance: Mapping[str, Any]) -> Manifest:
     return manifest
 
 
-def damaged_shards(store: UPath, shards: Iterable[int]) -> list[int]:
-    """Which of some shards that are said to be done cannot be read; every checksum in them is compared."""
-    return [shard for shard in shards if is_damaged(store, shard)]
-
-
 def damaged_files(store: UPath, *, contents: bool = True) -> dict[str, str]:
     """Compare a sealed archive with its manifest.
 
@@ -104,22 +148,6 @@ def damaged_files(store: UPath, *, contents: bool = True) -> dict[str, str]:
     return compare(store, manifest, contents=contents)
 
 
-def compare(store: UPath, manifest: Manifest, *, contents: bool = True) -> dict[str, str]:
-    """Compare a store with a manifest that is at hand; see ``damaged_files``."""
-    there, faults = dict(files(store)), {}
-    for name, expected in manifest["files"].items():
-        if name not in there:
-            faults[name] = "missing"
-        elif there[name] != expected["bytes"]:
-            faults[name] = f"{there[name]} bytes, expected {expected['bytes']}"
-    if contents:
-        sound = [name for name in manifest["files"] if name not in faults]
-        for name, digest in zip(sound, _digests(store, sound), strict=True):
-            if digest != manifest["files"][name]["sha256"]:
-                faults[name] = "checksum differs"
-    return dict(sorted(faults.items()))
-
-
 def check_intact(store: UPath) -> None:
     """Make sure that every file of a sealed archive is there, in full length.
 
@@ -133,27 +161,8 @@ def check_intact(store: UPath) -> None:
         lines = [f"{name}: {fault}" for name, fault in faults.items()]
         raise ArchiveError(
             "\n".join([f"{store} is sealed but damaged:", *lines])
-            + f"\nMend it, simulating only what is lost: jrflow archive repair '{store}'"
+            + f"\nRepair it, which simulates only what is lost: jrflow archive repair '{store}'"
         )
-
-
-def checksums(store: UPath) -> dict[str, dict[str, Any]]:
-    """Size and SHA-256 of every file of a store, by its name in it."""
-    sizes = dict(files(store))
-    digests = _digests(store, sizes)
-    return {
-        name: {"bytes": size, "sha256": digest}
-        for (name, size), digest in zip(sizes.items(), digests, strict=True)
-    }
-
-
-def _digests(store: UPath, names: Iterable[str]) -> list[str]:
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        return list(pool.map(lambda name: _sha256(store / name), names))
-
-
-def _sha256(path: UPath) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _describe(store: UPath) -> Manifest:
@@ -172,6 +181,7 @@ def _describe(store: UPath) -> Manifest:
         "n_shards": layout.n_shards,
         "shard_size": layout.shard_size,
         "chunk_size": layout.chunk_size,
+        "aligned": layout.aligned,
         "counts": count_statuses(status),
         "failures": _failures(status, failed_step),
         "steady_state": _steady_state(specification["simulation"]["protocol"], n_trials[status == OK]),

@@ -10,10 +10,12 @@ from upath import UPath
 from jrflow.archive.attributes import read_specification
 from jrflow.archive.errors import ArchiveMismatchError
 from jrflow.archive.identity import check_belongs
+from jrflow.archive.integrity import damaged_shards
 from jrflow.archive.layout import ShardLayout
 from jrflow.archive.manifest import manifest_path
 from jrflow.archive.place import files, write_atomically
-from jrflow.archive.writer import is_damaged, pending_shards, read_shard, shard_files
+from jrflow.archive.shards import shard_files
+from jrflow.archive.writer import pending_shards, read_shard
 
 
 def add_archive(target: UPath, other: UPath, advance: Callable[[int], None] = lambda _: None) -> list[int]:
@@ -43,7 +45,7 @@ def add_archive(target: UPath, other: UPath, advance: Callable[[int], None] = la
     layout = ShardLayout.of_store(target)
     _check_layout(layout, ShardLayout.of_store(other), target, other)
     missing, absent = set(pending_shards(target)), set(pending_shards(other))
-    damaged = {shard for shard in range(layout.n_shards) if shard not in absent and is_damaged(other, shard)}
+    damaged = set(damaged_shards(other, [k for k in range(layout.n_shards) if k not in absent]))
     _check_common(target, other, [k for k in range(layout.n_shards) if k not in missing | absent | damaged])
     wanted = sorted(missing - absent - damaged)
     there = {name for name, _ in files(other)}

@@ -45,7 +45,11 @@ def place(path: AnyPath) -> UPath:
             "pip install 'jrflow[s3]'"
         ) from error
     # Zarr writes a file whole or not at all where it knows that it is one of this machine.
-    return UPath(given.path).absolute() if given.protocol in ("", "file", "local") else given
+    if given.protocol not in ("", "file", "local"):
+        return given
+    local = UPath(given.path).absolute()
+    # Manifest and lock lie beside the store itself, not beside a link to it.
+    return local.resolve() if local.is_symlink() else local
 
 
 def is_local(where: UPath) -> bool:
@@ -108,9 +112,11 @@ def read_json(path: UPath) -> dict[str, Any]:
         If it is no JSON.
     """
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ArchiveError(f"{path}: expected JSON, found something else ({error})") from error
+    if not isinstance(content, dict):
+        raise ArchiveError(f"{path}: expected a JSON object, found {type(content).__name__}")
     return content
 
 

@@ -10,12 +10,15 @@ from contextlib import contextmanager
 
 from upath import UPath
 
-from jrflow.archive.errors import DiskFullError
+from jrflow.archive.errors import ArchiveError, DiskFullError
 from jrflow.archive.place import is_local
 from jrflow.config.sizes import readable
 
 #: Evoked responses shrink 3 to 4 times; with less room than that a campaign is bound to fail.
 BEST_COMPRESSION = 4
+
+#: Memory of one simulation's parameters while a design is drawn and written, bytes (benchmarks/workflow.py).
+_DESIGN_BYTES = 310
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -54,6 +57,23 @@ def check_space(path: UPath, n_bytes: int) -> None:
             f"{path}: {readable(n_bytes / BEST_COMPRESSION)} to {readable(n_bytes)} are needed for what is "
             f"still to be simulated, {readable(free)} are free; free some space, set run.results to another "
             "disk, or simulate fewer"
+        )
+
+
+def check_memory(n_simulations: int) -> None:
+    """Refuse a design that this machine cannot hold: all parameters of all simulations are drawn at once.
+
+    Raises
+    ------
+    ArchiveError
+        If the design is larger than the machine's memory.
+    """
+    needed = n_simulations * _DESIGN_BYTES
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise ArchiveError(
+            f"a design of {n_simulations:.4g} simulations needs {readable(needed)} of memory, this machine "
+            f"has {readable(there)}; lower n, or divide the campaign into several"
         )
 
 

@@ -14,3 +14,5 @@ FAILED_STEP_ATTRS = {
 }
 N_TRIALS_ATTRS = {"units": "1", "long_name": "trials simulated; the others repeat the last one"}
 REGION_ATTRS = {"long_name": "cortical region"}
+CAMPAIGN_KEY = "campaign_key"
+CAMPAIGN_KEY_ATTRS = {"units": "1", "long_name": "key of the campaign that the simulation belongs to"}

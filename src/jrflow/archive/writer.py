@@ -10,58 +10,75 @@ import xarray as xr
 import zarr
 from upath import UPath
 
-from jrflow.archive.attributes import read_specification
-from jrflow.archive.chunks import ThroughZarr, chunk_reader
 from jrflow.archive.layout import OUTCOMES, ShardLayout
 from jrflow.archive.place import UNREADABLE, files, open_array
-from jrflow.archive.status import NON_FINITE, NOT_SIMULATED, OUT_OF_RANGE
+from jrflow.archive.shards import StoredShards, shard_files
+from jrflow.archive.status import NOT_SIMULATED
 from jrflow.model.parameters import ALL_PARAMETERS
 
 
-def pending_shards(store: UPath) -> list[int]:
-    """Shards that are still to be simulated, in order.
+def pending_shards(store: UPath, shards: range | None = None) -> list[int]:
+    """Find the shards that are still to be simulated.
 
     A shard is done when its file is there and none of its simulations has the status 'not yet
     simulated': the status is written after the source, so it never speaks of data that is not there.
+
+    Parameters
+    ----------
+    store
+        The store.
+    shards
+        Shards to look at; by default all. No file of another shard is touched, so that many jobs, each with
+        its own shards, take the time of one look at the whole.
+
+    Returns
+    -------
+    list of int
+        Numbers of the shards, in order.
     """
     layout = ShardLayout.of_store(store)
-    pending = read_status(store) == NOT_SIMULATED
-    there = {name for name, _ in files(store / "source")}
-    return [
-        shard
-        for shard in range(layout.n_shards)
-        if pending[layout.simulations(shard)].any() or f"c/{shard}/0/0" not in there
-    ]
+    if shards is None:
+        shards = range(layout.n_shards)
+        there = {name for name, _ in files(store / "source")}
+    else:
+        there = {f"c/{k}/0/0" for k in shards if (store / shard_files(k)[0]).exists()}
+    if not shards:
+        return []
+    first = layout.simulations(shards[0]).start
+    pending = read_status(store, shards) == NOT_SIMULATED
+
+    def is_pending(shard: int) -> bool:
+        ids = layout.simulations(shard)
+        return bool(pending[ids.start - first : ids.stop - first].any()) or f"c/{shard}/0/0" not in there
+
+    return [shard for shard in shards if is_pending(shard)]
 
 
-def read_status(store: UPath) -> np.ndarray:
-    """Status of every simulation, int8, shape (n,); one that cannot be read says 'not yet simulated'."""
+def read_status(store: UPath, shards: range | None = None) -> np.ndarray:
+    """Read the status of every simulation of some adjacent shards; by default of all.
+
+    Returns
+    -------
+    numpy.ndarray
+        int8, shape (n,); a status that cannot be read is 'not yet simulated'.
+    """
     stored, layout = open_array(store, "status"), ShardLayout.of_store(store)
+    parts = [layout.simulations(k) for k in (range(layout.n_shards) if shards is None else shards)]
+    start, stop = parts[0].start, parts[-1].stop
     try:
-        return np.asarray(stored[:])
+        return np.asarray(stored[start:stop])
     except UNREADABLE:
-        status = np.full(layout.n_simulations, NOT_SIMULATED, np.int8)
-        for ids in map(layout.simulations, range(layout.n_shards)):
+        status = np.full(stop - start, NOT_SIMULATED, np.int8)
+        for ids in parts:
             with suppress(*UNREADABLE):
-                status[ids] = np.asarray(stored[ids])
+                status[ids.start - start : ids.stop - start] = np.asarray(stored[ids])
         return status
-
-
-def shard_of(name: str) -> int | None:
-    """Number of the shard that a file of a store belongs to, by its name; None if it belongs to none."""
-    variable, _, chunk = name.partition("/c/")
-    return int(chunk.split("/")[0]) if chunk and variable in ("source", *OUTCOMES) else None
-
-
-def shard_files(shard: int) -> tuple[str, ...]:
-    """Names of a shard's files, in the order of writing; all but source and status may be absent."""
-    return f"source/c/{shard}/0/0", *(f"{name}/c/{shard}" for name in OUTCOMES)
 
 
 def shard_bytes(store: UPath, shards: Iterable[int]) -> int:
     """Size of some shards of a store before compression, bytes."""
     layout = ShardLayout.of_store(store)
-    return sum(layout.nbytes(shard) for shard in shards)
+    return layout.total(shards) * layout.simulation_bytes
 
 
 def read_design(store: UPath, ids: slice) -> xr.Dataset:
@@ -74,48 +91,8 @@ def read_design(store: UPath, ids: slice) -> xr.Dataset:
 
 
 def read_shard(store: UPath, shard: int) -> dict[str, np.ndarray]:
-    """What is stored of a shard: source and outcomes, by their names.
-
-    Raises
-    ------
-    ValueError, RuntimeError, OSError
-        If a file is damaged or lost: the checksum of every chunk is compared.
-    """
-    source = store / shard_files(shard)[0]
-    if not source.exists() or source.stat().st_size == 0:  # for Zarr both are nothing but fill values
-        raise FileNotFoundError(f"{store}: no source of shard {shard}")
-    ids = ShardLayout.of_store(store).simulations(shard)
-    return {"source": np.asarray(open_array(store, "source")[ids])} | _read_outcomes(store, shard, ids)
-
-
-def _read_outcomes(store: UPath, shard: int, ids: slice) -> dict[str, np.ndarray]:
-    stored = {name: np.asarray(open_array(store, name)[ids]) for name in OUTCOMES}
-    # Where a file is lost, Zarr answers with the fill value.
-    failed = np.isin(stored["status"], (NON_FINITE, OUT_OF_RANGE))
-    if (failed & (stored["failed_step"] < 0)).any():
-        raise ValueError(f"{store}: shard {shard} has lost the steps of its failures")
-    evoked = read_specification(store)["simulation"]["protocol"]["kind"] == "evoked"
-    if evoked and (stored["n_trials"][stored["status"] != NOT_SIMULATED] == 0).any():
-        raise ValueError(f"{store}: shard {shard} has lost its numbers of trials")
-    return stored
-
-
-def is_damaged(store: UPath, shard: int) -> bool:
-    """Whether a shard that should be there cannot be read."""
-    try:
-        source, ids = open_array(store, "source"), ShardLayout.of_store(store).simulations(shard)
-        reader = chunk_reader(source)
-        if isinstance(reader, ThroughZarr):
-            read_shard(store, shard)
-        else:
-            # Chunk by chunk into one place: a third of the time, and no memory for a whole shard.
-            _read_outcomes(store, shard, ids)
-            out = np.empty(source.chunks, np.float32)
-            for chunk in range(ids.start // reader.chunk_size, -(-ids.stop // reader.chunk_size)):
-                reader.read(chunk, out)
-    except UNREADABLE:
-        return True
-    return False
+    """Read what is stored of a shard; raises as ``StoredShards.open`` and ``StoredShards.read``."""
+    return StoredShards.open(store).read(shard)
 
 
 def write_shard(store: UPath, shard: int, simulated: xr.Dataset) -> None:

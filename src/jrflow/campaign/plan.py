@@ -11,10 +11,11 @@ from upath import UPath
 
 from jrflow.archive.attributes import read_specification
 from jrflow.archive.identity import changed_versions
-from jrflow.archive.layout import ShardLayout, stored_bytes
+from jrflow.archive.layout import ShardLayout
 from jrflow.archive.manifest import Manifest
 from jrflow.archive.place import is_local
 from jrflow.archive.space import free_bytes, free_files
+from jrflow.archive.template import stored_bytes
 from jrflow.archive.writer import read_design, shard_bytes
 from jrflow.campaign.shard import simulate_design
 from jrflow.config.config import Config

@@ -1,10 +1,11 @@
-"""Mending a sealed archive: only what is damaged is made again."""
+"""Repairing a sealed archive: only what is damaged is restored."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -13,11 +14,14 @@ from upath import UPath
 from zarr.errors import ZarrUserWarning
 
 from jrflow.archive.errors import ArchiveError
+from jrflow.archive.integrity import compare
 from jrflow.archive.layout import ShardLayout
 from jrflow.archive.lock import claim_shards
-from jrflow.archive.manifest import Manifest, compare, manifest_path, seal
-from jrflow.archive.place import place, read_json, remove_leftovers, write_atomically
-from jrflow.archive.writer import remove_shard, shard_of
+from jrflow.archive.manifest import Manifest, find_manifest, load_manifest, seal
+from jrflow.archive.place import place, remove_leftovers, write_atomically
+from jrflow.archive.shards import shard_of
+from jrflow.archive.variables import CAMPAIGN_KEY
+from jrflow.archive.writer import remove_shard
 from jrflow.campaign.run import sealed_by
 from jrflow.campaign.shard import MapShards, simulate_shards
 from jrflow.campaign.store import create_from
@@ -56,9 +60,12 @@ def repair_archive(
     CampaignBusyError
         If another process is at work on it.
     """
-    if not manifest_path(store).exists():
-        raise ArchiveError(f"{store} is not sealed; start its campaign again, which mends and finishes it")
-    manifest = read_json(manifest_path(store))
+    path = find_manifest(store)
+    if path is None:
+        raise ArchiveError(f"{store} is not sealed; start its campaign again, which repairs and finishes it")
+    manifest = load_manifest(path)
+    if manifest.get("selection"):
+        raise ArchiveError(f"{store} is a selection of an archive: export it again")
     with claim_shards(store):
         faults = compare(store, manifest)
         if not faults:
@@ -81,13 +88,13 @@ def _rebuild(store: UPath, manifest: Manifest, names: list[str]) -> None:
     """Make metadata and coordinates again, in a folder of their own, and copy those that are wanted."""
     if not names:
         return
-    layout = ShardLayout(
-        *(manifest[key] for key in ("n_simulations", "n_regions", "n_times", "shard_size", "chunk_size"))
-    )
+    sizes = [manifest[key] for key in ("n_simulations", "n_regions", "n_times", "shard_size", "chunk_size")]
+    layout = replace(ShardLayout(*sizes), aligned=manifest.get("aligned", False))
+    keyed = f"{CAMPAIGN_KEY}/zarr.json" in manifest["files"]
     with tempfile.TemporaryDirectory(prefix="jrflow-repair-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", ZarrUserWarning)
         fresh = place(Path(folder) / store.name)
-        create_from(manifest["specification"], fresh, layout, manifest["created"])
+        create_from(manifest["specification"], fresh, layout, manifest["created"], keyed=keyed)
         zarr.consolidate_metadata(str(fresh))
         for name in names:
             if not (fresh / name).exists():

@@ -9,16 +9,19 @@ from typing import Any, TextIO
 
 from upath import UPath
 
+from jrflow.archive.errors import ArchiveError
+from jrflow.archive.integrity import damaged_shards
 from jrflow.archive.layout import ShardLayout
 from jrflow.archive.lock import claim_shards, claim_store
-from jrflow.archive.manifest import Manifest, check_intact, damaged_shards, read_manifest, seal
-from jrflow.archive.place import AnyPath, place
+from jrflow.archive.manifest import Manifest, check_intact, read_manifest, seal
+from jrflow.archive.place import AnyPath, is_local, place
 from jrflow.archive.space import check_space, explain_full_disk
 from jrflow.archive.writer import pending_shards, shard_bytes
 from jrflow.campaign.plan import announce, conclude
 from jrflow.campaign.shard import MapShards, simulate_shards
 from jrflow.campaign.store import is_prepared, prepare_store
 from jrflow.config.config import Config
+from jrflow.planning.feasibility import check_simulations
 from jrflow.provenance import git_commit, versions
 from jrflow.specification import specify
 
@@ -70,7 +73,8 @@ def run_campaign(
         If a store of another campaign is in the way, a shard fails, or the disk is full.
     """
     specification = specify(config, name)
-    store = place(folder) / f"{name}.zarr"
+    check_simulations(config, name)
+    store = _store(folder, name)
     finished = _finished(config, specification, store)
     if finished is not None:
         return finished
@@ -101,7 +105,8 @@ def design_campaign(
     The store. Raises as ``run_campaign``.
     """
     specification = specify(config, name)
-    store = place(folder) / f"{name}.zarr"
+    check_simulations(config, name)
+    store = _store(folder, name)
     if not is_prepared(config, specification, store):
         # Several jobs may come to create it; it is made longer only where nobody is at work on it.
         there, told = store.exists(), progress if wait else None
@@ -157,7 +162,24 @@ def sealed_by(last_run: dict[str, Any]) -> dict[str, Any]:
 
 def finished_campaign(config: Config, name: str, folder: AnyPath) -> Manifest | None:
     """Manifest of a campaign that is complete; None if there is something to do; raises as the others."""
-    return _finished(config, specify(config, name), place(folder) / f"{name}.zarr")
+    return _finished(config, specify(config, name), _store(folder, name))
+
+
+def _store(folder: AnyPath, name: str) -> UPath:
+    """Store of a campaign in a folder that exists or can be made.
+
+    Raises
+    ------
+    ArchiveError
+        If a file is in the way.
+    """
+    where = place(folder)
+    for path in (where, *where.parents) if is_local(where) else ():
+        if path.exists() and not path.is_dir():
+            raise ArchiveError(
+                f"{where}: expected a folder for archives, but {path} is a file; choose another"
+            )
+    return place(where / f"{name}.zarr")
 
 
 def _finished(config: Config, specification: dict[str, Any], store: UPath) -> Manifest | None:
@@ -185,9 +207,9 @@ def _simulate(
     progress: TextIO | None,
 ) -> int:
     """Simulate the shards of a block, or all, that are not done; return the number of simulations."""
-    layout = ShardLayout.of_store(store)
-    pending = set(pending_shards(store))
-    shards = range(layout.n_shards) if block is None else block
+    shards = range(ShardLayout.of_store(store).n_shards) if block is None else block
+    # A block looks at its own shards only: with all shards, the work of all jobs would grow with the square.
+    pending = set(pending_shards(store, block))
     # Whatever was done before may have suffered since; what is done now is looked at when it is sealed.
     damaged = damaged_shards(store, (shard for shard in shards if shard not in pending))
     todo = [shard for shard in shards if shard in pending or shard in damaged]

@@ -18,11 +18,13 @@ from jrflow.archive.attributes import (
 )
 from jrflow.archive.conventions import conventions
 from jrflow.archive.design import extend_store, has_length, mend_design
-from jrflow.archive.errors import ArchiveError
+from jrflow.archive.errors import ArchiveError, ArchiveMismatchError
 from jrflow.archive.identity import differences, refuse
-from jrflow.archive.layout import ShardLayout, create_store
+from jrflow.archive.layout import ShardLayout
 from jrflow.archive.manifest import manifest_path
-from jrflow.archive.space import check_space, explain_full_disk
+from jrflow.archive.place import open_array
+from jrflow.archive.space import check_memory, check_space, explain_full_disk
+from jrflow.archive.template import create_store
 from jrflow.config.campaigns import EXTENDABLE
 from jrflow.config.config import Config
 from jrflow.config.shards import shard_sizes
@@ -57,13 +59,14 @@ def prepare_store(config: Config, specification: Mapping[str, Any], store: UPath
         layout = ShardLayout(config.n_simulations(name), len(regions), n_times, *sizes)
         _create(specification, store, layout)
         return "created"
+    specification = _as_begun(specification, store)
     design = design_from(specification)
     if is_prepared(config, specification, store):
         with explain_full_disk(store, f"mending campaign {store.stem!r}"):
             mend_design(store, _labelled(specification, design))
         return "found"
     n_before = design_from(read_specification(store)).sizes["sim"]
-    attrs = archive_attributes(specification, design.attrs, created_with(store))
+    attrs = archive_attributes(specification, design, created_with(store))
     with explain_full_disk(store, f"extending campaign {store.stem!r}"):
         extend_store(store, design, n_before, attrs)
     return "extended"
@@ -77,10 +80,23 @@ def is_prepared(config: Config, specification: Mapping[str, Any], store: UPath) 
     ArchiveMismatchError
         If it is another campaign's.
     """
-    if not _exists(store) or check_continues(store, specification) != specification:
+    if not _exists(store):
+        return False
+    specification = _as_begun(specification, store)
+    if check_continues(store, specification) != specification:
         return False
     # It has another length where its extension was interrupted.
     return has_length(store, config.n_simulations(specification["campaign"]))
+
+
+def _as_begun(specification: Mapping[str, Any], store: UPath) -> dict[str, Any]:
+    """A specification with the number of scrambles that the store of a saltelli design was begun with.
+
+    Stores of version 0.1 do not name it: their design is one scramble, and they stay as they are.
+    """
+    if "replicates" in read_specification(store):
+        return dict(specification)
+    return {key: value for key, value in specification.items() if key != "replicates"}
 
 
 def check_continues(store: UPath, specification: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,6 +113,7 @@ def check_continues(store: UPath, specification: Mapping[str, Any]) -> dict[str,
             f"{store / 'zarr.json'}: expected a specification that agrees with its checksum, config_hash: "
             f"it is damaged. A sealed archive is mended by: jrflow archive repair '{store}'"
         )
+    _check_whole(store)
     found = differences(before, specification)
     if not found:
         return before
@@ -109,6 +126,19 @@ def check_continues(store: UPath, specification: Mapping[str, Any]) -> dict[str,
     return before
 
 
+def _check_whole(store: UPath) -> None:
+    """Raise an ``ArchiveMismatchError`` for a copy of a part of an archive, which cannot be continued."""
+    n = store_attributes(store).get("n_simulations")
+    if n is None or not (store / "sim/zarr.json").exists():  # an old archive, or a damaged one
+        return
+    there = open_array(store, "sim").shape[0]
+    if there < n:
+        raise ArchiveMismatchError(
+            f"{store} is a selection of {there} of the {n} simulations of its campaign and cannot be "
+            "continued. It is not overwritten: choose another folder, or rename the selection"
+        )
+
+
 def regions_of(specification: Mapping[str, Any]) -> list[str]:
     """Names of the regions of a campaign."""
     connectome = connectome_of(specification)
@@ -116,16 +146,24 @@ def regions_of(specification: Mapping[str, Any]) -> list[str]:
 
 
 def create_from(
-    specification: Mapping[str, Any], store: UPath, layout: ShardLayout, created: Mapping[str, Any]
+    specification: Mapping[str, Any],
+    store: UPath,
+    layout: ShardLayout,
+    created: Mapping[str, Any],
+    *,
+    keyed: bool = True,
 ) -> None:
-    """Create the store of a campaign from its specification, as of certain versions."""
+    """Create the store of a campaign from its specification, as of certain versions; see ``create_store``."""
     design = design_from(specification)
-    attrs = archive_attributes(specification, design.attrs, created)
-    create_store(store, design, regions_of(specification), _times_of(specification), layout, attrs)
+    attrs = archive_attributes(specification, design, created)
+    if not keyed:
+        del attrs["n_simulations"]
+    regions, times = regions_of(specification), _times_of(specification)
+    create_store(store, design, regions, times, layout, attrs, keyed=keyed)
 
 
 def archive_attributes(
-    specification: Mapping[str, Any], design_attrs: Mapping[str, Any], created: Mapping[str, Any]
+    specification: Mapping[str, Any], design: xr.Dataset, created: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Attributes that make a store explain itself; a worker needs nothing else.
 
@@ -136,7 +174,8 @@ def archive_attributes(
     return {
         "format": FORMAT,
         **conventions(specification, created["versions"]["jrflow"]),
-        **design_attrs,
+        **design.attrs,
+        "n_simulations": design.sizes["sim"],
         "campaign": specification["campaign"],
         **{key: simulation[key] for key in _SHOWN},
         "n_epochs": settings.timing.n_epochs,
@@ -162,8 +201,9 @@ def _exists(store: UPath) -> bool:
 
 
 def _create(specification: Mapping[str, Any], store: UPath, layout: ShardLayout) -> None:
-    n_bytes = sum(layout.nbytes(shard) for shard in range(layout.n_shards))
+    n_bytes = layout.n_simulations * layout.simulation_bytes
     check_space(store, n_bytes)
+    check_memory(layout.n_simulations)
     store.parent.mkdir(parents=True, exist_ok=True)
     manifest_path(store).unlink(missing_ok=True)  # of a store that was deleted
     created = {"git_commit": git_commit(), "versions": versions()}

@@ -9,9 +9,11 @@ import numpy as np
 from upath import UPath
 
 from jrflow.archive.attributes import read_specification, store_attributes
+from jrflow.archive.integrity import compare, damaged_shards
 from jrflow.archive.layout import ShardLayout
-from jrflow.archive.manifest import Manifest, compare, damaged_shards, manifest_path
-from jrflow.archive.place import UNREADABLE, files, open_array, read_array, read_json
+from jrflow.archive.manifest import Manifest, find_manifest, load_manifest
+from jrflow.archive.place import UNREADABLE, files, open_array, read_array
+from jrflow.archive.selection import described, is_selection
 from jrflow.archive.status import NOT_SIMULATED, STATUS_MEANINGS, count_statuses
 from jrflow.archive.writer import pending_shards, read_design, read_status
 from jrflow.campaign.shard import simulate_design
@@ -54,9 +56,17 @@ def verify_archive(store: UPath, n_simulate: int = 0) -> list[Finding]:
         If it is no archive.
     """
     manifest = _manifest(store)
-    found = [*(_unsealed(store) if manifest is None else _files(store, manifest))]
+    selection = _is_selection(store) if manifest is None else "selection" in manifest
+    if manifest is not None:
+        found = [*_files(store, manifest)]
+    else:
+        found = [*(_copied(store) if selection else _unsealed(store))]
     if all(finding.sound for finding in found if finding.what == "files"):
-        found += [*_simulations(store, manifest), _provenance(store, manifest), _design(store)]
+        found += [
+            *_simulations(store, manifest),
+            _provenance(store, manifest),
+            _design(store, selection=selection),
+        ]
         if n_simulate:
             found.append(_again(store, n_simulate))
     return found
@@ -64,10 +74,22 @@ def verify_archive(store: UPath, n_simulate: int = 0) -> list[Finding]:
 
 def _manifest(store: UPath) -> Manifest | None:
     """The manifest, also where the store's own attributes can no longer be read or say another thing."""
-    if store.exists() and manifest_path(store).exists():
-        return read_json(manifest_path(store))
+    path = find_manifest(store)
+    if store.exists() and path is not None:
+        return load_manifest(path)
     store_attributes(store)
     return None
+
+
+def _is_selection(store: UPath) -> bool:
+    return is_selection(read_array(store, "sim").reshape(-1), store_attributes(store))
+
+
+def _copied(store: UPath) -> Iterator[Finding]:
+    """A selection without checksums: what xarray itself has written."""
+    what = described(read_array(store, "sim"), store_attributes(store))
+    text = f"{what}; without a manifest a lost file is not noticed: write selections with ds.jrflow.export"
+    yield Finding("selection", sound=True, text=text)
 
 
 def _unsealed(store: UPath) -> Iterator[Finding]:
@@ -84,12 +106,14 @@ def _unsealed(store: UPath) -> Iterator[Finding]:
 
 
 def _files(store: UPath, manifest: Manifest) -> Iterator[Finding]:
-    yield Finding("manifest", sound=True, text=f"sealed {manifest['sealed'].get('time', '')}".rstrip())
+    what = "a selection, not a sealed archive" if manifest.get("selection") else "sealed"
+    text = f"{what} {manifest['sealed'].get('time', '')}".rstrip()
+    yield Finding("selection" if manifest.get("selection") else "manifest", sound=True, text=text)
     faults, n_files = compare(store, manifest), len(manifest["files"])
     if faults:
         lines = [f"{name}: {fault}" for name, fault in faults.items()]
         text = "\n  ".join(
-            [f"{len(faults)} of {n_files} are damaged; jrflow archive repair mends them", *lines]
+            [f"{len(faults)} of {n_files} are damaged; jrflow archive repair restores them", *lines]
         )
         yield Finding("files", sound=False, text=text)
     else:
@@ -99,7 +123,9 @@ def _files(store: UPath, manifest: Manifest) -> Iterator[Finding]:
     strays = [name for name, _ in files(store) if name not in manifest["files"]]
     if strays:
         yield Finding(
-            "strays", sound=True, text=f"{len(strays)} files that are none of it: {', '.join(strays[:5])}"
+            "strays",
+            sound=True,
+            text=f"{len(strays)} files that do not belong to the archive: {', '.join(strays[:5])}",
         )
 
 
@@ -118,18 +144,20 @@ def _provenance(store: UPath, manifest: Manifest | None) -> Finding:
     if digest != attrs["config_hash"]:
         text = f"config_hash is {attrs['config_hash'][:12]}, but the specification's is {digest[:12]}"
         return Finding("provenance", sound=False, text=text)
-    if manifest is not None and manifest["specification"] != specification:
-        return Finding(
-            "provenance", sound=False, text="the manifest has another specification than the store"
-        )
+    described = (specification, attrs["config_hash"])
+    if manifest is not None and (manifest["specification"], manifest["config_hash"]) != described:
+        return Finding("provenance", sound=False, text="the manifest is that of another archive")
     return Finding(
         "provenance", sound=True, text=f"specification {digest[:12]}, commit {attrs['git_commit'][:12]}"
     )
 
 
-def _design(store: UPath) -> Finding:
+def _design(store: UPath, *, selection: bool) -> Finding:
     """Whether the parameters are those that the specification leads to."""
     design = design_from(read_specification(store))
+    if selection:
+        ids = read_array(store, "sim").reshape(-1)
+        design = design.isel(sim=ids[(ids >= 0) & (ids < design.sizes["sim"])])
     differing = [
         str(name)
         for name, variable in design.variables.items()

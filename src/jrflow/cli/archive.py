@@ -1,33 +1,32 @@
-"""jrflow archive: look at archives, verify, mend, join and export them."""
+"""jrflow archive: inspect, verify, repair, join and export archives."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from jrflow.cli.parts import Commands, Run, add_command, add_group, add_workers, workers
 
 
 def add_archive(commands: Commands) -> None:
     """Add the group to the command line."""
-    parts = add_group(commands, "archive", "look at archives, verify, mend, join and export them")
-    _of_store(parts, "info", _info, "say what an archive is")
+    parts = add_group(commands, "archive", "inspect, verify, repair, join and export archives")
+    _of_store(parts, "info", _info, "describe an archive")
     verify = _of_store(
         parts, "verify", _verify, "check files, simulations, provenance; exit code 1 if not sound"
     )
     verify.add_argument(
         "--simulate", type=int, default=0, metavar="N", help="run N of its simulations again and compare them"
     )
-    repair = _of_store(parts, "repair", _repair, "make what is damaged again, and only that")
+    repair = _of_store(parts, "repair", _repair, "restore what is damaged, and only that")
     add_workers(repair, "one for each core")
     repair.add_argument(
         "--reseal", action="store_true", help="accept new last digits where versions have changed since"
     )
     add = _of_store(parts, "add", _add, "add what other archives have of the same campaign")
     add.add_argument("others", nargs="+", metavar="OTHER", help="archives that are added")
-    export = _of_store(parts, "export", _export, "write a selection as netCDF")
-    export.add_argument("out", type=Path, metavar="FILE", help="netCDF file to write")
+    export = _of_store(parts, "export", _export, "write a selection as netCDF or Zarr")
+    export.add_argument("out", metavar="OUT", help="file (.nc) or store (.zarr) to write")
     export.add_argument("--query", metavar="EXPRESSION", help="such as 'A_e > 4 and status == 0'")
 
 
@@ -61,10 +60,10 @@ def _repair(arguments: argparse.Namespace) -> int:
     from jrflow.config.execution import ExecutionConfig
 
     with workers(ExecutionConfig(), arguments) as map_shards:
-        mended = repair_archive(place(arguments.store), map_shards, arguments.reseal, sys.stderr)
-    for name in mended:
-        print(f"mended {name}")
-    print(f"{arguments.store}: {len(mended)} files mended; all are as the manifest says")
+        repaired = repair_archive(place(arguments.store), map_shards, arguments.reseal, sys.stderr)
+    for name in repaired:
+        print(f"repaired {name}")
+    print(f"{arguments.store}: {len(repaired)} files repaired; all agree with the manifest")
     return 0
 
 
@@ -82,8 +81,10 @@ def _add(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from jrflow.archive.export import export_netcdf
+    from jrflow.archive.export import export_archive, failed
 
-    n = export_netcdf(arguments.store, arguments.out, arguments.query)
-    print(f"{arguments.out}: {n} simulations")
+    written = export_archive(arguments.store, arguments.out, arguments.query)
+    n_failed = failed(written)
+    note = f", {n_failed} of them failed: use those with status 0" if n_failed else ""
+    print(f"{arguments.out}: {written.sizes['sim']} simulations{note}")
     return 0

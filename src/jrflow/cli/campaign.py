@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jrflow.cli.parts import Commands, add_command, add_workers, workers
+from jrflow.cli.parts import Commands, add_command, add_workers, positive, workers
 
 if TYPE_CHECKING:
     from jrflow.archive.manifest import Manifest
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def add_campaign(commands: Commands) -> None:
     """Add the command to the command line."""
-    summary = "simulate one campaign into an archive, or the rest of it if it was interrupted"
+    summary = "simulate one campaign into an archive, or resume it if it was interrupted"
     parser = add_command(commands, "campaign", _campaign, summary)
     parser.add_argument("config", type=Path, metavar="CONFIG", help="configuration (YAML)")
     parser.add_argument("name", metavar="NAME", help="name of the campaign in the configuration")
@@ -32,7 +32,12 @@ def add_campaign(commands: Commands) -> None:
         action="store_const",
         const=math.inf,
         default=0.0,
-        help="wait while another process is at work on the same simulations, then do what it left",
+        help="wait while another process works on the same simulations, then do what remains",
+    )
+    parser.add_argument(
+        "--no-check",
+        action="store_true",
+        help="do not check electrodes, files and disk: the workflow has done so for all of its jobs",
     )
     _add_cluster(parser)
     part = parser.add_mutually_exclusive_group()
@@ -41,12 +46,12 @@ def add_campaign(commands: Commands) -> None:
         "--block",
         type=_block,
         metavar="K/N",
-        help="only simulate the K-th of N parts; without it all is sealed",
+        help="only simulate the K-th of N parts; a call without this option seals the archive",
     )
 
 
 def _add_cluster(parser: argparse.ArgumentParser) -> None:
-    """Add what concerns clusters; an empty word is as good as none, so that a workflow can always give it."""
+    """Add options for clusters; an empty value is the same as none, so that a workflow can always give it."""
     parser.add_argument(
         "--cluster", default="", metavar="FILE", help="description of a cluster whose nodes simulate"
     )
@@ -54,7 +59,7 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
         "--jobs", type=Path, metavar="DIR", help="its jobs' files, by default DIR/<campaign>.jobs"
     )
     parser.add_argument(
-        "--attempt", type=int, default=1, metavar="N", help="later attempts ask for more time and memory"
+        "--attempt", type=positive, default=1, metavar="N", help="later attempts ask for more time and memory"
     )
     parser.add_argument("--scratch", default="", metavar="DIR", help="for temporary files, such as $TMPDIR")
 
@@ -70,8 +75,10 @@ def _campaign(arguments: argparse.Namespace) -> int:
     from jrflow.campaign.run import design_campaign, run_block, run_campaign
     from jrflow.cluster.scratch import local_folder
     from jrflow.config import load_config
+    from jrflow.planning.feasibility import load_checked
 
-    config = load_config(arguments.config)
+    _require_folder(arguments.out)
+    config = load_config(arguments.config) if arguments.no_check else load_checked(arguments.config)
     which = config, arguments.name, arguments.out
     if arguments.design:
         print(design_campaign(*which, sys.stderr, arguments.wait))
@@ -85,7 +92,7 @@ def _campaign(arguments: argparse.Namespace) -> int:
             print(f"{arguments.name}: block {number} of {n_blocks}: {n} simulations")
             return 0
         manifest = run_campaign(*which, map_shards, sys.stderr, arguments.wait)
-    return _told(arguments, manifest)
+    return _report(arguments, manifest)
 
 
 def _on_cluster(arguments: argparse.Namespace) -> int:
@@ -99,10 +106,18 @@ def _on_cluster(arguments: argparse.Namespace) -> int:
     manifest = run_on_cluster(
         arguments.config, arguments.name, arguments.out, cluster, jobs, arguments.attempt, sys.stderr
     )
-    return _told(arguments, manifest)
+    return _report(arguments, manifest)
 
 
-def _told(arguments: argparse.Namespace, manifest: Manifest) -> int:
+def _require_folder(out: str) -> None:
+    """Refuse a file, or a path below one, where the archive's folder should be."""
+    if "://" not in out:
+        for folder in (Path(out), *Path(out).parents):
+            if folder.exists() and not folder.is_dir():
+                raise ValueError(f"--out: expected a folder, but {str(folder)!r} is a file; give another one")
+
+
+def _report(arguments: argparse.Namespace, manifest: Manifest) -> int:
     counts = ", ".join(f"{n} {meaning}" for meaning, n in manifest["counts"].items() if n)
     print(f"{arguments.out}/{manifest['store']}: {counts}")
     return 0

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from jrflow.cli.parts import Commands, add_command
+from jrflow.cli.parts import Commands, add_command, positive
 
 
 def add_driver(commands: Commands) -> None:
@@ -16,7 +16,9 @@ def add_driver(commands: Commands) -> None:
     parser.add_argument(
         "--cluster", type=Path, metavar="FILE", required=True, help="cluster.yaml beside the profile"
     )
-    parser.add_argument("--minutes", type=int, metavar="N", help="time limit; it is renewed when it is up")
+    parser.add_argument(
+        "--minutes", type=positive, metavar="N", help="time limit; it is renewed when it is up"
+    )
     parser.add_argument("--log", type=Path, metavar="FILE", help="its output: logs/driver-<job>.log")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND ...")
 

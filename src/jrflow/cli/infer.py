@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from jrflow.cli.parts import Commands, add_command
+
+#: Exit code where not every response has an estimate.
+_SOME_FAILED = 2
+
+
+def _millimetres(text: str) -> float:
+    """A coordinate of the source; what cannot be one is an error that names it."""
+    value = float(text)
+    if not abs(value) <= _LARGEST_MM:
+        raise argparse.ArgumentTypeError(
+            f"expected a coordinate in mm (at most {_LARGEST_MM:g}), received {text}"
+        )
+    return value
+
+
+#: No part of a head is farther from the origin of MNI coordinates, mm.
+_LARGEST_MM = 200.0
 
 
 def add_infer(commands: Commands) -> None:
@@ -21,7 +39,7 @@ def add_infer(commands: Commands) -> None:
     )
     parser.add_argument(
         "--position",
-        type=float,
+        type=_millimetres,
         nargs=3,
         metavar=("X", "Y", "Z"),
         help="source, mm, MNI; by default where the model was trained",
@@ -31,23 +49,22 @@ def add_infer(commands: Commands) -> None:
         action="store_true",
         help="of each response that the model explains, sample the exact posterior, too: half a minute",
     )
+    parser.add_argument("--json", action="store_true", help="print everything as JSON instead of text")
 
 
 def _infer(arguments: argparse.Namespace) -> int:
-    from jrflow.config.eeg import CovarianceNoise, RecordingHead
-    from jrflow.eeg.head import lead_field
-    from jrflow.eeg.noise import noise_level
+    import json
+
     from jrflow.inference.model import load_model
-    from jrflow.inference.recordings import as_text, infer_recordings
+    from jrflow.inference.recordings import as_text, failures_as_text, infer_file
 
     model = load_model(arguments.model)
-    position = arguments.position
-    source = model.description.source
-    if position is not None:
-        source = source.model_copy(update={"position": tuple(position)})
-    gain = lead_field(RecordingHead(kind="recording", path=str(arguments.evoked)), source)
-    covariance = CovarianceNoise(kind="covariance", path=str(arguments.cov))
-    noise = noise_level(covariance, gain, model.description.simulation.timing)
-    estimates, _ = infer_recordings(model, arguments.evoked, gain, noise, exact=arguments.exact)
-    print(as_text(estimates, model, exact=arguments.exact))
-    return 0
+    found = infer_file(model, arguments.evoked, arguments.cov, arguments.position, exact=arguments.exact)
+    if arguments.json:
+        content = {"responses": found.estimates, "failures": found.failures}
+        print(json.dumps(content, indent=1, allow_nan=False))
+    elif found.estimates:
+        print(as_text(found.estimates, model, exact=arguments.exact))
+    if found.failures:
+        print(f"jrflow: {failures_as_text(found.failures)}", file=sys.stderr)
+    return _SOME_FAILED if found.failures else 0

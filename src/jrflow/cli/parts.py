@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: What a command does: 0 where it succeeded, 1 where what it looked at is not as it should be.
 Run = Callable[[argparse.Namespace], int]
+#: Largest number that an option takes.
+MOST = 100_000
 # What add_subparsers returns; argparse has no public name for it.
 Commands = Any
 
@@ -40,12 +42,39 @@ def add_debug(parser: argparse.ArgumentParser, default: Any) -> None:
 
 def add_workers(parser: argparse.ArgumentParser, default: str) -> None:
     """Add --workers."""
-    parser.add_argument("--workers", type=int, metavar="N", help=f"worker processes; by default {default}")
+    parser.add_argument(
+        "--workers",
+        type=count,
+        metavar="N",
+        help=f"worker processes; 0: one for each core; by default {default}",
+    )
+
+
+def count(text: str) -> int:
+    """Read a number of things, for argparse."""
+    return _whole(text, 0)
+
+
+def positive(text: str) -> int:
+    """Read a number of things of which there must be at least one, for argparse."""
+    return _whole(text, 1)
+
+
+def _whole(text: str, least: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if not least <= number <= MOST:
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number from {least} to {MOST:,}, received {text[:40]!r}"
+        )
+    return number
 
 
 @contextmanager
 def workers(execution: ExecutionConfig, arguments: argparse.Namespace) -> Iterator[MapShards]:
-    """Provide a ``map`` over workers, as many as --workers says or else the configuration."""
+    """Provide a ``map`` over workers: as many as --workers says, otherwise the configuration."""
     from jrflow.cluster.dask import map_over_workers
 
     if arguments.workers is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jrflow.cli.parts import Commands, add_command, add_group
 
 if TYPE_CHECKING:
+    from jrflow.cluster.site import Partition
     from jrflow.config.cluster import ClusterConfig
 
 #: Options that are words of the cluster's own, and what they are.
@@ -28,7 +29,7 @@ _WORDS = {
 _ASKED = ("account", "partition", "gpu_partition", "gpu_type", "interface", "scratch")
 _NUMBERS = {
     "cores": "cores of a job that simulates",
-    "nodes": "nodes of one allocation, or worker jobs at most",
+    "nodes": "largest number of worker jobs (adaptive)",
     "most_jobs": "jobs in the queue at any time",
     "shortest_job": "work is packed into jobs of at least so many minutes",
     "longest_job": "longest time limit, minutes",
@@ -46,9 +47,7 @@ def add_profile(commands: Commands) -> None:
     install.add_argument(
         "--no-check", action="store_true", help="do not ask Slurm whether it takes such jobs"
     )
-    install.add_argument(
-        "--simulate", choices=["node", "adaptive", "allocation"], help="how simulations are spread"
-    )
+    install.add_argument("--simulate", choices=["node", "adaptive"], help="how simulations are spread")
     install.add_argument(
         "--gpus", type=int, metavar="N", help="GPUs of a node that a training takes; 0: none"
     )
@@ -62,20 +61,15 @@ def add_profile(commands: Commands) -> None:
 
 
 def _install(arguments: argparse.Namespace) -> int:
-    from jrflow.cluster.site import refusals
+    from jrflow.cluster.site import doubts
     from jrflow.config.profile import cluster_yaml, snakemake_profile
 
     folder = _profiles() / arguments.name
     if folder.exists() and not arguments.force:
-        raise ValueError(f"{folder} is there already; --force replaces it, --name gives another name")
-    cluster = _cluster(arguments)
-    against = [] if arguments.no_check else refusals(cluster)
-    if against:
-        raise ValueError(
-            "Slurm would not take such jobs, so nothing was written:\n  "
-            + "\n  ".join(against)
-            + "\nchange the options; --no-check writes the profile nevertheless"
-        )
+        raise ValueError(f"{folder} exists already; --force replaces it, --name gives another name")
+    cluster = _accepted(arguments)
+    for doubt in [] if arguments.no_check else doubts(cluster):
+        print(f"warning: {doubt}", file=sys.stderr)
     folder.mkdir(parents=True, exist_ok=True)
     cluster_file = folder / "cluster.yaml"
     cluster_file.write_text(cluster_yaml(cluster), encoding="utf-8")
@@ -83,23 +77,49 @@ def _install(arguments: argparse.Namespace) -> int:
     (folder / "config.yaml").write_text(profile, encoding="utf-8")
     print(f"wrote {folder}/config.yaml and cluster.yaml; both may be edited\n")
     print(f"    snakemake --profile {arguments.name}\n")
-    print("where the login node is not for that, as a job:\n")
+    print("where long programs are forbidden on the login node, as a job:\n")
     print(f"    jrflow driver --cluster {cluster_file} -- snakemake --profile {arguments.name}")
     return 0
 
 
-def _cluster(arguments: argparse.Namespace) -> ClusterConfig:
-    """From the options, and where they are silent from the user, or from what Slurm says."""
-    from jrflow.cluster.site import has_accounting
-    from jrflow.config.cluster import parse_cluster
-    from jrflow.config.fault import Origin
+def _accepted(arguments: argparse.Namespace) -> ClusterConfig:
+    """Ask until the cluster has what is asked for; what was answered well is not asked again.
 
-    known = _known()
+    Raises
+    ------
+    ValueError
+        If it has not, and nobody can answer.
+    """
+    from jrflow.cluster.site import partitions, site_faults
+
+    found = partitions()
+    offered = _known(found)
+    given = _given(arguments, offered)
+    while True:
+        cluster = _checked(given, found)
+        faults = [] if arguments.no_check else site_faults(cluster, found)
+        if not faults:
+            return cluster
+        said = "\n  ".join(map(str, faults))
+        if not sys.stdin.isatty():
+            raise ValueError(
+                f"Slurm would refuse such jobs, so nothing was written:\n  {said}\nChange the options; "
+                "--no-check writes the profile nevertheless"
+            )
+        print(f"Slurm would refuse such jobs:\n  {said}", file=sys.stderr)
+        for key in dict.fromkeys(fault.key for fault in faults):
+            _ask_again(given, key, offered)
+
+
+def _given(arguments: argparse.Namespace, offered: dict[str, list[str]]) -> dict[str, Any]:
+    """From the options; where they are silent from the user, or from what Slurm offers."""
+    from jrflow.cluster.site import has_accounting
+
     given: dict[str, Any] = {}
     for name in _WORDS:
         value = getattr(arguments, name)
         if value is None and name in _ASKED and sys.stdin.isatty():
-            value = _ask(_WORDS[name], known.get(name, []))
+            value = _ask(name, offered, given)
         given[name] = value or None
     given |= {name: value for name in _NUMBERS if (value := getattr(arguments, name)) is not None}
     given["accounting"] = has_accounting()
@@ -107,36 +127,97 @@ def _cluster(arguments: argparse.Namespace) -> ClusterConfig:
         given["simulate"] = arguments.simulate
     if arguments.setup:
         given["setup"] = arguments.setup
-    n_gpus = arguments.gpus if arguments.gpus is not None else int(bool(known.get("gpu_partition")))
+    n_gpus = arguments.gpus if arguments.gpus is not None else int(bool(offered.get("gpu_partition")))
     given["training"] = {"gpus_per_node": n_gpus}
-    if n_gpus and given["gpu_partition"] is None and known.get("gpu_partition"):
-        given["gpu_partition"] = known["gpu_partition"][0]
-    return parse_cluster(given, Origin("the options"))
+    if n_gpus and given["gpu_partition"] is None and offered.get("gpu_partition"):
+        given["gpu_partition"] = offered["gpu_partition"][0]
+    return given
 
 
-def _known() -> dict[str, list[str]]:
-    """What could be meant, as far as Slurm and this machine know."""
-    from jrflow.cluster.site import accounts, partitions
+def _checked(given: dict[str, Any], found: list[Partition]) -> ClusterConfig:
+    """Check the answers as a file is checked; numbers that nobody gave are what the partition allows."""
+    from jrflow.config.cluster import ClusterConfig, parse_cluster
+    from jrflow.config.fault import Origin
 
-    found = partitions()
+    chosen = next(
+        (p for p in found if (p.name == given["partition"] if given["partition"] else p.is_default)),
+        None,
+    )
+    fitting: dict[str, Any] = {}
+    if chosen is not None:
+        default = ClusterConfig()
+        fitting["cores"] = int(min(default.cores, chosen.most_cores))
+        fitting["longest_job"] = max(1, int(min(default.longest_job, chosen.most_minutes)))
+        fitting["shortest_job"] = min(default.shortest_job, given.get("longest_job", fitting["longest_job"]))
+    return parse_cluster(fitting | given, Origin("the options"))
+
+
+def _ask_again(given: dict[str, Any], key: str, offered: dict[str, list[str]]) -> None:
+    """Replace one answer by another one."""
+    if key in _NUMBERS or key.startswith("training."):
+        section, name = (given["training"], key.partition(".")[2]) if "." in key else (given, key)
+        section[name] = _number(key)
+    else:
+        given[key] = _ask(key, offered, given) or None
+
+
+def _number(key: str) -> int:
+    while True:
+        text = _input(f"{_NUMBERS.get(key, key)} ({key}): ", {})
+        if text.isdecimal():
+            return int(text)
+        print(f"expected a whole number, received {text!r}", file=sys.stderr)
+
+
+def _known(found: list[Partition]) -> dict[str, list[str]]:
+    """Possible answers, as far as Slurm and this machine know."""
+    from jrflow.cluster.site import accounts, interfaces
+
     with_gpus = [partition for partition in found if partition.gpu_types]
-    interfaces = Path("/sys/class/net")
     return {
         "account": accounts(),
         "partition": [p.name for p in sorted(found, key=lambda p: not p.is_default)],
         "gpu_partition": [partition.name for partition in with_gpus],
         "gpu_type": sorted({kind for p in with_gpus for kind in p.gpu_types if kind}),
-        "interface": sorted(path.name for path in interfaces.iterdir()) if interfaces.is_dir() else [],
+        "interface": interfaces(),
         "scratch": ["$TMPDIR"],
     }
 
 
-def _ask(meaning: str, choices: list[str]) -> str:
+def _ask(name: str, offered: dict[str, list[str]], given: dict[str, Any]) -> str:
+    """Ask for one word until it can be one; one that this machine does not know must be given twice."""
+    from jrflow.config.cluster import parse_cluster
+    from jrflow.config.fault import ConfigError, Origin
+
+    choices, doubted = offered.get(name, []), ""
     hint = f" (such as {', '.join(choices[:8])})" if choices else ""
+    while True:
+        answer = _input(f"{_WORDS[name]}{hint}; Enter for none: ", given)
+        try:
+            parse_cluster({name: answer or None}, Origin("the answer"))
+        except ConfigError as error:
+            print(error, file=sys.stderr)
+            continue
+        if name != "interface" or not answer or not choices or answer in choices or answer == doubted:
+            return answer
+        doubted = answer
+        print(
+            f"this machine has no interface {answer!r}; give it once more if the nodes have it",
+            file=sys.stderr,
+        )
+
+
+def _input(question: str, given: dict[str, Any]) -> str:
     try:
-        return input(f"{meaning}{hint}; Enter for none: ").strip()
+        return input(question).strip()
     except EOFError as error:
-        raise ValueError(f"no answer to: {meaning}; nothing was written. --help lists the options") from error
+        options = " ".join(
+            f"--{name.replace('_', '-')} {value}" for name, value in given.items() if isinstance(value, str)
+        )
+        raise ValueError(
+            f"no answer to: {question.strip()} Nothing was written. --help lists the options; the answers so "
+            f"far: {options or 'none'}"
+        ) from error
 
 
 def _profiles() -> Path:

@@ -16,7 +16,8 @@ from distributed.security import Security
 from tornado.ioloop import PeriodicCallback
 
 from jrflow.cluster.clients import WorkersLostError, has_dashboard
-from jrflow.cluster.jobqueue import slurm_classes
+from jrflow.cluster.inheritance import inherited
+from jrflow.cluster.jobqueue import slurm_cluster_class
 from jrflow.cluster.queue import SlurmAwayError, job_states, named_jobs
 from jrflow.cluster.record import private_folder
 from jrflow.config.cluster import ClusterConfig
@@ -36,37 +37,37 @@ _LOOPBACK = "127.0.0.1"
 def adaptive_client(
     execution: ExecutionConfig, cluster: ClusterConfig, folder: Path, name: str
 ) -> Iterator[Client]:
-    """Start a scheduler here, submit jobs of workers as there is work, and connect.
+    """Start a scheduler here, submit jobs of workers as the work requires, and connect.
 
-    A worker job that is lost is replaced; all end with the context. Connections are encrypted, and only who
-    holds the credentials is let in; they lie in ``folder`` while the workers need them.
+    A worker job that is lost is replaced; all end with the context. Connections are encrypted, and need the
+    credentials, which lie in ``folder`` while the workers need them.
 
     Parameters
     ----------
     execution
         Memory of a worker, TLS.
     cluster
-        What a job asks for, and how many there may be.
+        What a job asks for, and the largest number of jobs.
     folder
-        Of credentials and logs; shared by all nodes, readable by the user alone.
+        Folder of credentials and logs; shared by all nodes, readable by the user alone.
     name
-        Of the jobs.
+        Name of the jobs.
 
     Raises
     ------
     WorkersLostError
-        If no worker comes in time: with what squeue says of its jobs.
+        If no worker starts in time; the message contains squeue's reasons.
     """
     folder = private_folder(folder)
-    slurm_cluster, _ = slurm_classes()
     security = Security.temporary() if execution.tls else None
     settings = {
         "distributed.scheduler.no-workers-timeout": cluster.wait_for_workers * 60,
         "distributed.scheduler.allowed-failures": _ALLOWED_FAILURES,
     }
     with (
+        inherited(cluster),
         dask.config.set(settings),
-        slurm_cluster(
+        slurm_cluster_class()(
             security=security,
             protocol="tls://" if execution.tls else "tcp://",
             shared_temp_directory=str(folder),
@@ -91,7 +92,7 @@ def adaptive_client(
 
 
 async def _replace_lost(workers: Any) -> None:
-    """Submit jobs anew for those that Slurm no longer has.
+    """Forget jobs that Slurm no longer has; Dask then submits others in their place.
 
     Dask replaces a worker that has left, but counts one for each process: of a job of several, cancelled, it
     knows none by the job's name, and would wait for it for ever; as for a job cancelled while pending.
@@ -103,10 +104,9 @@ async def _replace_lost(workers: Any) -> None:
         return
     lost = [name for name, job in jobs.items() if job not in known or not known[job].under_way]
     for name in lost:
+        workers.worker_spec.pop(name, None)
         if name in workers.workers:
             await workers.workers.pop(name).close()
-    if lost:
-        await workers._correct_state()
 
 
 def no_workers(name: str, cluster: ClusterConfig) -> str:
@@ -160,6 +160,6 @@ def _job(execution: ExecutionConfig, cluster: ClusterConfig, folder: Path) -> di
         "job_extra_directives": [f"--{option}={value}" for option, value in extra.items() if value],
         "worker_extra_args": [
             "--lifetime", f"{lifetime}s", "--lifetime-stagger", f"{round(60 * minutes * _STAGGER)}s",
-            "--no-dashboard",
+            "--no-dashboard", "--dashboard-address", f"{_LOOPBACK}:0",
         ],
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""A campaign whose simulations Dask spreads over the nodes of a cluster."""
+"""A campaign that is simulated on the nodes of a cluster: in one job, or by Dask workers in several."""
 
 from __future__ import annotations
 
@@ -6,27 +6,21 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from distributed import Client
-
 from jrflow.archive.manifest import Manifest
 from jrflow.campaign.run import finished_campaign, run_campaign
 from jrflow.cluster.adaptive import adaptive_client, no_workers, tunnel
-from jrflow.cluster.allocation import in_allocation
 from jrflow.cluster.dask import map_on, map_over_workers
 from jrflow.cluster.launcher import launch
 from jrflow.cluster.record import say
 from jrflow.cluster.scratch import local_folder
 from jrflow.cluster.task import Request, Task
 from jrflow.config import load_config
-from jrflow.config.cluster import NOT_WORKERS, ClusterConfig, load_cluster
+from jrflow.config.cluster import ClusterConfig, load_cluster
 from jrflow.config.config import Config
 from jrflow.config.cost import campaign_seconds
 from jrflow.config.load import load_connectome
 from jrflow.config.packing import requested_mb, requested_minutes
 from jrflow.config.shards import worker_bytes
-
-#: The second process of an allocation is Dask's client: what it says of the work is what counts.
-_CLIENT_RANK = 1
 
 
 def run_on_cluster(
@@ -45,8 +39,8 @@ def run_on_cluster(
     config_file, name, folder
         Configuration, campaign and the archive's folder, as for ``run_campaign``.
     cluster_file
-        Description of the cluster: 'adaptive' starts Dask's scheduler here and submits jobs of workers; the
-        others submit one job, of one node or several, that does it all.
+        Description of the cluster. 'adaptive' starts Dask's scheduler here and submits jobs of workers;
+        'node' submits one job that simulates everything.
     jobs
         Folder of the jobs' files; shared by all nodes.
     attempt
@@ -71,28 +65,20 @@ def run_on_cluster(
             say(progress, f"dashboard: {tunnel(client)}")
             mapped = map_on(client, cluster.nodes * cluster.cores, lambda: no_workers(title, cluster))
             return run_campaign(config, name, folder, mapped, progress, wait=float("inf"))
-    arguments = (config_file.resolve(), name, _absolute(folder), cluster_file.resolve(), jobs.resolve())
+    arguments = (config_file.resolve(), name, _absolute(folder), cluster_file.resolve())
     request = _request(config, name, cluster, title, attempt)
-    launch([Task(_simulate, arguments)], request, cluster, jobs, progress)
+    # Statuses are written last: they change with every shard.
+    statuses = () if "://" in folder else (Path(folder).resolve() / f"{name}.zarr" / "status",)
+    launch([Task(_simulate, arguments, statuses)], request, cluster, jobs, progress)
     return run_campaign(config, name, folder, progress=None)
 
 
 def _simulate(
-    config_file: Path,
-    name: str,
-    folder: str,
-    cluster_file: Path,
-    jobs: Path,
-    progress: TextIO | None = sys.stderr,
+    config_file: Path, name: str, folder: str, cluster_file: Path, progress: TextIO | None = sys.stderr
 ) -> None:
-    """Be one process of the job that simulates a campaign."""
+    """Be the job that simulates a campaign."""
     config, cluster = load_config(config_file), load_cluster(cluster_file)
     execution = config.execution
-    if cluster.simulate == "allocation" and cluster.cluster == "slurm":
-        in_allocation(
-            lambda client: _on_client(config, name, folder, client, progress), execution, cluster, jobs
-        )
-        return
     if cluster.cluster == "slurm":
         # What the job asked for; a node without cgroups shows all of its cores.
         execution = execution.model_copy(update={"n_workers": cluster.cores})
@@ -100,27 +86,16 @@ def _simulate(
         run_campaign(config, name, folder, map_shards, progress, wait=float("inf"))
 
 
-def _on_client(config: Config, name: str, folder: str, client: Client, progress: TextIO | None) -> None:
-    say(progress, f"dashboard: {tunnel(client)}")
-    run_campaign(config, name, folder, map_on(client), progress, wait=float("inf"))
-
-
 def _request(config: Config, name: str, cluster: ClusterConfig, title: str, attempt: int) -> Request:
     connectome = load_connectome(config)
     n_regions = 1 if connectome is None else connectome.n_regions
-    together = cluster.simulate == "allocation"
-    nodes, ranks = (cluster.nodes, cluster.cores) if together else (1, 1)
-    n_workers = nodes * cluster.cores - (NOT_WORKERS if together else 0)
-    seconds = campaign_seconds(config, name, n_regions, n_workers)
+    seconds = campaign_seconds(config, name, n_regions, cluster.cores)
     n_bytes = cluster.cores * worker_bytes(config, name, n_regions)
     return Request(
         name=title,
         minutes=min(requested_minutes(seconds, attempt), cluster.longest_job),
         memory_mb=requested_mb(n_bytes, attempt),
-        nodes=nodes,
-        ranks_per_node=ranks,
-        cores_per_rank=1 if together else cluster.cores,
-        decisive_rank=_CLIENT_RANK if together else None,
+        cores_per_rank=cluster.cores,
     )
 
 

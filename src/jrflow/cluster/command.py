@@ -1,4 +1,4 @@
-"""What the scripts that may submit jobs have in common: arguments, requests, and the way to the launcher."""
+"""What scripts that may submit jobs share: arguments, requests, and the call of the launcher."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from jrflow.cluster.launcher import launch
-from jrflow.cluster.outcome import JobFailedError
+from jrflow.cluster.outcome import FINAL, FinalError, JobFailedError
 from jrflow.cluster.record import SubmissionError
 from jrflow.cluster.task import Request, Task
 from jrflow.config import load_config
@@ -106,17 +106,20 @@ class Job:
         request: Request,
         progress: TextIO = sys.stderr,
     ) -> int:
-        """Carry out one or several calls of a function; exit code, after the error has been told."""
+        """Carry out one or several calls of a function; exit code, after the error has been reported."""
         tasks = [Task(function, arguments) for arguments in calls]
         folder = self.config.folder / "logs" / "jobs" / self.name
         try:
             launch(tasks, request, self.cluster, folder, progress)
+        except FinalError as error:
+            print(f"{error}\n{FINAL}: {str(error).splitlines()[0]}", file=progress)
+            return _FAILED
         except (SubmissionError, JobFailedError) as error:
             print(error, file=progress)
             return _FAILED
         except KeyboardInterrupt as error:
             cancelled = f" by {error}; its jobs are cancelled" if self.submitted else ""
-            print(f"interrupted{cancelled}; started again it goes on", file=progress)
+            print(f"interrupted{cancelled}; started again, it continues", file=progress)
             return _INTERRUPTED
         return 0
 

@@ -1,4 +1,4 @@
-"""The program that submits jobs, as a job itself: for clusters whose login nodes are not for that."""
+"""The program that submits jobs, as a job itself: for clusters that forbid long programs on login nodes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from submitit.helpers import clean_env
 
+from jrflow.cluster.inheritance import inherited
 from jrflow.cluster.queue import absent
 from jrflow.cluster.record import SubmissionError
 from jrflow.config.cluster import ClusterConfig
@@ -19,7 +20,7 @@ from jrflow.config.cluster import ClusterConfig
 _NOTICE = 120
 
 _BODY = """\
-# What Slurm told this job would contradict what its own jobs ask for.
+# Slurm's variables for this job would contradict what its own jobs ask for.
 job=$SLURM_JOB_ID starts=${SLURM_RESTART_COUNT:-0}
 unset ${!SLURM_@} ${!SRUN_@} ${!SBATCH_@} CUDA_VISIBLE_DEVICES
 command=(%(command)s)
@@ -37,7 +38,7 @@ while kill -0 "$driven" 2>/dev/null; do wait "$driven"; done
 wait "$driven"
 code=$?
 if [ -n "$again" ]; then
-  echo "out of time; going on in another job"
+  echo "out of time; continued in another job"
   exec scontrol requeue "$job"
 fi
 exit "$code"
@@ -50,8 +51,8 @@ def submit_driver(
     """Submit a job that runs a command which submits jobs.
 
     Before its time is up it interrupts the command, which cancels its jobs, and is put back into the queue:
-    so it may be shorter than what it drives. Cancelled, it interrupts the command, too. Submitted again from
-    the same folder, it starts when its predecessor has ended.
+    so it may be shorter than the run. If it is cancelled, it interrupts the command, too. Submitted again
+    from the same folder, it starts when its predecessor has ended.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ def submit_driver(
         [*_head(cluster, _name(command), log, minutes or cluster.longest_job), *cluster.setup, ""]
     )
     script += _BODY % {"command": shlex.join(command)}
-    with clean_env(("CUDA_VISIBLE_DEVICES",)):
+    with clean_env(("CUDA_VISIBLE_DEVICES",)), inherited(cluster):
         done = subprocess.run(
             ["sbatch", "--parsable"], input=script, capture_output=True, text=True, check=False
         )

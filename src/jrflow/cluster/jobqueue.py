@@ -6,15 +6,15 @@ import signal
 from typing import Any
 
 
-def slurm_classes() -> tuple[Any, Any]:
-    """Import ``SLURMCluster`` and ``SLURMRunner``.
+def slurm_cluster_class() -> Any:
+    """Import ``SLURMCluster``.
 
-    The import replaces the process's answer to Ctrl-C by one that exits without a word; here the answer
-    that was there is put back.
+    The import replaces the process's handler of Ctrl-C by one that exits silently; this restores the handler
+    that was set before.
     """
     before = signal.getsignal(signal.SIGINT)
     try:
-        from dask_jobqueue.slurm import SLURMCluster, SLURMRunner
+        from dask_jobqueue.slurm import SLURMCluster
     finally:
         signal.signal(signal.SIGINT, before)
-    return SLURMCluster, SLURMRunner
+    return SLURMCluster

@@ -1,4 +1,4 @@
-"""The one launcher of training and Sobol jobs: here, in processes of this machine, or on Slurm."""
+"""The launcher of training and Sobol jobs: in this process, in processes of this machine, or on Slurm."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
@@ -17,7 +18,9 @@ import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 from submitit.helpers import clean_env
 
-from jrflow.cluster.queue import SlurmAwayError, absent, cancel
+from jrflow.cluster.inheritance import inherited
+from jrflow.cluster.outcome import FinalError, FruitlessError
+from jrflow.cluster.queue import SlurmAwayError, absent, cancel, shared_states
 from jrflow.cluster.record import (
     SubmissionError,
     fingerprint,
@@ -28,14 +31,18 @@ from jrflow.cluster.record import (
     say,
 )
 from jrflow.cluster.task import Request, Task
-from jrflow.cluster.waiting import Waiting
+from jrflow.cluster.waiting import States, Waiting, states_here
 from jrflow.config.cluster import ClusterConfig
 
 #: Time between the signal that a job's time is up and its end, s, and at most as a share of its time: what is
 #: written is written atomically, so it need only be enough to get back into the queue.
 _NOTICE, _NOTICE_SHARE = 90, 0.25
-#: So long may a job of this machine take to notice Ctrl-C, and to end its ranks, s.
+#: Times that a job of this machine may take to notice Ctrl-C, and to end its ranks, s.
 _HEARD_WITHIN, _ENDS_WITHIN = 2.0, 10.0
+#: Starts in a row that finish nothing, after which a step is given up.
+_FRUITLESS = 2
+#: Folder of all steps of a run; in it their launchers share one answer of Slurm.
+_SHARED, _ANSWER = "jobs", "squeue.txt"
 
 
 def launch(
@@ -45,10 +52,11 @@ def launch(
     folder: Path,
     progress: TextIO | None = sys.stderr,
 ) -> None:
-    """Have tasks carried out and wait for them; several are an array of jobs.
+    """Carry out tasks as jobs and wait for them; several tasks are an array of jobs.
 
     Called again after an interruption it joins the jobs that are still under way, if they are the same, and
-    submits nothing. Ended by SIGINT or SIGTERM, it cancels them: none is left behind.
+    submits nothing. Ended by SIGINT or SIGTERM, it cancels them: none is left behind. A job that uses up its
+    time limit and finishes nothing is submitted once more, with the cluster's longest limit.
 
     Parameters
     ----------
@@ -59,8 +67,8 @@ def launch(
     cluster
         Where they go.
     folder
-        Of the jobs' files and logs, on a file system that all nodes share. What lies there is executed, so
-        only the user may read or write it.
+        Folder of the jobs' files and logs, on a file system that all nodes share. Jobs execute what lies
+        there, so only the user may read or write it.
     progress
         Where states are written as they change; None for silence.
 
@@ -69,7 +77,8 @@ def launch(
     SubmissionError
         If Slurm refuses: with its words, what was asked for and where to change that.
     JobFailedError
-        If a job failed: with the first error of its ranks, and the ends of their logs.
+        If a job failed: with the first error of its ranks, and the ends of their logs. ``FinalError`` where
+        another attempt is not wanted or would not help.
     """
     if cluster.cluster == "in-process":
         for task in tasks:
@@ -77,41 +86,100 @@ def launch(
         return
     folder = private_folder(folder)
     with _interruptible() as check_interrupted:
-        asked = fingerprint(tasks, request)
-        joined = join(asked, folder, progress) if cluster.cluster == "slurm" else None
-        jobs = joined or _submit(tasks, request, cluster, folder)
+        _until_done(tasks, request, cluster, folder, progress, check_interrupted)
+
+
+def _until_done(
+    tasks: Sequence[Task],
+    request: Request,
+    cluster: ClusterConfig,
+    folder: Path,
+    progress: TextIO | None,
+    check_interrupted: Callable[[], None],
+) -> None:
+    """Carry tasks out; again with more time where a start finishes nothing, but not twice in a row."""
+    fruitless, last = 0, ""
+    while True:
+        before = [task.progress() for task in tasks]
         try:
-            record_jobs(asked, jobs, request, folder)
-            check_interrupted()
-            Waiting(jobs, request, cluster, progress).wait(check_interrupted)
-        except BaseException:
-            _cancel(jobs, cluster, progress)
-            raise
+            _carry_out(tasks, request, cluster, folder, progress, check_interrupted, before)
+        except FruitlessError as error:
+            now = "".join(task.progress() for task in tasks)
+            fruitless, last = (fruitless + 1 if now == last else 1), now
+            if fruitless == _FRUITLESS:
+                raise FinalError(
+                    f"{error}\n{request.name}: {_FRUITLESS} starts in a row finished nothing. Its first part "
+                    f"takes more than {request.minutes} min: raise longest_job in cluster.yaml (now "
+                    f"{cluster.longest_job} min)"
+                ) from error
+            request = replace(request, minutes=cluster.longest_job)
+            say(progress, f"{error}\n{request.name}: submitted again, with {request.minutes} min")
+        else:
+            return
+
+
+def _carry_out(
+    tasks: Sequence[Task],
+    request: Request,
+    cluster: ClusterConfig,
+    folder: Path,
+    progress: TextIO | None,
+    check_interrupted: Callable[[], None],
+    before: list[str],
+) -> None:
+    asked = fingerprint(tasks, request)
+    joined = join(asked, folder, progress) if cluster.cluster == "slurm" else None
+    jobs = joined or _submit(tasks, request, cluster, folder)
+
+    def states() -> States:
+        if cluster.cluster != "slurm":
+            return states_here(jobs)
+        shared = folder.parent if folder.parent.name == _SHARED else folder
+        return shared_states(shared / _ANSWER, cluster.poll)
+
+    def progressed() -> bool:
+        return before != [task.progress() for task in tasks]
+
+    try:
+        record_jobs(asked, jobs, request, folder)
+        check_interrupted()
+        Waiting(jobs, request, cluster, progress, states, progressed).wait(check_interrupted)
+    except BaseException:
+        if _cancel(jobs, cluster, progress):
+            _tidy(folder)
+        raise
+    _tidy(folder)
+
+
+def _tidy(folder: Path) -> None:
+    """Remove the record of jobs that have ended, and their pickles, which are code that nobody needs."""
     forget_jobs(folder)
-    for executable in folder.glob("*/*.pkl"):
-        executable.unlink()
+    for executable in [*folder.glob("*.pkl"), *folder.glob("*/*.pkl")]:
+        executable.unlink(missing_ok=True)
+    for left in folder.glob(".submission_file_*.sh"):
+        left.unlink(missing_ok=True)
 
 
 def _submit(
     tasks: Sequence[Task], request: Request, cluster: ClusterConfig, folder: Path
 ) -> list[submitit.Job[None]]:
     executor = _executor(request, cluster, folder)
+    timed = [replace(task, minutes=request.minutes) for task in tasks]
     try:
-        # From within a job, what Slurm told that job would contradict what the new one asks for.
-        with clean_env(("CUDA_VISIBLE_DEVICES",)):
-            if len(tasks) == 1:
-                jobs = [executor.submit(tasks[0])]
-            else:
-                with executor.batch():
-                    jobs = [executor.submit(task) for task in tasks]
-            return jobs
+        # From within a job, variables of Slurm for that job would contradict what the new one asks for.
+        with clean_env(("CUDA_VISIBLE_DEVICES",)), inherited(cluster):
+            if len(timed) == 1:
+                return [executor.submit(timed[0])]
+            with executor.batch():
+                return [executor.submit(task) for task in timed]
     except (FailedJobError, FailedSubmissionError, subprocess.CalledProcessError) as error:
+        _tidy(folder)
         raise SubmissionError(_refusal(error, request, cluster)) from error
 
 
 def _executor(request: Request, cluster: ClusterConfig, folder: Path) -> submitit.Executor:
     if cluster.cluster == "slurm" and shutil.which("srun") is None:
-        raise SubmissionError(f"{request.name}: {absent('srun')} Else: cluster: local in cluster.yaml")
+        raise SubmissionError(f"{request.name}: {absent('srun')} Or set cluster: local in cluster.yaml")
     executor = submitit.AutoExecutor(
         folder=folder / "%j", cluster=cluster.cluster, slurm_max_num_timeout=cluster.most_requeues
     )
@@ -137,7 +205,7 @@ def _slurm_parameters(request: Request, cluster: ClusterConfig) -> dict[str, Any
         "slurm_qos": cluster.qos,
         "slurm_constraint": cluster.constraint,
         "slurm_gres": request.gres,
-        "slurm_setup": list(cluster.setup) or None,
+        "slurm_setup": [*cluster.setup, *_interface(cluster, request)] or None,
     }
     return {name: value for name, value in chosen.items() if value is not None} | {
         "slurm_mem": f"{request.memory_mb}MB",
@@ -147,6 +215,13 @@ def _slurm_parameters(request: Request, cluster: ClusterConfig) -> dict[str, Any
         # One rank that fails ends the others, which would wait for it.
         "slurm_srun_args": ["--kill-on-bad-exit=1"],
     }
+
+
+def _interface(cluster: ClusterConfig, request: Request) -> Iterator[str]:
+    """Shell that makes ranks on several nodes talk over the interface that is named."""
+    if cluster.interface and request.nodes > 1:
+        for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
+            yield f"export {name}={cluster.interface}"
 
 
 def _refusal(error: Exception, request: Request, cluster: ClusterConfig) -> str:
@@ -174,15 +249,18 @@ def _refusal(error: Exception, request: Request, cluster: ClusterConfig) -> str:
     )
 
 
-def _cancel(jobs: Sequence[submitit.Job[None]], cluster: ClusterConfig, progress: TextIO | None) -> None:
+def _cancel(jobs: Sequence[submitit.Job[None]], cluster: ClusterConfig, progress: TextIO | None) -> bool:
+    """End jobs; whether that could be done."""
     ids = [str(job.job_id) for job in jobs]
     if cluster.cluster == "local":
         _end_here(jobs)
-        return
+        return True
     try:
         cancel(ids)
     except SlurmAwayError as error:
         say(progress, f"could not cancel: {error}; do it later: scancel {' '.join(ids)}")
+        return False
+    return True
 
 
 def _end_here(jobs: Sequence[submitit.Job[None]]) -> None:

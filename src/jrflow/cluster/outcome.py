@@ -1,4 +1,4 @@
-"""What became of a job: the results of its ranks, the first error, and the ends of the logs."""
+"""What became of a job: the results of its ranks, the first error, the ends of the logs, and what to do."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import submitit
 from submitit.core.utils import JobPaths, pickle_load
 
 from jrflow.cluster.queue import JobState
+from jrflow.cluster.task import Request
 
-#: Lines of a rank's log that are shown when it failed.
+#: Lines of a log that are shown when its step failed.
 _LINES = 15
 _LOG_BYTES = 20_000
 #: What a rank says that fails because another one is gone.
@@ -21,17 +22,33 @@ _CONSEQUENCE = re.compile(
     "connection (closed|reset)|broken pipe|first rank gave up|ncclRemoteError|RanksError", re.IGNORECASE
 )
 _TRACEBACK = "Traceback (most recent call last):\n"
-#: How lines of the launchers begin, which are about themselves.
-_LAUNCHERS = ("submitit INFO", "submitit WARNING", "srun: ", "slurmstepd")
+#: Last line of a traceback of an error of jrflow's own: its message says everything.
+_OWN_ERROR = re.compile(r"^jrflow\.[\w.]+: ", re.MULTILINE)
+#: How lines of the launchers begin. They are about themselves, but where a rank left no error they are all
+#: that is known.
+_CHATTER, _LAUNCHERS = ("submitit INFO", "submitit WARNING"), ("srun: ", "slurmstepd")
+#: With this a launcher ends its log where another attempt is not wanted.
+FINAL = "not tried again"
+_PROGRESS = re.compile(r"\d \w+ to go\b|\d+ of \d+|epoch \d+")
+_DISK_FULL = re.compile(r"DiskFullError|No space left on device|Disk quota exceeded|no space left for")
+_TIME_LIMIT = re.compile("DUE TO TIME LIMIT|User defined signal 2|this job is timed-out|NoProgressError")
 
 
 class JobFailedError(ChildProcessError):
     """A job did not do its work."""
 
 
+class FinalError(JobFailedError):
+    """Another attempt is not wanted, or would end in the same way: cancelled, or the disk is full."""
+
+
+class FruitlessError(JobFailedError):
+    """A job used up its time limit and finished nothing."""
+
+
 @dataclass(frozen=True)
 class RankOutcome:
-    """The word that one rank left: when, and its error; none where it succeeded."""
+    """Result that one rank left: when, and its error; None where it succeeded."""
 
     rank: int
     time: float
@@ -39,7 +56,7 @@ class RankOutcome:
 
 
 def rank_outcomes(job: submitit.Job[None], n_ranks: int) -> list[RankOutcome]:
-    """Words of the ranks that have left one, the first first."""
+    """Results of the ranks that have left one, the first first."""
     found = []
     for rank in range(n_ranks):
         path = _paths(job, rank).result_pickle
@@ -51,81 +68,160 @@ def rank_outcomes(job: submitit.Job[None], n_ranks: int) -> list[RankOutcome]:
     return sorted(found, key=lambda outcome: outcome.time)
 
 
-def last_line(job: submitit.Job[None], rank: int) -> str:
-    """What a rank wrote last; empty where it has not written anything."""
-    paths = _paths(job, rank)
-    logs = [path for path in (paths.stderr, paths.stdout) if path.exists()]
-    for path in sorted(logs, key=lambda log: log.stat().st_mtime, reverse=True):
-        lines = _end(path, 1)
-        if lines:
-            return lines[-1]
-    return ""
+def progress_line(job: submitit.Job[None]) -> str:
+    """Last line in which the first rank reports its progress; empty where there is none."""
+    return progress_line_of([_paths(job, 0).stdout, _paths(job, 0).stderr])
 
 
-def failure(name: str, job: submitit.Job[None], n_ranks: int, state: JobState | None) -> str:
-    """Say what a job failed of: the state, the first error of its ranks, the ends of all logs."""
-    said = [f"{name}: {state or f'job {job.job_id} is no longer known to Slurm'}{_meaning(state)}"]
+def progress_line_of(logs: Sequence[Path]) -> str:
+    """Last line of logs that reports progress; empty where there is none."""
+    lines = [line for log in logs for line in log_end(log)]
+    return next((line for line in reversed(lines) if _PROGRESS.search(line)), "")
+
+
+def failure(
+    request: Request, job: submitit.Job[None], state: JobState | None, *, progressed: bool = True
+) -> JobFailedError:
+    """Explain why a job failed.
+
+    Parameters
+    ----------
+    request
+        What it asked for.
+    job
+        The job.
+    state
+        Its last state; None where Slurm does not know it any more.
+    progressed
+        Whether it has finished a part of its work.
+
+    Returns
+    -------
+    JobFailedError
+        ``FinalError`` where another attempt is not wanted or would not help, ``FruitlessError`` where its
+        time limit ended it before anything was finished. The message holds the state, the first error of its
+        ranks, the ends of all logs, and what to do.
+    """
+    n_ranks = request.n_ranks
     errors = [outcome for outcome in rank_outcomes(job, n_ranks) if outcome.error is not None]
-    # A rank that fails first lets go of the others, and leaves its word after them, perhaps.
+    # A rank that fails first releases the others, and may leave its result after theirs.
     errors.sort(key=lambda outcome: bool(_CONSEQUENCE.search(outcome.error or "")))
+    shown = list(_shown(job, n_ranks, errors))
+    first = [errors[0].error or ""] if errors else []
+    ends = "\n".join([*first, *shown, *_raw_ends(job, n_ranks)])
+    kind, advice = _kind(state, ends, bool(errors), progressed, request.minutes)
+    title = state or f"job {job.job_id} is no longer known to Slurm"
+    lines = [f"{request.name}: {title}{advice and f': {advice}'}", *shown]
+    return kind("\n".join([*lines, f"all of its files: {job.paths.folder}"]))
+
+
+def _shown(job: submitit.Job[None], n_ranks: int, errors: list[RankOutcome]) -> Iterator[str]:
+    """The first error and the ends of the logs; of an error of jrflow's own its message alone."""
     if errors:
-        said += [
-            f"first error, of rank {errors[0].rank} of {n_ranks}:",
-            *_indent(_own(errors[0].error or "")),
-        ]
+        own = own_error(errors[0].error or "")
+        yield f"first error, of rank {errors[0].rank} of {n_ranks}:"
+        yield from _indent(own or _without_launcher(errors[0].error or ""))
+        if own:
+            return
     for rank in range(n_ranks):
         if errors and rank == errors[0].rank:
             continue  # its log ends with the same
         for path in (_paths(job, rank).stderr, _paths(job, rank).stdout):
-            lines = _end(path, _LINES)
+            lines = log_end(path, _LINES, launchers=not errors)
             if lines:
-                said += [f"end of {path}:", *_indent("\n".join(lines))]
-    said.append(f"all of its files: {_paths(job, 0).folder}")
-    return "\n".join(said)
+                yield f"end of {path}:"
+                yield from _indent("\n".join(lines))
 
 
-def _paths(job: submitit.Job[None], rank: int) -> JobPaths:
-    return JobPaths(job._paths._folder, job_id=job.job_id, task_id=rank)
+def _raw_ends(job: submitit.Job[None], n_ranks: int) -> Iterator[str]:
+    """Ends of the logs with what the launchers say: whether a time limit was reached is known from them."""
+    for rank in range(n_ranks):
+        yield from log_end(_paths(job, rank).stderr, launchers=True, chatter=True)
 
 
-def _meaning(state: JobState | None) -> str:
-    """What a user can do about a state."""
-    if state is None:
+def _kind(
+    state: JobState | None, shown: str, has_error: bool, progressed: bool, minutes: int
+) -> tuple[type[JobFailedError], str]:
+    """Kind of a failure, and what a user can do about it."""
+    if _DISK_FULL.search(shown):
+        return FinalError, "the disk is full. Free some space and start again: what is finished is kept"
+    out_of_time = (state is not None and state.state == "TIMEOUT") or bool(_TIME_LIMIT.search(shown))
+    if "NoProgressError" in shown or (out_of_time and not progressed):
+        return FruitlessError, f"its time limit of {minutes} min ended it before anything was finished"
+    if state is not None and state.state == "CANCELLED" and not has_error:
+        return FinalError, "it was cancelled, and is not submitted again. Started again, the run continues"
+    return JobFailedError, meaning(state) or ("it ran out of time; raise longest_job" if out_of_time else "")
+
+
+def own_error(text: str) -> str:
+    """Message of an error of jrflow's own at the end of a traceback or a log; empty where there is none."""
+    *_, message = _OWN_ERROR.split(text)
+    if message == text:
         return ""
-    if state.never_starts:
-        return (
-            ": it can never start, for it asks for more than its partition, account or quality of service "
-            "gives to a job; see scontrol show partition, and change cluster.yaml. It was cancelled"
-        )
-    known = {
-        "TIMEOUT": "it ran out of time too often; raise longest_job or most_requeues in cluster.yaml",
-        "OUT_OF_MEMORY": "it took more memory than it had asked for",
-        "CANCELLED": "somebody or something cancelled it; started again, it goes on",
-        "NODE_FAIL": "its node died and it was not put back into the queue; started again, it goes on",
-        "PREEMPTED": "it had to make room and was not put back into the queue; started again, it goes on",
-        "DEADLINE": "its deadline passed",
-    }
-    meaning = known.get(state.state)
-    return f": {meaning}" if meaning else ""
+    message = message.strip()
+    # Only if it is the end: another error may have followed it.
+    return "" if _TRACEBACK in message else message
 
 
-def _own(traceback: str) -> str:
-    """A traceback without the frames of the launcher, which are the same for all; causes stay."""
-    head, call, rest = traceback.partition("self.function(*self.arguments)\n")
-    causes, title, _ = head.rpartition(_TRACEBACK)
-    return f"{causes}{title}{rest}" if call else head
+def log_end(
+    path: Path, n_lines: int = _LINES, *, launchers: bool = False, chatter: bool = False
+) -> Sequence[str]:
+    """Last lines of a log, without empty ones and those of the launchers.
 
-
-def _end(path: Path, n_lines: int) -> Sequence[str]:
-    """The last lines that say something, those of the launchers left out."""
+    Parameters
+    ----------
+    path
+        The log; it may be absent.
+    n_lines
+        Number of lines.
+    launchers, chatter
+        Whether lines of srun and slurmstepd belong to it, and those of submitit.
+    """
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _LOG_BYTES))
             text = file.read().decode(errors="replace")
-    except FileNotFoundError:
+    except OSError:
         return []
-    lines = (line for line in text.splitlines() if line.strip() and not line.startswith(_LAUNCHERS))
+    left_out = (() if chatter else _CHATTER) + (() if launchers else _LAUNCHERS)
+    lines = (line for line in text.splitlines() if line.strip() and not line.startswith(left_out))
     return list(deque(lines, maxlen=n_lines))
+
+
+def meaning(state: JobState | None) -> str:
+    """What a user can do about a state; empty where the state says nothing."""
+    if state is None:
+        return ""
+    if state.never_starts:
+        return (
+            "it can never start, because it asks for more than its partition, account or quality of service "
+            "gives to a job; see scontrol show partition, and change cluster.yaml. It was cancelled"
+        )
+    known = {
+        "TIMEOUT": "it ran out of time; raise longest_job or most_requeues in cluster.yaml",
+        "OUT_OF_MEMORY": "it took more memory than it had asked for",
+        "CANCELLED": "it was cancelled; started again, it continues",
+        "NODE_FAIL": "its node died and it was not put back into the queue; started again, it continues",
+        "PREEMPTED": "it was preempted and not put back into the queue; started again, it continues",
+        "DEADLINE": "its deadline passed",
+    }
+    return known.get(state.state, "")
+
+
+def is_final(shown: str) -> bool:
+    """Whether the end of a log tells of a failure that another attempt would repeat: a full disk."""
+    return bool(_DISK_FULL.search(shown)) or FINAL in shown
+
+
+def _paths(job: submitit.Job[None], rank: int) -> JobPaths:
+    return JobPaths(job.paths.folder, job_id=job.job_id, task_id=rank)
+
+
+def _without_launcher(traceback: str) -> str:
+    """A traceback without the frames of the launcher, which are always the same; causes stay."""
+    head, call, rest = traceback.partition("self.function(*self.arguments)\n")
+    causes, title, _ = head.rpartition(_TRACEBACK)
+    return f"{causes}{title}{rest}" if call else head
 
 
 def _indent(text: str) -> Iterator[str]:

@@ -1,12 +1,15 @@
-"""What Slurm says of jobs: one question for all of them, and none that fails because Slurm is away."""
+"""States of jobs, as Slurm reports them. All launchers of a run share one question to the controller."""
 
 from __future__ import annotations
 
+import fcntl
 import getpass
 import re
 import subprocess
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 #: States in which a job may still do something.
 _UNDER_WAY = {
@@ -22,7 +25,9 @@ _NEVER = re.compile(
     "Invalid(Account|QOS)|(Assoc|QOS)Max.*Per(Job|Node)"
 )
 _ANSWER_WITHIN = 60.0  # s
-_FIELDS = "%i|%T|%r|%N|%M"
+_FIELDS = "%i|%T|%r|%N|%M|%j|%k|%Z"
+#: Fields without which a line is not about a job.
+_NEEDED = 5
 
 
 class SlurmAwayError(ConnectionError):
@@ -45,6 +50,8 @@ class JobState:
         Where it runs; empty while it does not.
     elapsed
         Time it has run, as Slurm writes it.
+    name, comment, folder
+        Its name, its comment (Snakemake writes the rule there), and the folder it was submitted from.
     """
 
     job: str
@@ -52,6 +59,14 @@ class JobState:
     reason: str = ""
     nodes: str = ""
     elapsed: str = ""
+    name: str = ""
+    comment: str = ""
+    folder: str = ""
+
+    @property
+    def belongs_to_a_run(self) -> bool:
+        """Whether Snakemake or jrflow submitted it."""
+        return self.comment.startswith(("rule_", "group_")) or self.name.startswith("jrflow")
 
     @property
     def under_way(self) -> bool:
@@ -75,8 +90,8 @@ class JobState:
 
 
 def absent(command: str) -> str:
-    """What to say where one of Slurm's commands is not installed."""
-    return f"{command} is not here: is this a login node of a Slurm cluster?"
+    """Message where one of Slurm's commands is not installed."""
+    return f"{command}: command not found. Run this on a login node of a Slurm cluster."
 
 
 def job_states(jobs: Iterable[str]) -> dict[str, JobState]:
@@ -89,6 +104,30 @@ def job_states(jobs: Iterable[str]) -> dict[str, JobState]:
     """
     ids = sorted({job.split("_")[0] for job in jobs})
     return {state.job: state for state in _squeue("--states=all", f"--jobs={','.join(ids)}")}
+
+
+def shared_states(answer: Path, max_age: float) -> dict[str, JobState]:
+    """States of the user's jobs; several processes that ask through one file share one question to Slurm.
+
+    Parameters
+    ----------
+    answer
+        File of Slurm's last answer, in a folder of the run. Who finds it too old asks again, while the others
+        wait for the new answer.
+    max_age
+        Age up to which an answer is taken, s.
+
+    Raises
+    ------
+    SlurmAwayError
+        If the controller does not answer.
+    """
+    with answer.with_suffix(".lock").open("w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        if not answer.exists() or not 0 <= time.time() - answer.stat().st_mtime < max_age:
+            answer.write_text(_ask(_squeue_command(f"--user={getpass.getuser()}", "--states=all")))
+        text = answer.read_text()
+    return {state.job: state for state in _parsed(text)}
 
 
 def named_jobs(name: str) -> list[JobState]:
@@ -130,9 +169,17 @@ def cancel(jobs: Iterable[str]) -> None:
 
 
 def _squeue(*which: str) -> list[JobState]:
-    lines = _ask(["squeue", "--noheader", "--array", *which, "-o", _FIELDS]).splitlines()
-    fields = [line.split("|") for line in lines if line.count("|") == _FIELDS.count("|")]
-    return [JobState(*(word.strip() for word in words)) for words in fields]
+    return _parsed(_ask(_squeue_command(*which)))
+
+
+def _squeue_command(*which: str) -> list[str]:
+    return ["squeue", "--noheader", "--array", *which, "-o", _FIELDS]
+
+
+def _parsed(answer: str) -> list[JobState]:
+    most = _FIELDS.count("|") + 1
+    lines = [line.split("|") for line in answer.splitlines()]
+    return [JobState(*(word.strip() for word in words)) for words in lines if _NEEDED <= len(words) <= most]
 
 
 def answered(command: list[str]) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""What was submitted, for a launcher that comes after an interruption: it joins what is still under way."""
+"""Record of submitted jobs: a launcher that starts after an interruption joins those still under way."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def fingerprint(tasks: Sequence[Task], request: Request) -> str:
     described = [
         [f"{t.function.__module__}.{t.function.__qualname__}", *map(_described, t.arguments)] for t in tasks
     ]
-    return content_hash([described, request.nodes, request.ranks_per_node, request.decisive_rank])
+    return content_hash([described, request.nodes, request.ranks_per_node])
 
 
 def _described(argument: Any) -> list[str]:
@@ -46,7 +46,7 @@ def _described(argument: Any) -> list[str]:
 
 
 def record_jobs(asked: str, jobs: Sequence[submitit.Job[None]], request: Request, folder: Path) -> None:
-    """Note what was submitted, for whoever comes after an interruption."""
+    """Record what was submitted, for a launcher that starts after an interruption."""
     record = {"tasks": asked, "jobs": [str(job.job_id) for job in jobs], "ranks": request.n_ranks}
     write_atomically(place(folder / _SUBMITTED), json.dumps(record).encode())
 
@@ -75,7 +75,7 @@ def _living(
     if not alive:
         return None
     if record["tasks"] != asked:
-        say(progress, f"cancelled, for its settings have changed since: {', '.join(map(str, alive))}")
+        say(progress, f"cancelled, because its settings have changed since: {', '.join(map(str, alive))}")
         cancel(record["jobs"])
         return None
     say(progress, f"still under way, joined: {', '.join(map(str, alive))}")
@@ -84,11 +84,11 @@ def _living(
 
 
 def forget_jobs(folder: Path) -> None:
-    """Nothing is under way any more."""
+    """Remove the record, once no job is under way any more."""
     (folder / _SUBMITTED).unlink(missing_ok=True)
 
 
 def say(progress: TextIO | None, text: str) -> None:
-    """Tell something, with the process that does."""
+    """Print a progress message with the process id."""
     if progress is not None:
         print(f"{text} [process {os.getpid()}]", file=progress, flush=True)

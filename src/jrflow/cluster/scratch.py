@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -21,15 +23,15 @@ _LEAST = 100e6
 def local_folder(scratch: str | None, progress: TextIO | None = sys.stderr) -> Iterator[None]:
     """Let temporary files go to a node's own disk, in this process and those that it starts.
 
-    Where that disk cannot be used, because it is full or absent, this is said, and the system's folder is
-    taken: nothing that is kept goes there, so nothing is lost.
+    Where that disk cannot be used, because it is full or absent, a message says so and the system's folder is
+    used: nothing that is kept goes there, so nothing is lost.
 
     Parameters
     ----------
     scratch
         Folder, with variables of the node's environment such as $TMPDIR; None or '' for the system's.
     progress
-        Where it is said.
+        Where the message goes; None for silence.
     """
     if not scratch:
         yield
@@ -43,7 +45,9 @@ def local_folder(scratch: str | None, progress: TextIO | None = sys.stderr) -> I
         yield
         return
     before = os.environ.get("TMPDIR")
-    with tempfile.TemporaryDirectory(prefix="jrflow-", dir=folder, ignore_cleanup_errors=True) as own:
+    _remove_left(folder)
+    prefix = f"{_prefix()}{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=folder, ignore_cleanup_errors=True) as own:
         os.environ["TMPDIR"], tempfile.tempdir = own, None
         try:
             yield
@@ -53,6 +57,29 @@ def local_folder(scratch: str | None, progress: TextIO | None = sys.stderr) -> I
                 del os.environ["TMPDIR"]
             else:
                 os.environ["TMPDIR"] = before
+
+
+def _prefix() -> str:
+    """How the names of this machine's folders begin; then comes the number of a process."""
+    return f"jrflow-{socket.gethostname()}-"
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove what killed processes of this machine have left, such as those of jobs that were requeued."""
+    for left in folder.glob(f"{_prefix()}*-*"):
+        process = left.name.removeprefix(_prefix()).partition("-")[0]
+        if process.isdecimal() and not _is_alive(int(process)):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def is_unset(folder: Path) -> bool:

@@ -1,13 +1,23 @@
-"""What a Slurm cluster says of itself: partitions, GPUs, the user's accounts, and whether it takes a job."""
+"""What a Slurm cluster offers (partitions, GPUs, accounts), and whether a description of it asks for more."""
 
 from __future__ import annotations
 
 import getpass
+import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from jrflow.cluster.queue import SlurmAwayError, answered
 from jrflow.config.cluster import ClusterConfig
+from jrflow.config.config import Config
+from jrflow.config.cost import block_timer
+from jrflow.config.shards import shard_count
+
+#: What sbatch says of requests that it will never accept. All else may pass, such as a drained node or a
+#: controller that has just started: the job would be queued.
+_WRONG = re.compile("invalid (account|partition|qos|feature)|not permitted to use", re.IGNORECASE)
 
 
 class NoSlurmError(OSError):
@@ -28,12 +38,37 @@ class Partition:
         Types of its GPUs; '' for GPUs whose type has no name.
     cores
         Cores of its smallest node.
+    most_cores
+        Cores of its largest node; infinite where sinfo does not say.
+    most_gpus
+        GPUs of the node that has most.
+    most_minutes
+        Longest time limit of a job, minutes; infinite without one.
+    nodes
+        Number of nodes.
     """
 
     name: str
     is_default: bool
     gpu_types: frozenset[str]
     cores: int
+    most_cores: float = math.inf
+    most_gpus: int = 0
+    most_minutes: float = math.inf
+    nodes: int = 1
+
+    def __or__(self, other: Partition) -> Partition:
+        """Join with other nodes of the same partition."""
+        return Partition(
+            self.name,
+            self.is_default,
+            self.gpu_types | other.gpu_types,
+            min(self.cores, other.cores),
+            max(self.most_cores, other.most_cores),
+            max(self.most_gpus, other.most_gpus),
+            self.most_minutes,
+            self.nodes + other.nodes,
+        )
 
 
 def partitions() -> list[Partition]:
@@ -45,30 +80,40 @@ def partitions() -> list[Partition]:
         If there is no Slurm.
     """
     found: dict[str, Partition] = {}
-    for line in _run(["sinfo", "--noheader", "-o", "%P|%c|%G"]).splitlines():
-        name, cores, gres = line.split("|")
-        types = _gpu_types(gres)
-        known = found.get(name)
-        smallest = int(cores.rstrip("+"))
-        found[name] = Partition(
+    for line in _run(["sinfo", "--noheader", "-o", "%P|%c|%G|%l|%D"]).splitlines():
+        name, cores, gres, limit, nodes = line.split("|")
+        gpus = dict(_gpus(gres))
+        each = Partition(
             name.rstrip("*"),
             name.endswith("*"),
-            frozenset(types | (known.gpu_types if known else set())),
-            min(smallest, known.cores) if known else smallest,
+            frozenset(gpus),
+            int(cores.rstrip("+")),
+            math.inf if cores.endswith("+") else int(cores),
+            max(gpus.values(), default=0),
+            _minutes(limit),
+            int(nodes),
         )
+        found[each.name] = found[each.name] | each if each.name in found else each
     return list(found.values())
 
 
-def _gpu_types(gres: str) -> set[str]:
-    """Types of the GPUs in gpu:a100:4(S:0-1),shard:8 or the like; '' where there is none but their number."""
-    found = set()
+def _minutes(limit: str) -> float:
+    """Minutes of a limit such as 2-00:00:00, 1:00:00 or 30:00; infinite where there is none."""
+    parts = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", limit.strip())
+    if parts is None:
+        return math.inf
+    days, hours, minutes, seconds = (int(part or 0) for part in parts.groups())
+    return (24 * days + hours) * 60 + minutes + seconds / 60
+
+
+def _gpus(gres: str) -> Iterator[tuple[str, int]]:
+    """Types and numbers of the GPUs in gpu:a100:4(S:0-1),shard:8; the type is '' where it has no name."""
     for each in re.sub(r"\([^)]*\)", "", gres).split(","):
         name, *words = each.split(":")
         if name == "gpu":
             # The number may be left out, and types such as 2080ti begin with a digit.
-            kinds = words[:-1] if words and re.fullmatch(r"\d+[KMGTP]?", words[-1]) else words
-            found.add(":".join(kinds))
-    return found
+            number = words.pop() if words and re.fullmatch(r"\d+[KMGTP]?", words[-1]) else "1"
+            yield ":".join(words), int(number.rstrip("KMGTP"))
 
 
 def accounts() -> list[str]:
@@ -90,8 +135,146 @@ def has_accounting() -> bool:
     return True
 
 
-def refusals(cluster: ClusterConfig) -> list[str]:
-    """Try the longest request of each kind without submitting it; what Slurm says against them."""
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with a description of a cluster.
+
+    Attributes
+    ----------
+    key
+        Key of the description.
+    text
+        What is expected, and what was given.
+    """
+
+    key: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.text}"
+
+
+def site_faults(cluster: ClusterConfig, found: list[Partition] | None = None) -> list[Finding]:
+    """What a description asks for that the cluster does not have: nothing that waiting would change.
+
+    Parameters
+    ----------
+    cluster
+        The description.
+    found
+        Partitions of the cluster; by default Slurm is asked.
+
+    Raises
+    ------
+    NoSlurmError
+        If there is no Slurm.
+    """
+    found = partitions() if found is None else found
+    on_cpus = _partition_faults(cluster, found, "partition", cluster.partition)
+    on_gpus: list[Finding] = []
+    if cluster.training.gpus_per_node:
+        key = "gpu_partition" if cluster.gpu_partition else "partition"
+        on_gpus = _gpu_faults(cluster, found, key, cluster.partition_of(cluster.gres()))
+    return list(dict.fromkeys([*on_cpus, *on_gpus, *_interface_faults(cluster), *_refused(cluster)]))
+
+
+def doubts(cluster: ClusterConfig) -> list[str]:
+    """What sbatch says today against the largest jobs, though it would queue them."""
+    return [
+        f"jobs may have to wait: {asked}: {said}"
+        for _, asked, said in _tried(cluster)
+        if not _WRONG.search(said)
+    ]
+
+
+def too_short(config: Config, cluster: ClusterConfig, n_regions: int) -> list[str]:
+    """Campaigns of which a job of the longest time limit is not expected to finish a single shard."""
+    found = []
+    for name in config.campaigns:
+        n_cores = min(cluster.cores, shard_count(config, name, n_regions))
+        minutes = block_timer(config, name, n_regions, n_cores)(1) / 60
+        if minutes > cluster.longest_job:
+            found.append(
+                f"longest_job: expected {math.ceil(minutes)} min or more, received {cluster.longest_job}. A "
+                f"job of campaign {name!r} takes that long to start and to finish its first shards: raise "
+                "longest_job, or lower execution.shard_size"
+            )
+    return found
+
+
+def _chosen(found: list[Partition], name: str | None) -> Partition | None:
+    return next((p for p in found if (p.name == name if name else p.is_default)), None)
+
+
+def _partition_faults(
+    cluster: ClusterConfig, found: list[Partition], key: str, name: str | None
+) -> list[Finding]:
+    chosen = _chosen(found, name)
+    if chosen is None:
+        if name is None:
+            return []  # no default: sbatch says what it thinks of that
+        names = ", ".join(partition.name for partition in found)
+        return [Finding(key, f"expected one of {names}, received {name!r}")]
+    faults = []
+    if cluster.cores > chosen.most_cores:
+        text = f"expected at most {chosen.most_cores:g}, the largest node of {chosen.name}"
+        faults.append(Finding("cores", f"{text}; received {cluster.cores}"))
+    if cluster.longest_job > chosen.most_minutes:
+        text = f"expected at most {chosen.most_minutes:g} min, the limit of {chosen.name}"
+        faults.append(Finding("longest_job", f"{text}; received {cluster.longest_job}"))
+    return faults
+
+
+def _gpu_faults(cluster: ClusterConfig, found: list[Partition], key: str, name: str | None) -> list[Finding]:
+    chosen, nodes = _chosen(found, name), cluster.training
+    if chosen is None:
+        return _partition_faults(cluster, found, key, name)
+    faults = []
+    if cluster.gpu_type and cluster.gpu_type not in chosen.gpu_types:
+        types = ", ".join(sorted(kind for kind in chosen.gpu_types if kind)) or "no type that has a name"
+        faults.append(Finding("gpu_type", f"{chosen.name} has {types}; received {cluster.gpu_type!r}"))
+    for what, given, most in (
+        ("training.gpus_per_node", nodes.gpus_per_node, chosen.most_gpus),
+        ("training.nodes", nodes.nodes, chosen.nodes),
+    ):
+        if given > most:
+            faults.append(Finding(what, f"expected at most {most}, what {chosen.name} has; received {given}"))
+    if cluster.longest_job > chosen.most_minutes:
+        text = f"expected at most {chosen.most_minutes:g} min, the limit of {chosen.name}"
+        faults.append(Finding("longest_job", f"{text}; received {cluster.longest_job}"))
+    return faults
+
+
+def interfaces() -> list[str]:
+    """Network interfaces of this machine; none where that cannot be known."""
+    folder = Path("/sys/class/net")
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+
+def _interface_faults(cluster: ClusterConfig) -> list[Finding]:
+    """An interface that does not exist here, where Dask's scheduler would listen on it."""
+    here = interfaces()
+    if cluster.simulate != "adaptive" or not cluster.interface or not here or cluster.interface in here:
+        return []
+    return [Finding("interface", f"expected one of {', '.join(here)}; received {cluster.interface!r}")]
+
+
+def _refused(cluster: ClusterConfig) -> list[Finding]:
+    """Requests that sbatch will never accept: the wrong account, partition or quality of service."""
+    return [
+        Finding(_key_of(said), f"{said} ({kind}: {asked})")
+        for kind, asked, said in _tried(cluster)
+        if _WRONG.search(said)
+    ]
+
+
+def _key_of(said: str) -> str:
+    keys = {"account": "account", "partition": "partition", "qos": "qos", "feature": "constraint"}
+    return next((key for word, key in keys.items() if word in said.lower()), "partition")
+
+
+def _tried(cluster: ClusterConfig) -> Iterator[tuple[str, str, str]]:
+    """Try the longest request of each kind without submitting it: kind, options, and Slurm's objection."""
     options = {
         "time": str(cluster.longest_job), "account": cluster.account, "qos": cluster.qos,
         "constraint": cluster.constraint, "partition": cluster.partition_of(None),
@@ -100,14 +283,12 @@ def refusals(cluster: ClusterConfig) -> list[str]:
     if cluster.training.gpus_per_node:
         gres = cluster.gres()
         kinds["a job on GPUs"] = options | {"partition": cluster.partition_of(gres), "gres": gres}
-    found = []
     for kind, asked in kinds.items():
         words = [f"--{name}={value}" for name, value in asked.items() if value]
         try:
             _run(["sbatch", "--test-only", *words, "--wrap=true"])
         except NoSlurmError as error:
-            found.append(f"{kind} ({' '.join(words)}): {error}")
-    return found
+            yield kind, " ".join(words), str(error)
 
 
 def _run(command: list[str]) -> str:

@@ -1,26 +1,38 @@
-"""Waiting for jobs: what they do is told as it changes, and no wait is without an end."""
+"""Waiting for jobs: every change of their states is reported, and every wait ends."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TextIO
 
 import submitit
 
-from jrflow.cluster.outcome import JobFailedError, failure, last_line, rank_outcomes
-from jrflow.cluster.queue import JobState, SlurmAwayError, accounted_state, job_states
+from jrflow.cluster.outcome import failure, progress_line, rank_outcomes
+from jrflow.cluster.queue import JobState, SlurmAwayError, accounted_state
 from jrflow.cluster.task import Request
 from jrflow.config.cluster import ClusterConfig
 
-#: A job that has ended leaves its word on a shared file system, which may take so long to show it; and one
-#: that was preempted, or whose node died, may take so long to be put back into the queue, s.
+#: A shared file system may take this long to show the result of a job that has ended, and Slurm may take this
+#: long to put a job back into the queue that was preempted, or whose node died, s.
 _SETTLES_WITHIN = 90.0
-#: So often must Slurm say that a job can never start before it is given up: limits may just be being changed.
+#: Number of polls for which Slurm must say that a job can never start before it is given up: an administrator
+#: may be changing limits.
 _HOPELESS_AFTER = 6
-#: That nothing has changed is told after this time, s.
+#: That nothing has changed is reported after this time, s.
 _TELL_EVERY = 300.0
 _TICK = 0.2  # s, in which an interruption is noticed
+
+States = Mapping[str, JobState]
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The time, and how to wait; tests hand in another one."""
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
 
 
 class Waiting:
@@ -35,7 +47,13 @@ class Waiting:
     cluster
         Where they are, and how often to ask.
     progress
-        Where states are told; None for silence.
+        Where states are reported; None for silence.
+    ask
+        Gives the states of jobs by their ids.
+    progressed
+        Whether anything was finished since the jobs were submitted.
+    clock
+        Time.
     """
 
     def __init__(
@@ -44,9 +62,13 @@ class Waiting:
         request: Request,
         cluster: ClusterConfig,
         progress: TextIO | None,
+        ask: Callable[[], States],
+        progressed: Callable[[], bool] = lambda: True,
+        clock: Clock = Clock(),
     ) -> None:
         self._jobs = {str(job.job_id): job for job in jobs}
         self._request, self._cluster, self._progress = request, cluster, progress
+        self._ask, self._progressed, self._clock = ask, progressed, clock
         self._ended: dict[str, float] = {}
         self._hopeless: dict[str, float] = {}
         self._told: dict[str, tuple[str, float]] = {}
@@ -61,7 +83,7 @@ class Waiting:
         """
         unfinished = dict(self._jobs)
         while unfinished:
-            states = self._states(list(unfinished))
+            states = self._states()
             for job_id in [*unfinished] if states is not None else []:
                 state = (states or {}).get(job_id)
                 if self._has_succeeded(unfinished[job_id], state):
@@ -70,15 +92,13 @@ class Waiting:
                 elif self._has_failed(unfinished[job_id], state):
                     self._fail(unfinished[job_id], state)
                 elif state is not None:
-                    self._tell(job_id, str(state), self._last_line(job_id, state))
+                    self._tell(job_id, str(state), self._how_far(job_id, state))
             self._sleep(self._cluster.poll if unfinished else 0, check_interrupted)
 
-    def _states(self, jobs: list[str]) -> dict[str, JobState] | None:
+    def _states(self) -> States | None:
         """States by job; None where nobody answers: then what was known still holds."""
-        if self._cluster.cluster != "slurm":
-            return {job: _local_state(self._jobs[job]) for job in jobs}
         try:
-            return job_states(jobs)
+            return self._ask()
         except SlurmAwayError as error:
             self._tell("Slurm", f"no answer, jobs are not affected, asking again: {error}")
             return None
@@ -87,29 +107,29 @@ class Waiting:
         if state is not None and state.under_way:
             return False
         outcomes = rank_outcomes(job, self._request.n_ranks)
-        decisive = self._request.decisive_rank
-        needed = set(range(self._request.n_ranks) if decisive is None else [decisive])
-        return needed <= {outcome.rank for outcome in outcomes if outcome.error is None}
+        return len([outcome for outcome in outcomes if outcome.error is None]) == self._request.n_ranks
 
     def _has_failed(self, job: submitit.Job[None], state: JobState | None) -> bool:
-        """Whether it has ended without success, and long enough ago for that to be the last word."""
-        job_id = str(job.job_id)
+        """Whether it has ended without success, and so long ago that this is final."""
+        job_id, now = str(job.job_id), self._clock.now()
         if state is not None and state.never_starts:
-            since = self._hopeless.setdefault(job_id, time.monotonic())
-            return time.monotonic() - since > _HOPELESS_AFTER * self._cluster.poll
+            return now - self._hopeless.setdefault(job_id, now) > _HOPELESS_AFTER * self._cluster.poll
         self._hopeless.pop(job_id, None)
         if state is not None and state.under_way:
             self._ended.pop(job_id, None)
-            # Slurm ends the other ranks of one that failed; here nobody else does.
+            # Slurm ends the other ranks of one that failed; on this machine nobody else does.
             return self._cluster.cluster == "local" and self._has_error(job)
-        since = time.monotonic() - self._ended.setdefault(job_id, time.monotonic())
+        since = now - self._ended.setdefault(job_id, now)
         if state is not None and state.may_return:
             return since > _SETTLES_WITHIN
-        if self._has_error(job):
-            return True
-        # The words of its ranks may still be on the way; without success there is one, or a last line.
-        killed = state is not None and state.state != "COMPLETED"
-        return since > (min(_SETTLES_WITHIN, 2 * self._cluster.poll) if killed else _SETTLES_WITHIN)
+        return self._has_error(job) or since > self._settles_within(state)
+
+    def _settles_within(self, state: JobState | None) -> float:
+        """Time in which the results of a job that has ended may still appear, s."""
+        if self._cluster.cluster == "local":
+            return 0.0  # they are on this machine
+        was_ended = state is not None and state.state != "COMPLETED"
+        return min(_SETTLES_WITHIN, 2 * self._cluster.poll) if was_ended else _SETTLES_WITHIN
 
     def _has_error(self, job: submitit.Job[None]) -> bool:
         return any(outcome.error for outcome in rank_outcomes(job, self._request.n_ranks))
@@ -117,31 +137,37 @@ class Waiting:
     def _fail(self, job: submitit.Job[None], state: JobState | None) -> None:
         if state is None and self._cluster.cluster == "slurm" and self._cluster.accounting:
             state = accounted_state(str(job.job_id))
-        raise JobFailedError(failure(self._request.name, job, self._request.n_ranks, state))
+        raise failure(self._request, job, state, progressed=self._progressed())
 
-    def _last_line(self, job_id: str, state: JobState) -> str:
-        rank = self._request.decisive_rank or 0
-        return last_line(self._jobs[job_id], rank) if state.state == "RUNNING" else ""
+    def _how_far(self, job_id: str, state: JobState) -> str:
+        return progress_line(self._jobs[job_id]) if state.state == "RUNNING" else ""
 
-    def _tell(self, about: str, text: str, last: str = "") -> None:
-        """Tell what has changed; how long it has run is no change."""
-        essence = text.rsplit(",", 1)[0] + last
+    def _tell(self, about: str, text: str, how_far: str = "") -> None:
+        """Report what has changed; the time that a job has run is no change."""
+        essence = text.rsplit(",", 1)[0] + how_far
         known, told = self._told.get(about, ("", 0.0))
-        now = time.monotonic()
+        now = self._clock.now()
         if self._progress is not None and (essence != known or now - told > _TELL_EVERY):
             self._told[about] = (essence, now)
-            print(
-                f"{self._request.name}: {text}{f': {last}' if last else ''}", file=self._progress, flush=True
-            )
+            line = f"{self._request.name}: {text}{f': {how_far}' if how_far else ''}"
+            print(line, file=self._progress, flush=True)
 
     def _sleep(self, seconds: float, check_interrupted: Callable[[], None]) -> None:
-        end = time.monotonic() + seconds
+        end = self._clock.now() + seconds
         check_interrupted()
-        while time.monotonic() < end:
-            time.sleep(min(_TICK, max(0.0, end - time.monotonic())))
+        while self._clock.now() < end:
+            self._clock.sleep(min(_TICK, max(0.0, end - self._clock.now())))
             check_interrupted()
 
 
+def states_here(jobs: Sequence[submitit.Job[None]]) -> States:
+    """States of jobs of this machine."""
+    return {str(job.job_id): _local_state(job) for job in jobs}
+
+
 def _local_state(job: submitit.Job[None]) -> JobState:
-    known = {"RUNNING": "RUNNING", "FINISHED": "COMPLETED"}
-    return JobState(str(job.job_id), known.get(job.state, "FAILED"))
+    """State of a job of this machine: its processes have ended, or they have not; files say whether well."""
+    if job.state == "RUNNING":
+        return JobState(str(job.job_id), "RUNNING")
+    has_result = job.paths.result_pickle.exists()
+    return JobState(str(job.job_id), *(["COMPLETED"] if has_result else ["FAILED", "ended without a result"]))

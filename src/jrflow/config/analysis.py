@@ -6,6 +6,8 @@ from jrflow.config.section import Section
 
 #: Cases over which a mean posterior variance means something.
 _FEWEST_CASES = 10
+#: Fewest base samples, and fewest complete groups of simulations, from which Sobol indices are estimated.
+FEWEST_GROUPS = 16
 
 
 class SensitivityConfig(Section):
@@ -16,15 +18,17 @@ class SensitivityConfig(Section):
     one_at_a_time: tuple[str, ...] = ()
     """Campaigns with a one-at-a-time design."""
     channel: str = "strongest"
-    """Channel of the features and heat maps; 'strongest' takes the one with the largest lead field."""
-    n_bootstrap: int = Field(200, ge=10)
-    """Number of resamples behind the confidence intervals of the Sobol indices."""
+    """Channel of the features and heat maps; 'strongest' takes the one with the largest lead field. With
+    one region, indices are equal at every channel, up to the sign of the feature."""
+    n_bootstrap: int = Field(200, ge=10, le=1_000_000)
+    """Number of resamples for campaigns of one scramble (version 0.1); not used for others, whose errors
+    come from independent scrambles."""
 
 
 class LimitsConfig(Section):
     """How the limit of what could be inferred is found."""
 
-    n_draws: int = Field(200, ge=2)
+    n_draws: int = Field(200, ge=2, le=1_000_000)
     """Number of draws from the prior over which the posterior variance of Laplace's approximation, by Fisher
     information, is averaged."""
     relative_step: float = Field(1e-5, gt=0, lt=0.1)

@@ -4,12 +4,16 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from jrflow.config.fault import ContradictionError
 from jrflow.config.section import Section
 
 DesignKind = Literal["prior", "lhs", "sobol-sequence", "saltelli", "one-at-a-time"]
 
 #: Designs whose first rows do not depend on how many there are: a campaign of such a design can be extended.
 EXTENDABLE = ("prior", "sobol-sequence", "saltelli")
+
+#: Largest number that can be asked for: ids of simulations are whole numbers that float64 holds exactly.
+MOST_SIMULATIONS = 2**53
 
 _POWERS_OF_TWO = ("sobol-sequence", "saltelli")
 
@@ -20,7 +24,7 @@ class CampaignConfig(Section):
     design: DesignKind
     """prior (independent draws), lhs (Latin hypercube), sobol-sequence, saltelli (for Sobol
     indices), one-at-a-time."""
-    n: int = Field(ge=1)
+    n: int = Field(ge=1, le=MOST_SIMULATIONS)
     """Number of simulations; for saltelli the base sample N of N * (parameters + 2); for
     one-at-a-time the steps of each parameter. A power of two for sobol-sequence and saltelli."""
     preset: Literal["unit-consistent", "as-published", "jansen-rit-1995"] = "unit-consistent"
@@ -34,12 +38,16 @@ class CampaignConfig(Section):
     def _balanced(self) -> "CampaignConfig":
         if self.design in _POWERS_OF_TWO and self.n.bit_count() != 1:
             below = 1 << (self.n.bit_length() - 1)
-            raise ValueError(
+            raise ContradictionError(
                 f"a {self.design} design is balanced only at powers of two: expected n = {below} or "
-                f"{2 * below}, received {self.n}"
+                f"{2 * below}, received {self.n}",
+                "design",
+                "n",
             )
         if self.design == "one-at-a-time" and self.n < 2:
-            raise ValueError(f"a one-at-a-time design needs at least n = 2 steps, received {self.n}")
+            raise ContradictionError(
+                f"a one-at-a-time design needs at least n = 2 steps, received {self.n}", "design", "n"
+            )
         return self
 
     def n_simulations(self, n_varied: int) -> int:

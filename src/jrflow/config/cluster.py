@@ -1,7 +1,7 @@
-"""A cluster as jrflow sees it: where jobs go and what they may take. Changes no result.
+"""Description of a cluster: where jobs run and what they may ask for. It changes no result.
 
-It is no part of a run's configuration, so that the same ``config.yaml`` runs anywhere: it stands in a file
-of its own, ``cluster.yaml``, beside Snakemake's profile.
+It is not part of a run's configuration, so that the same ``config.yaml`` runs anywhere. It is a file of its
+own, ``cluster.yaml``, beside Snakemake's profile.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from jrflow.config.booleans import boolean_faults
 from jrflow.config.document import Document
 from jrflow.config.fault import ConfigError, Fault, Origin
+from jrflow.config.numbers import number_faults
 from jrflow.config.schema_tree import SchemaTree
 from jrflow.config.section import Section
 from jrflow.config.translate import translate
@@ -24,8 +24,6 @@ _Word = Field(None, pattern=r"^[^\s'\"`;$|&<>]+$")
 #: Features may be combined, and folders may be named by variables.
 _Features = Field(None, pattern=r"^[^\s'\"`;$<>]+$")
 _Folder = Field(None, pattern=r"^[^\s'\"`;|&<>]+$")
-#: Processes of an allocation that do not simulate: Dask's scheduler and client.
-NOT_WORKERS = 2
 #: Short steps that share a job, one after another, at most.
 SHARING = 8
 _START = "'jrflow profile install slurm' writes one"
@@ -55,10 +53,10 @@ class ClusterConfig(Section):
     cluster: Literal["slurm", "local", "in-process"] = "slurm"
     """Where submitit runs training and Sobol analyses: slurm; local: processes on this machine;
     in-process: no processes, for debugging."""
-    simulate: Literal["node", "adaptive", "allocation"] = "node"
-    """How simulations are spread: node: Snakemake submits each block of shards as a job of one node,
-    whose cores are Dask workers; adaptive: Dask submits jobs of workers and ends them, as there is
-    work; allocation: one job of several nodes holds scheduler, client and workers."""
+    simulate: Literal["node", "adaptive"] = "node"
+    """How simulations are spread. node: Snakemake submits each block of shards as a job of one node,
+    whose cores are Dask workers; adaptive: Dask submits jobs of workers, and ends them, as the work
+    requires."""
     account: str | None = _Word
     """Account that jobs are charged to; null: the user's default."""
     partition: str | None = _Word
@@ -72,29 +70,36 @@ class ClusterConfig(Section):
     constraint: str | None = _Features
     """Features that nodes must have; null: none."""
     setup: tuple[str, ...] = ()
-    """Lines of shell that make jrflow available in a job, such as: module load python."""
+    """Shell commands that make jrflow available in a job, such as: module load python."""
     interface: str | None = _Word
-    """Network interface between nodes, such as ib0, on which Dask listens; null: the node's address."""
+    """Network interface between nodes, such as ib0, on which Dask and the ranks of a training listen;
+    null: the address that the node's name stands for."""
     scratch: str | None = _Folder
     """Folder on a node's own disk, such as $TMPDIR, for what need not be kept; null: the system's."""
     accounting: bool = True
-    """Whether sacct knows of jobs that have ended; false: squeue is asked instead."""
+    """Whether sacct knows jobs that have ended; false: squeue is asked instead."""
     cores: int = Field(8, ge=1)
     """Number of cores of a job that simulates."""
     nodes: int = Field(4, ge=1)
-    """Number of nodes of one allocation, or of worker jobs at most, where Dask spreads the simulations."""
+    """Largest number of worker jobs where Dask spreads the simulations (simulate: adaptive)."""
     shortest_job: int = Field(10, ge=0)
-    """Work is packed so that no job is expected to be shorter, minutes."""
+    """Shortest expected time of a job, minutes; work is packed accordingly."""
     longest_job: int = Field(240, ge=1)
     """Longest time limit that is asked for, minutes."""
     most_jobs: int = Field(100, ge=1)
-    """Number of jobs in the queue at any time, as far as there is a limit for each user."""
+    """Largest number of jobs in the queue at any time; set it to the cluster's limit per user."""
     wait_for_workers: float = Field(60.0, gt=0)
-    """So long may Dask's workers wait in the queue, minutes; then it is given up, with what squeue says."""
+    """Longest time Dask workers may stay queued, minutes. After that the campaign stops and reports
+    the reason given by squeue."""
     most_requeues: int = Field(20, ge=0)
-    """Number of times that a training which runs out of time goes on in another job."""
+    """Number of times that a training which runs out of time is put back into the queue. It stops
+    earlier if two of its starts finish nothing."""
     poll: float = Field(10.0, gt=0)
-    """Time between two questions to Slurm about the jobs, s."""
+    """Time between two questions to Slurm, s. All launchers of a run share one question."""
+    environment: Literal["user", "clean"] = "user"
+    """What jobs inherit. user: all environment variables of the shell that submits (sbatch
+    --export=ALL); clean: a few only (PATH, HOME, locale, temporary folder, jrflow's own), so that no
+    secret in the shell reaches a job."""
     training: TrainingNodes = TrainingNodes()
     """Nodes and devices of one training."""
 
@@ -103,12 +108,6 @@ class ClusterConfig(Section):
         if self.shortest_job > self.longest_job:
             raise ValueError(
                 f"shortest_job ({self.shortest_job} min) is longer than longest_job ({self.longest_job} min)"
-            )
-        if self.simulate == "allocation" and self.nodes * self.cores <= NOT_WORKERS:
-            raise ValueError(
-                f"simulate: allocation with {self.nodes} nodes of {self.cores} cores leaves none for "
-                f"workers, since scheduler and client take {NOT_WORKERS}; raise nodes or cores, or "
-                "take simulate: node"
             )
         return self
 
@@ -167,7 +166,7 @@ def parse_cluster(data: Mapping[str, Any], origin: Origin, faults: Sequence[Faul
         As ``load_cluster``.
     """
     tree = SchemaTree(ClusterConfig.model_json_schema())
-    found = [*faults, *boolean_faults(data, tree)]
+    found = [*faults, *number_faults(data, tree)]
     try:
         cluster = ClusterConfig.model_validate(data)
     except ValidationError as error:

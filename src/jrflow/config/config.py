@@ -1,19 +1,17 @@
-"""The whole configuration, and the checks that concern more than one section."""
+"""The whole configuration: its sections. What sections say about one another is checked when it is read."""
 
 from collections.abc import Sized
 from pathlib import Path
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from jrflow.config.analysis import LimitsConfig, SensitivityConfig
 from jrflow.config.campaigns import CampaignConfig
-from jrflow.config.contradictions import contradictions
 from jrflow.config.eeg import EEGConfig
 from jrflow.config.execution import ExecutionConfig
-from jrflow.config.fault import ConfigError, Key
+from jrflow.config.fault import Key
 from jrflow.config.inference import InferenceConfig
 from jrflow.config.priors import PriorConfig
-from jrflow.config.references import reference_faults
 from jrflow.config.run import RunConfig
 from jrflow.config.section import Name, Section
 from jrflow.config.simulation import SimulationConfig
@@ -40,13 +38,6 @@ class Config(Section):
     """What any method could reach."""
     execution: ExecutionConfig = ExecutionConfig()
     """Workers and shards; changes no result."""
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "Config":
-        faults = reference_faults(self.model_dump()) or list(contradictions(self))
-        if faults:
-            raise ConfigError(faults)
-        return self
 
     @property
     def folder(self) -> Path:

@@ -30,7 +30,7 @@ class SyntheticConnectome(_Wiring):
     """A plausible connectome, made up: for trying things out, not for results about the brain."""
 
     kind: Literal["synthetic"]
-    n_regions: int = Field(ge=1)
+    n_regions: int = Field(ge=1, le=100_000)
     """Number of regions."""
     seed: int = Field(0, ge=0)
     """Seed of the weights' scatter."""

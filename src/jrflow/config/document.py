@@ -21,8 +21,23 @@ EXPONENTS: tuple[Any, ...] = (
 )
 
 
+#: Bounds of a configuration: beyond, a file is something else, or aliases multiply its values without end.
+_MOST_BYTES, _MOST_VALUES = 10_000_000, 100_000
+
+
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which 1e-3 is a number."""
+    """Safe YAML in which 1e-3 is a number, and merged mappings stay of a reasonable size."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Replace merge keys (<<) by what they name."""
+        super().flatten_mapping(node)
+        if len(node.value) > _MOST_VALUES:
+            raise _too_many(node)
+
+
+def _too_many(node: yaml.Node) -> yaml.MarkedYAMLError:
+    problem = f"more than {_MOST_VALUES:,} values: aliases (*name) repeat what they name"
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
 
 
 _Loader.add_implicit_resolver(*EXPONENTS)
@@ -36,7 +51,7 @@ class Document:
     path
         The file.
     start
-        Advice for who has none.
+        Advice for users who have no such file.
 
     Attributes
     ----------
@@ -55,13 +70,17 @@ class Document:
         self._lines: dict[Key, int] = {}
         self._open: list[yaml.Node] = []
         self._checked: set[int] = set()
+        self._n_values = 0
         self.origin = Origin(str(path), self._lines)
-        self._loader = _Loader(self._text(path))
+        text = self._text(path)
         try:
+            self._loader = _Loader(text)
             node = self._loader.get_single_node()
             content = None if node is None else self._build(node, ())
         except yaml.YAMLError as error:
             self._refuse_yaml(error)
+        except RecursionError:
+            self._refuse("not a configuration: lists or mappings are nested too deeply")
         if content is None:
             self._refuse(f"the file is empty; {self._start}")
         if not isinstance(content, dict):
@@ -74,8 +93,8 @@ class Document:
         raise ConfigError([Fault((), message)], self.origin) from None
 
     def _refuse_yaml(self, error: yaml.YAMLError) -> NoReturn:
-        told = (getattr(error, "context", None), getattr(error, "problem", None))
-        problem = " ".join(part for part in told if part) or str(error)
+        parts = (getattr(error, "context", None), getattr(error, "problem", None))
+        problem = " ".join(part for part in parts if part) or " ".join(str(error).split())
         mark = getattr(error, "problem_mark", None)
         if mark is not None:
             self._lines[()] = mark.line + 1
@@ -84,17 +103,25 @@ class Document:
 
     def _text(self, path: Path) -> str:
         try:
-            return path.read_text(encoding="utf-8")
+            with path.open("rb") as file:
+                content = file.read(_MOST_BYTES + 1)
+            text = content[:_MOST_BYTES].decode("utf-8-sig")
         except FileNotFoundError:
             self._refuse(f"no such file in {Path.cwd()}; {self._start}")
-        except OSError as error:
-            self._refuse(f"cannot be read: {error.strerror}")
         except UnicodeDecodeError as error:
             self._refuse(f"expected text in UTF-8, but byte {error.start} is none; save it as UTF-8")
+        except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
+            self._refuse(f"cannot be read: {getattr(error, 'strerror', None) or error}")
+        if len(content) > _MOST_BYTES:
+            self._refuse(f"expected a configuration, received more than {_MOST_BYTES // 10**6} MB")
+        return text
 
     def _build(self, node: yaml.Node, key: Key) -> Any:
         """Turn a node into plain Python, noting the line of every key on the way."""
         self._lines.setdefault(key, node.start_mark.line + 1)
+        self._n_values += 1
+        if self._n_values > _MOST_VALUES:
+            raise _too_many(node)
         if any(node is outer for outer in self._open):
             raise yaml.MarkedYAMLError(problem="an alias contains itself", problem_mark=node.start_mark)
         self._open.append(node)
@@ -103,9 +130,19 @@ class Document:
                 return self._mapping(node, key)
             if isinstance(node, yaml.SequenceNode):
                 return [self._build(item, (*key, position)) for position, item in enumerate(node.value)]
-            return self._loader.construct_object(node)
+            return self._scalar(node)
         finally:
             self._open.pop()
+
+    def _scalar(self, node: yaml.Node) -> Any:
+        try:
+            return self._loader.construct_object(node)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            kind = str(node.tag).rpartition(":")[2]
+            raise yaml.MarkedYAMLError(
+                problem=f"expected a value of type {kind}, received {str(node.value)[:40]!r}",
+                problem_mark=node.start_mark,
+            ) from error
 
     def _mapping(self, node: yaml.MappingNode, key: Key) -> dict[str, Any]:
         self._refuse_twice(node, key)

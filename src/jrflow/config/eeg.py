@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from jrflow.config.section import Name, Section
 
@@ -52,11 +52,12 @@ class AdHocNoise(Section):
 
     kind: Literal["ad-hoc"]
     factor: float = Field(gt=0)
-    """Multiplies the variance, as the paper's noise_fact does (dimensionless)."""
+    """Multiplies the variance, as the paper's noise_fact does (dimensionless). The noise is that of the raw
+    recording, before any filter of eeg.processing."""
 
 
 class CovarianceNoise(Section):
-    """A measured noise covariance of single samples of raw data."""
+    """A measured noise covariance of single samples, filtered as eeg.processing says."""
 
     kind: Literal["covariance"]
     path: str
@@ -78,12 +79,48 @@ class SnrNoise(Section):
 NoiseConfig = Annotated[AdHocNoise | CovarianceNoise | SnrNoise, Field(discriminator="kind")]
 
 
+class ProcessingConfig(Section):
+    """What is done to the averaged response, in recordings and simulations alike: filters and baseline."""
+
+    highpass: float | None = Field(None, gt=0)
+    """Cut-off frequency of the high-pass filter of the continuous recording, Hz (MNE's default filter);
+    null: none."""
+    lowpass: float | None = Field(None, gt=0)
+    """Cut-off frequency of the low-pass filter of the continuous recording, Hz (MNE's default filter);
+    null: none."""
+    baseline: tuple[float | None, float | None] | None = (None, 0.0)
+    """First and last time of the baseline, s from the onset; null for one of them: the start or end of the
+    epoch. null: no baseline correction, which needs a high-pass filter: EEG has no absolute level."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> "ProcessingConfig":
+        if self.highpass is not None and self.lowpass is not None and self.highpass >= self.lowpass:
+            raise ValueError(
+                f"highpass ({self.highpass:g} Hz) must be below lowpass ({self.lowpass:g} Hz): "
+                "nothing of the response passes both"
+            )
+        if self.baseline is None and self.highpass is None:
+            raise ValueError(
+                "baseline: null needs a highpass: without either, the response contains the unknown constant "
+                "voltage of the electrodes; give a baseline such as [null, 0] or a highpass in Hz"
+            )
+        if self.baseline is not None and None not in self.baseline:
+            start, end = self.baseline
+            if start > end:  # type: ignore[operator]
+                raise ValueError(
+                    f"baseline must start before it ends, received [{start:g}, {end:g}] s; swap the two"
+                )
+        return self
+
+
 class EEGConfig(Section):
-    """Head model, source and noise levels."""
+    """Head model, source, processing and noise levels."""
 
     head: Head = MontageHead()
     """Head model (kind: montage, recording or forward)."""
     source: SourceConfig = SourceConfig()
     """Where the column sits."""
+    processing: ProcessingConfig = ProcessingConfig()
+    """Filters and baseline of the recordings to which models are applied; simulations get the same."""
     noise: dict[Name, NoiseConfig] = Field({})
     """Named noise levels (kind: ad-hoc, covariance or snr); scores are given for each. Models need one."""

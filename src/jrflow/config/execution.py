@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from jrflow.config.fault import ContradictionError
 from jrflow.config.section import Section
 
 _PREFIXES = ("", "k", "M", "G", "T")
@@ -20,7 +21,7 @@ class ExecutionConfig(Section):
     scheduler: str | None = Field(None, pattern=r"^(tls|tcp)://\S+:\d+$")
     """Address of that scheduler, such as tls://host:8786; with tls its certificates are named in Dask's
     own configuration (distributed.comm.tls)."""
-    n_workers: int = Field(0, ge=0)
+    n_workers: int = Field(0, ge=0, le=100_000)
     """Number of worker processes; 0 takes one for each core this process may use."""
     memory_per_worker: str = Field("2GiB", pattern=r"^\d+(\.\d+)?\s?([kMGT]i?)?B$")
     """Limit at which Dask restarts a worker: a number and its unit, such as 500MB or 2GiB."""
@@ -38,23 +39,29 @@ class ExecutionConfig(Section):
     def _aligned(self) -> "ExecutionConfig":
         if self.shard_size and self.chunk_size and self.shard_size % self.chunk_size:
             nearest = max(1, round(self.shard_size / self.chunk_size)) * self.chunk_size
-            raise ValueError(
+            raise ContradictionError(
                 f"shard_size ({self.shard_size}) must be a multiple of chunk_size ({self.chunk_size}), "
-                f"for instance {nearest}"
+                f"for instance {nearest}",
+                "shard_size",
+                "chunk_size",
             )
         return self
 
     @model_validator(mode="after")
     def _reachable(self) -> "ExecutionConfig":
         if (self.backend == "scheduler") != (self.scheduler is not None):
-            raise ValueError(
+            raise ContradictionError(
                 "backend: scheduler and the scheduler's address belong together: give both, or neither; "
-                f"received backend {self.backend!r} and scheduler {self.scheduler!r}"
+                f"received backend {self.backend!r} and scheduler {self.scheduler!r}",
+                "backend",
+                "scheduler",
             )
         if self.scheduler and self.tls != self.scheduler.startswith("tls://"):
-            raise ValueError(
-                f"scheduler {self.scheduler!r} and tls: {str(self.tls).lower()} contradict each other; a "
-                "scheduler at tcp:// runs code for whoever reaches it: prefer tls://"
+            raise ContradictionError(
+                f"scheduler {self.scheduler!r} and tls: {str(self.tls).lower()} contradict each other; "
+                "anyone who reaches a scheduler at tcp:// can run code on it: prefer tls://",
+                "scheduler",
+                "tls",
             )
         return self
 

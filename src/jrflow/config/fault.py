@@ -11,10 +11,27 @@ Key = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing to mend: which key, and what was expected there."""
+    """One error of a configuration.
+
+    Attributes
+    ----------
+    key
+        Where it is.
+    message
+        What was expected, what was received, what to do.
+    about
+        All keys that the message is about, where these are others than ``key``. If one of them has an error
+        of its own, this fault may be a mere consequence of it.
+    """
 
     key: Key
     message: str
+    about: tuple[Key, ...] = field(default=(), compare=False)
+
+    @property
+    def concerned(self) -> tuple[Key, ...]:
+        """All keys that the message is about."""
+        return self.about or (self.key,)
 
     def __str__(self) -> str:
         return f"{dotted(self.key)}: {self.message}" if self.key else self.message
@@ -38,6 +55,22 @@ class Origin:
         """``file:line``, or the name alone where no line is known."""
         line = self.line(key)
         return self.name if line is None else f"{self.name}:{line}"
+
+
+class ContradictionError(ValueError):
+    """Fields of one section that exclude one another.
+
+    Raised by the validators of sections, so that the fields concerned are known.
+
+    Attributes
+    ----------
+    fields
+        Names of the fields.
+    """
+
+    def __init__(self, message: str, *fields: str) -> None:
+        super().__init__(message)
+        self.fields = fields
 
 
 class ConfigError(ValueError):

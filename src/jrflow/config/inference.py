@@ -52,7 +52,7 @@ class ModelConfig(Section):
     """Name of the test campaign."""
     network: str = "bilstm"
     """Name of an entry in 'networks'; the name of the estimator in every table."""
-    seeds: int = Field(1, ge=1)
+    seeds: int = Field(1, ge=1, le=1_000)
     """Number of trainings, with the run's seed and those after it; the second one is called
     <model>-seed-1. They differ in the split, the order, the noise and the initial weights."""
     refine: int = Field(0, ge=0)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from jrflow.config.electrodes import channel_count
+from jrflow.config.learning_faults import samples_observed
 from jrflow.config.networks import NPEConfig
 from jrflow.config.operations import numbers_kept, operations, step_operations
 from jrflow.config.shards import shard_sizes, simulation_bytes
-from jrflow.model.protocol import EvokedProtocol
 
 if TYPE_CHECKING:
     from jrflow.config.config import Config
@@ -29,10 +30,8 @@ _GPU_CORES = 8.0
 _KEPT, _INPUT_COPIES, _AT_ONCE = 32, 5.0, 512
 #: One draw from a density, s; targets of a response at most, and copies of the draws.
 _DRAWN_S, _TARGETS, _DRAW_COPIES = 50e-6, 13, 3
-#: Refining one estimate, s.
-_REFINED_S = 1.0
-#: Channels where the montage's name does not end in their number.
-_CHANNELS = 128
+#: Refining one estimate, from the network and from the nearest simulations, s.
+_REFINED_S = 8.0
 
 
 def training_seconds(
@@ -141,20 +140,14 @@ def n_training(config: Config, model: str) -> int:
     return config.n_simulations(train_of(config, model))
 
 
-def n_samples(config: Config) -> float:
-    """Samples of one response that the network sees."""
-    protocol, training = config.simulation.protocol, config.inference.training
-    end = protocol.tmax if isinstance(protocol, EvokedProtocol) else protocol.duration
-    return max(1.0, (end - training.tmin) * training.sfreq)
+def n_samples(config: Config) -> int:
+    """Samples of one response that the network observes."""
+    return max(1, samples_observed(config))
 
 
 def _n_inputs(config: Config) -> int:
-    """Channels that the network sees: one where they are projected, or else those of the montage."""
-    if config.inference.training.spatial == "projected":
-        return 1
-    name = getattr(config.eeg.head, "montage", "")
-    digits = name[len(name.rstrip("0123456789")) :]
-    return int(digits) if digits else _CHANNELS
+    """Channels that the network observes: one if they are projected, otherwise those of the head."""
+    return 1 if config.inference.training.spatial == "projected" else channel_count(config.eeg.head)
 
 
 def faster(n: int) -> float:

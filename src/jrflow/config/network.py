@@ -1,4 +1,4 @@
-"""What a connectome rules out, and what needs one."""
+"""Settings that a connectome rules out, and settings that need one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STIM_REGIONS: Key = ("simulation", "protocol", "stim_regions")
 
 
 def network_faults(config: Config) -> Iterator[Fault]:
-    """Find what goes with a network only, or with one column only; the connectome itself is not needed."""
+    """Find settings for networks in a run with one column, and the reverse; the connectome is not read."""
     alone = config.simulation.connectome is None
     for name, prior in config.priors.items():
         if alone and isinstance(prior, IndependentPrior):
@@ -31,11 +31,13 @@ def network_faults(config: Config) -> Iterator[Fault]:
                     ("priors", name, "parameters", parameter),
                     f"{parameter} belongs to a network, and there is one column; give simulation.connectome, "
                     "or leave this out",
+                    (("priors", name, "parameters", parameter), _CONNECTOME),
                 )
     protocol = config.simulation.protocol
     regions = protocol.stim_regions if isinstance(protocol, EvokedProtocol) else None
     if regions is not None and alone:
-        yield Fault(_STIM_REGIONS, "there is one column; give simulation.connectome, or leave this out")
+        message = "there is one column; give simulation.connectome, or leave this out"
+        yield Fault(_STIM_REGIONS, message, (_STIM_REGIONS, _CONNECTOME))
     elif regions is not None and not regions:
         yield Fault(_STIM_REGIONS, "expected at least one region, or null for all, received none")
     if not alone:
@@ -47,9 +49,10 @@ def _one_column_only(config: Config) -> Iterator[Fault]:
         if entries:
             yield Fault(
                 key,
-                "lead field, noise and all that is made of them know one column so far, but "
+                "lead field, noise and what is computed from them support one column so far, but "
                 "simulation.connectome has many regions; leave this empty (the campaigns can still be "
                 "simulated), or set simulation.connectome to null",
+                (key, _CONNECTOME),
             )
 
 
@@ -72,9 +75,12 @@ def wiring_faults(config: Config, connectome: Connectome) -> Iterator[Fault]:
                 yield Fault(
                     (*_STIM_REGIONS, position),
                     f"no region {region!r} among the connectome's {connectome.n_regions}{hint}",
+                    ((*_STIM_REGIONS, position), _CONNECTOME),
                 )
     for solver, key, slowest, fastest in sorted(set(_delayed(config)), key=str):
-        yield from _delay_faults(connectome, config.simulation.dt, solver, key, slowest, fastest)
+        about = (key, _CONNECTOME, ("simulation", "solver"), ("simulation", "dt"))
+        for fault in _delay_faults(connectome, config.simulation.dt, solver, key, slowest, fastest):
+            yield Fault(fault.key, fault.message, about)
 
 
 def _first(connectome: Connectome) -> str:
@@ -98,8 +104,8 @@ def _delayed(config: Config) -> Iterator[tuple[str, Key, float, float]]:
 def _delay_faults(
     connectome: Connectome, dt: float, solver: str, key: Key, slowest: float, fastest: float
 ) -> Iterator[Fault]:
-    """Let the model say whether it can take the delays: the longest, and the shortest beside them."""
-    # Solvers are compiled code, and slow to load: only who has delays waits for them.
+    """Ask the model whether it can compute with the delays: the longest, and with the shortest among them."""
+    # Solvers are compiled code and slow to load: only runs with delays wait for them.
     from jrflow.model.coupling import Coupling
     from jrflow.model.solvers import SOLVERS
 

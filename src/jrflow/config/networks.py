@@ -4,7 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from jrflow.config.fault import ContradictionError
 from jrflow.config.section import Section
+
+#: Larger networks fit no machine, and their cost could not be computed.
+_MOST_LAYERS, _MOST_UNITS = 1_000, 100_000
 
 #: Samples of the response, at training.sfreq, that enter a network at one step.
 _Samples = Annotated[int, Field(ge=1)]
@@ -18,9 +22,9 @@ class _Trained(Section):
     optimiser: Literal["adam", "muon"] = "adam"
     """Who takes the gradient steps: Adam, or Muon with the matrices before the head and Adam with all else.
     By Muon a presentation teaches more and a step costs more, so it is for batches of about 1,000."""
-    head_layers: int = Field(0, ge=0)
+    head_layers: int = Field(0, ge=0, le=_MOST_LAYERS)
     """Number of residual layers between body and head; 0: none, as in the paper."""
-    head_width: int = Field(512, ge=1)
+    head_width: int = Field(512, ge=1, le=_MOST_UNITS)
     """Number of units of each of them."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Dropout before the head, as a fraction of its inputs."""
@@ -33,9 +37,9 @@ class BiLSTMConfig(_Trained):
     samples_per_step: _Samples = 20
     """Number of consecutive samples handed to the LSTM at one step; their noise-weighted principal
     components are what it sees."""
-    hidden: int = Field(64, ge=1)
+    hidden: int = Field(64, ge=1, le=_MOST_UNITS)
     """Number of units of each layer in each direction (the paper: 64)."""
-    layers: int = Field(1, ge=1)
+    layers: int = Field(1, ge=1, le=_MOST_LAYERS)
     """Number of layers, each reading the states of the one below (the paper: 1)."""
     learning_rate: float = Field(0.014, gt=0)
     """Peak learning rate (dimensionless); one cosine cycle with warm-up."""
@@ -45,7 +49,7 @@ class LSTMConfig(BiLSTMConfig):
     """LSTM in the direction of time only, two layers as in the paper's second version."""
 
     kind: Literal["lstm"] = "lstm"  # type: ignore[assignment]
-    layers: int = Field(2, ge=1)
+    layers: int = Field(2, ge=1, le=_MOST_LAYERS)
     """Number of layers, each reading the states of the one below (the paper: 2)."""
 
 
@@ -55,11 +59,11 @@ class CnnBiLSTMConfig(BiLSTMConfig):
     kind: Literal["cnn_bilstm"] = "cnn_bilstm"  # type: ignore[assignment]
     samples_per_step: _Samples = 1
     """Number of consecutive samples that become one point of the series that is convolved."""
-    filters: int = Field(32, ge=1)
+    filters: int = Field(32, ge=1, le=_MOST_UNITS)
     """Number of filters of each convolution."""
-    kernel: int = Field(7, ge=1)
+    kernel: int = Field(7, ge=1, le=_MOST_UNITS)
     """Number of points of the series that a filter covers; odd, for a filter has a point in its middle."""
-    stride: int = Field(4, ge=1)
+    stride: int = Field(4, ge=1, le=_MOST_UNITS)
     """Number of points of which the first convolution leaves one, at most 'kernel'; the second one leaves
     one of two: these are the LSTM's steps."""
     learning_rate: float = Field(0.005, gt=0)
@@ -68,14 +72,17 @@ class CnnBiLSTMConfig(BiLSTMConfig):
     @model_validator(mode="after")
     def _covering(self) -> "CnnBiLSTMConfig":
         if self.kernel % 2 == 0:
-            raise ValueError(
+            raise ContradictionError(
                 f"expected an odd kernel, since filters are centred on a point, received {self.kernel}; give "
-                f"{self.kernel - 1} or {self.kernel + 1}"
+                f"{self.kernel - 1} or {self.kernel + 1}",
+                "kernel",
             )
         if self.stride > self.kernel:
-            raise ValueError(
+            raise ContradictionError(
                 f"stride ({self.stride}) is larger than kernel ({self.kernel}): no filter would cover the "
-                "points between; choose a smaller stride or a larger kernel"
+                "points between; choose a smaller stride or a larger kernel",
+                "stride",
+                "kernel",
             )
         return self
 
@@ -86,11 +93,11 @@ class TransformerConfig(_Trained):
     kind: Literal["transformer"] = "transformer"
     samples_per_step: _Samples = 10
     """Number of consecutive samples that make up one token."""
-    width: int = Field(64, ge=1)
+    width: int = Field(64, ge=1, le=_MOST_UNITS)
     """Number of components of a token; a multiple of 'heads'."""
-    heads: int = Field(4, ge=1)
+    heads: int = Field(4, ge=1, le=_MOST_UNITS)
     """Number of attention heads."""
-    layers: int = Field(2, ge=1)
+    layers: int = Field(2, ge=1, le=_MOST_LAYERS)
     """Number of encoder layers."""
     learning_rate: float = Field(0.002, gt=0)
     """Peak learning rate (dimensionless); one cosine cycle with warm-up."""
@@ -98,8 +105,10 @@ class TransformerConfig(_Trained):
     @model_validator(mode="after")
     def _divisible(self) -> "TransformerConfig":
         if self.width % self.heads:
-            raise ValueError(
-                f"expected a width that is a multiple of heads, received {self.width} and {self.heads}"
+            raise ContradictionError(
+                f"expected a width that is a multiple of heads, received {self.width} and {self.heads}",
+                "width",
+                "heads",
             )
         return self
 
@@ -108,9 +117,9 @@ class MLPConfig(_Trained):
     """Multilayer perceptron on the components of the whole response."""
 
     kind: Literal["mlp"] = "mlp"
-    hidden: int = Field(256, ge=1)
+    hidden: int = Field(256, ge=1, le=_MOST_UNITS)
     """Number of units of each layer."""
-    layers: int = Field(3, ge=1)
+    layers: int = Field(3, ge=1, le=_MOST_LAYERS)
     """Number of hidden layers."""
 
 
@@ -120,17 +129,17 @@ class NPEConfig(_Trained):
     kind: Literal["npe"] = "npe"
     flow: Literal["maf", "nsf"] = "maf"
     """maf: masked autoregressive flow; nsf: neural spline flow, slower and more flexible."""
-    transforms: int = Field(5, ge=1)
+    transforms: int = Field(5, ge=1, le=_MOST_LAYERS)
     """Number of transforms in a row."""
-    flow_hidden: int = Field(64, ge=1)
+    flow_hidden: int = Field(64, ge=1, le=_MOST_UNITS)
     """Number of units of each layer within a transform."""
     samples_per_step: _Samples = 20
     """Number of consecutive samples handed to the embedding LSTM at one step."""
-    hidden: int = Field(64, ge=1)
+    hidden: int = Field(64, ge=1, le=_MOST_UNITS)
     """Number of units of the embedding LSTM in each direction."""
-    layers: int = Field(1, ge=1)
+    layers: int = Field(1, ge=1, le=_MOST_LAYERS)
     """Number of layers of the embedding LSTM."""
-    draws: int = Field(200, ge=20)
+    draws: int = Field(200, ge=20, le=_MOST_UNITS)
     """Number of draws from the posterior of each response, of which mean and intervals are taken."""
     learning_rate: float = Field(0.008, gt=0)
     """Peak learning rate (dimensionless); one cosine cycle with warm-up."""

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
 
+from jrflow.config.fault import ContradictionError
 from jrflow.config.section import Section
 from jrflow.config.suggest import did_you_mean
 from jrflow.model.parameters import ALL_PARAMETERS, INFERRED, NETWORK_PARAMETERS, PARAMETERS
@@ -79,13 +80,22 @@ class Distribution(Section):
     @model_validator(mode="after")
     def _possible(self) -> "Distribution":
         if self.low < 0:
-            raise ValueError(f"low is {self.low:g}: Jansen-Rit parameters are positive; give a low above 0")
+            raise ContradictionError(
+                f"low is {self.low:g}: Jansen-Rit parameters are positive; give a low above 0", "low"
+            )
         if not self.low < self.high:
-            raise ValueError(f"low ({self.low:g}) must be below high ({self.high:g})")
+            raise ContradictionError(f"low ({self.low:g}) must be below high ({self.high:g})", "low", "high")
         if (self.mean is None) != (self.sd is None):
-            raise ValueError("give both mean and sd (truncated normal) or neither (uniform)")
+            raise ContradictionError(
+                "give both mean and sd (truncated normal) or neither (uniform)", "mean", "sd"
+            )
         if self.mean is not None and not self.low <= self.mean <= self.high:
-            raise ValueError(f"mean ({self.mean:g}) lies outside low..high ({self.low:g}..{self.high:g})")
+            raise ContradictionError(
+                f"mean ({self.mean:g}) lies outside low..high ({self.low:g}..{self.high:g})",
+                "mean",
+                "low",
+                "high",
+            )
         return self
 
 

@@ -34,8 +34,6 @@ show-failed-logs: true
 latency-wait: 60
 # A preempted job, or one whose node died, goes back into the queue and does the rest.
 slurm-requeue: true
-# Blocks of a campaign are submitted together.
-slurm-array-jobs: block
 slurm-jobname-prefix: jrflow
 # Files of Slurm's own; those of jobs that went well are removed.
 slurm-logdir: .snakemake/slurm_logs

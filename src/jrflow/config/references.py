@@ -58,13 +58,15 @@ def reference_faults(data: Mapping[str, Any]) -> list[Fault]:
 
 def _check(reference: _Reference, key: Key, name: str, entries: Mapping[str, Any]) -> Iterator[Fault]:
     if name not in entries:
-        yield Fault(key, f"unknown entry {name!r} of {reference.target}{did_you_mean(name, entries)}")
+        message = f"unknown entry {name!r} of {reference.target}{did_you_mean(name, entries)}"
+        yield Fault(key, message, (key, (*reference.target.split("."), name)))
     elif reference.designs:
         for place, design in _find(entries, [name, "design"]):
             if design not in reference.designs:
                 wanted = " or ".join(reference.designs)
                 where = dotted((*reference.target.split("."), *place))
-                yield Fault(key, f"expected a campaign of design {wanted}, but {where} is {design!r}")
+                message = f"expected a campaign of design {wanted}, but {where} is {design!r}"
+                yield Fault(key, message, (key, (*reference.target.split("."), *place)))
 
 
 def _find(data: Any, pattern: Sequence[str], key: Key = ()) -> Iterator[tuple[Key, Any]]:

@@ -1,7 +1,6 @@
-"""The files made from the configuration models, kept in step with them.
+"""Files generated from the configuration models, and whether they are up to date.
 
-``python -m jrflow.config.schema`` shows how the files differ from what the models say, ``--fix``
-writes them anew.
+``python -m jrflow.config.schema`` shows how the files differ from the models, ``--fix`` rewrites them.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from jrflow.config.profile import cluster_yaml, snakemake_profile
 
 
 def config_schema() -> str:
-    """JSON schema of a configuration, for editors and for Snakemake."""
+    """JSON schema of a configuration, for editors."""
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
@@ -55,9 +54,9 @@ def fix(root: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Show the drift, or mend it; 1 where there was some and it was left."""
+    """Show differences, or remove them; exit code 1 if differences remain."""
     parser = argparse.ArgumentParser(prog="python -m jrflow.config.schema", description=main.__doc__)
-    parser.add_argument("--fix", action="store_true", help="write the files anew")
+    parser.add_argument("--fix", action="store_true", help="rewrite the files")
     parser.add_argument("--root", type=Path, default=Path(), help="top of the project (default: here)")
     arguments = parser.parse_args(argv)
     if arguments.fix:

@@ -1,7 +1,8 @@
 """The base of every configuration section."""
 
 import re
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, WithJsonSchema
 
@@ -25,3 +26,9 @@ class Section(BaseModel):
     """A frozen model that refuses unknown keys, so that a typing error never becomes a default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy with some fields changed and validated; pydantic's own copy takes any value unseen."""
+        if not update:
+            return super().model_copy(deep=deep)
+        return self.model_validate(dict(self) | dict(update))

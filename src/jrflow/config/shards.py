@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from jrflow.config.fault import Fault
+from jrflow.config.fault import Fault, Key
 from jrflow.config.sizes import readable
 
 if TYPE_CHECKING:
@@ -22,6 +22,11 @@ _LARGEST_CHUNK = 2**31 - 1
 #: few enough for any quota of files, and small enough to be done again when a worker is lost.
 _CHUNK = 1.5e6
 _SHARD = (20e6, 2.0**27)
+#: Settings that decide about shards.
+_CONCERNED: tuple[Key, ...] = (
+    *(("execution", name) for name in ("shard_size", "chunk_size", "memory_per_worker")),
+    *(("simulation", name) for name in ("protocol", "sfreq", "precision", "connectome")),
+)
 #: Shards that a campaign has at least, where none becomes too small by it: work for so many workers.
 _PARTS = 8
 
@@ -86,12 +91,14 @@ def shard_faults(config: Config, n_regions: int) -> Iterator[Fault]:
             ("execution", "shard_size"),
             f"a worker on {n_sims:,} {of_what} needs {readable(needed)}, more than memory_per_worker "
             f"({config.execution.memory_per_worker}); {_smaller(config, n_regions)}give workers more memory",
+            _CONCERNED,
         )
     elif n_bytes * chunk > _LARGEST_CHUNK:
         yield Fault(
             ("execution", "chunk_size"),
             f"{chunk:,} {of_what} take {readable(n_bytes * chunk)}, but at most {readable(_LARGEST_CHUNK)} "
             f"can be compressed at once; set chunk_size to {_power_of_two(_CHUNK / n_bytes)}",
+            _CONCERNED,
         )
 
 

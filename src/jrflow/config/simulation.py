@@ -5,10 +5,14 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from jrflow.config.connectome import ConnectomeConfig
+from jrflow.config.fault import ContradictionError
 from jrflow.config.section import Section
 from jrflow.model.parameters import preset as preset_named
-from jrflow.model.protocol import EvokedProtocol, Protocol
+from jrflow.model.protocol import EvokedProtocol, Protocol, RestProtocol
 from jrflow.model.timing import Timing
+
+#: Most integration steps and recorded samples of one simulation: beyond, no machine could hold or finish it.
+_MOST_STEPS, _MOST_SAMPLES = 1e12, 1e8
 
 
 class SimulationConfig(Section):
@@ -37,7 +41,11 @@ class SimulationConfig(Section):
 
     @model_validator(mode="after")
     def _on_the_grid(self) -> "SimulationConfig":
-        _ = self.timing
+        try:
+            _require_size(self.protocol, self.dt, self.sfreq)
+            _ = self.timing
+        except ValueError as error:
+            raise ContradictionError(str(error), "dt", "sfreq", "protocol") from error
         return self
 
     @property
@@ -58,3 +66,23 @@ class SimulationConfig(Section):
     def network_parameters(self) -> dict[str, float]:
         """G and speed where no prior varies them; empty for one column alone."""
         return {} if self.connectome is None else self.connectome.parameters
+
+
+def _require_size(protocol: EvokedProtocol | RestProtocol, dt: float, sfreq: float) -> None:
+    """Refuse numbers of steps or samples that are surely a mistake, before arrays of them are made."""
+    duration = protocol.duration + (protocol.transient if isinstance(protocol, RestProtocol) else 0.0)
+    interval = protocol.isi if isinstance(protocol, EvokedProtocol) else protocol.duration
+    if interval * sfreq < 0.5:
+        raise ValueError(
+            f"{interval:g} s recorded at {sfreq:g} Hz hold no sample; times are in s, sfreq is in Hz"
+        )
+    if duration > _MOST_STEPS * dt or sfreq * dt * _MOST_STEPS < 1:
+        raise ValueError(
+            f"a simulation of {duration:g} s in steps of {dt:g} s, recorded at {sfreq:g} Hz, has more than "
+            f"{_MOST_STEPS:g} steps; times are in s, sfreq is in Hz"
+        )
+    if duration * sfreq > _MOST_SAMPLES:
+        raise ValueError(
+            f"a simulation of {duration:g} s recorded at {sfreq:g} Hz has more than {_MOST_SAMPLES:g} "
+            "samples; times are in s, sfreq is in Hz"
+        )

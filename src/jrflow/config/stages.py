@@ -48,17 +48,18 @@ Rule = Literal[
 _START_S, _START_BYTES = 6.0, 300e6
 _LEAD_FIELD_BYTES = 400e6
 #: Stages that hold the whole campaign in memory, and how many times.
-_COPIES = {"noise_levels": 4.0, "sobol": 10.0, "one_at_a_time": 16.0}
+_COPIES = {"noise_levels": 4.0, "one_at_a_time": 16.0}
+#: Sobol analyses: simulations in memory at once, and copies of their responses.
+_SOBOL_AT_ONCE, _SOBOL_COPIES = 4096, 16.0
 #: Noise levels: s a byte.
 _LEVELS_S = 15e-9
-#: Sensitivity: s a simulation (of Sobol campaigns half of it for 200 resamples: a guess).
-_SOBOL_S, _RESAMPLE_S = 0.2e-3, 1e-6
-_OAT_S = 0.6e-3
+#: Sensitivity: s a simulation.
+_SOBOL_S, _OAT_S = 0.14e-3, 0.6e-3
 #: Limits: s a draw besides its simulations, and copies of their sources in float64.
 _DRAW_S, _LIMITS_COPIES = 1e-3, 3.0
 #: Exact posteriors: s of a level, whatever the number of cases; simulations of a case and level, in float64,
 #: besides those that all cases share; bytes of what is simulated at a time.
-_GOLD_LEVEL_S, _GOLD_SIMULATIONS, _GOLD_SHARED, _GOLD_BYTES = 25.0, 15_000, 16_384, 1e9
+_GOLD_LEVEL_S, _GOLD_SIMULATIONS, _GOLD_SHARED, _GOLD_BYTES = 25.0, 40_000, 16_384, 1e9
 #: Extra-trees: s and bytes a training simulation, the time for each noise level.
 _TREES_S, _TREES_BYTES = 0.27e-3, 2500.0
 #: The paper's network: s for each noise level, at 100 Hz.
@@ -87,7 +88,7 @@ def analysis_seconds(config: Config, rule: Rule, name: str = "", n_threads: int 
         Threads that baselines and learning_curve use; the others use one.
     """
     if rule in ("sobol", "one_at_a_time"):
-        return _START_S + config.n_simulations(name) * _analysed_s(config, rule)
+        return _START_S + config.n_simulations(name) * _analysed_s(rule)
     if rule == "noise_levels":
         return _START_S + _LEVELS_S * campaign_bytes(config, train_of(config, name))
     if rule == "limits":
@@ -103,9 +104,8 @@ def analysis_seconds(config: Config, rule: Rule, name: str = "", n_threads: int 
 def analysis_bytes(config: Config, rule: Rule, name: str = "") -> float:
     """Expected memory of a stage after simulating, bytes; parameters as for ``analysis_seconds``."""
     curve = config.inference.learning_curve
-    if rule in _COPIES:
-        campaign = train_of(config, name) if rule == "noise_levels" else name
-        return _START_BYTES + _COPIES[rule] * campaign_bytes(config, campaign)
+    if rule in (*_COPIES, "sobol"):
+        return _START_BYTES + _responses_bytes(config, rule, name)
     if rule in ("limits", "gold"):
         return _limits_bytes(config, rule, name)
     if rule == "evaluate":
@@ -122,9 +122,17 @@ def analysis_bytes(config: Config, rule: Rule, name: str = "") -> float:
     return TORCH_BYTES + _RESPONSES * SHARD_COPIES * _NEARBY * simulation_bytes(config, 1) / 2
 
 
-def _analysed_s(config: Config, rule: Rule) -> float:
+def _responses_bytes(config: Config, rule: Rule, name: str) -> float:
+    """Memory of the responses that a stage analyses, bytes."""
+    if rule == "sobol":
+        n = min(config.n_simulations(name), _SOBOL_AT_ONCE)
+        return _SOBOL_COPIES * n * simulation_bytes(config, 1)
+    return _COPIES[rule] * campaign_bytes(config, train_of(config, name) if rule == "noise_levels" else name)
+
+
+def _analysed_s(rule: Rule) -> float:
     """Time of a simulation of which the sensitivity is analysed, s."""
-    return _SOBOL_S + _RESAMPLE_S * config.sensitivity.n_bootstrap if rule == "sobol" else _OAT_S
+    return _SOBOL_S if rule == "sobol" else _OAT_S
 
 
 def _learnt_s(config: Config, rule: Rule, name: str, n_threads: int) -> float:

@@ -13,6 +13,7 @@ _BYTES_PER_SAMPLE = 4  # the archive stores float32
 def summary(config: Config) -> str:
     """Describe the run: its campaigns with their sizes, and what is made of them."""
     connectome = load_connectome(config)
+    noise = ", ".join(config.eeg.noise)
     n_regions = 1 if connectome is None else connectome.n_regions
     rows = [_row(config, name, n_regions) for name in config.campaigns]
     total = sum(row[4] for row in rows), sum(row[5] for row in rows), sum(row[6] for row in rows)
@@ -28,7 +29,7 @@ def summary(config: Config) -> str:
             "Sizes are those of the recorded sources before compression; a shard is up to four files.",
             f"network: {'one column' if connectome is None else connectome}",
             f"models: {', '.join(models) or 'none'}",
-            f"noise levels: {', '.join(config.eeg.noise)}",
+            f"noise levels: {noise or 'none'}",
             f"Sobol indices: {', '.join(config.sensitivity.sobol) or 'none'}",
             f"one at a time: {', '.join(config.sensitivity.one_at_a_time) or 'none'}",
         ]

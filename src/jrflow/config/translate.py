@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from jrflow.config.fault import ConfigError, Fault, Key
+from jrflow.config.fault import Fault, Key
 from jrflow.config.schema_tree import Node, SchemaTree
 from jrflow.config.suggest import did_you_mean
 
@@ -30,12 +30,8 @@ def translate(error: ValidationError, tree: SchemaTree) -> Iterator[Fault]:
         Schema of the same model: it tells the tags of unions from keys, and what is known where.
     """
     for details in error.errors(include_url=False):
-        cause = details.get("ctx", {}).get("error")
-        if isinstance(cause, ConfigError):
-            yield from cause.faults
-        else:
-            key, node = _place(details["loc"], tree)
-            yield _fault(details, key, node, tree)
+        key, node = _place(details["loc"], tree)
+        yield _fault(details, key, node, tree)
 
 
 def _place(loc: Key, tree: SchemaTree) -> tuple[Key, Node]:
@@ -62,7 +58,8 @@ def _fault(details: ErrorDetails, key: Key, parent: Node, tree: SchemaTree) -> F
     if kind == "literal_error":
         return Fault(key, _unlike(re.findall(r"'([^']*)'", context["expected"]), received))
     if kind == "value_error":
-        return Fault(key, str(context["error"]))
+        fields = getattr(context["error"], "fields", ())
+        return Fault(key, str(context["error"]), tuple((*key, name) for name in fields))
     if kind in _UNKNOWN:
         return Fault(key, f"unknown key{did_you_mean(str(key[-1]), tree.fields(parent))}")
     described = tree.child(parent, key[-1]).get("description") or parent.get("description", "a value")

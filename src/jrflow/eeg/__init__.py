@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
 
 import xarray as xr
+from pydantic import ValidationError
 
 from jrflow.config.eeg import ForwardHead, Head, MontageHead, RecordingHead, SourceConfig
 from jrflow.eeg import head
 from jrflow.eeg.evoked import to_evoked
+from jrflow.model.arguments import ArgumentTypeError, described, faults_of, number
 
 __all__ = ["lead_field", "to_evoked"]
 
@@ -54,9 +57,22 @@ def lead_field(
     """
     if recording is not None and forward is not None:
         raise ValueError("give a recording or a forward solution, not both: each brings its own electrodes")
+    for name, path in (("recording", recording), ("forward", forward)):
+        if path is not None and not isinstance(path, str | PathLike):
+            raise ArgumentTypeError(f"{name}: expected a path, received {described(path)}")
+    if not isinstance(montage, str):
+        raise ArgumentTypeError(f"montage: expected the name of a montage, received {described(montage)}")
     chosen: Head = MontageHead(montage=montage)
     if recording is not None:
         chosen = RecordingHead(kind="recording", path=str(recording))
     elif forward is not None:
         chosen = ForwardHead(kind="forward", path=str(forward))
-    return head.lead_field(chosen, SourceConfig(position=position, extent=extent, moment=moment))
+    try:
+        source = SourceConfig(
+            position=position,
+            extent=number("extent", extent, "a radius above 0, in mm", above=0),
+            moment=number("moment", moment, "a moment above 0, in nA m / mV", above=0),
+        )
+    except ValidationError as error:
+        raise ValueError(faults_of(error, "lead_field")) from None
+    return head.lead_field(chosen, source)

@@ -10,7 +10,7 @@ import mne
 import numpy as np
 import xarray as xr
 
-from jrflow.config.suggest import did_you_mean
+from jrflow.config.electrodes import standard_montage
 
 #: Only stored with the electrodes, never used: MNE wants a sampling frequency with every set of channels.
 _NOMINAL_SFREQ = 1000.0
@@ -19,15 +19,18 @@ _NOMINAL_SFREQ = 1000.0
 def montage_info(montage: str) -> mne.Info:
     """Electrodes of a standard montage in MNE's head frame.
 
+    Parameters
+    ----------
+    montage
+        A name that MNE knows. The colin27 montages go by either of their names (``standard_1020`` or
+        ``colin27_1020``), whichever the installed MNE uses.
+
     Raises
     ------
     ValueError
-        If MNE knows no montage of that name; the message suggests the closest.
+        If MNE knows no EEG montage of that name; the message suggests the closest.
     """
-    known = mne.channels.get_builtin_montages()
-    if montage not in known:
-        raise ValueError(f"unknown montage {montage!r}{did_you_mean(montage, known)}")
-    standard = mne.channels.make_standard_montage(montage)
+    standard = standard_montage(montage)
     info = mne.create_info(standard.ch_names, _NOMINAL_SFREQ, "eeg")
     info.set_montage(standard, verbose="error")
     return info
@@ -137,8 +140,19 @@ def read_fif(reader: Callable[..., Any], path: str | Path, expected: str) -> Any
         raise FileNotFoundError(f"no such file: {str(path)!r} ({expected}, .fif) in {Path.cwd()}")
     try:
         return reader(path, verbose="error")
-    except (AttributeError, KeyError, OSError, ValueError) as error:  # MNE's own vary with the content
-        raise ValueError(f"{path}: expected {expected} (.fif), found {mne.what(path)}: {error}") from error
+    except Exception as error:  # MNE's own vary with the content: AttributeError, struct.error, EOFError, ...
+        raise ValueError(f"{path}: expected {expected} (.fif), found {_content(path)}") from error
+
+
+def _content(path: str | Path) -> str:
+    """What a file that cannot be read seems to hold."""
+    try:
+        found = str(mne.what(path))
+    except Exception:  # noqa: BLE001 (of a truncated file: whatever its remains suggest)
+        found = "unknown"
+    if found == "unknown":
+        return "unknown content: another format, or a file that is damaged or was not copied completely"
+    return f"{found} that cannot be read: another kind of file, or one that was not copied completely"
 
 
 def listed(names: list[str], limit: int = 12) -> str:

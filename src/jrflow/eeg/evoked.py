@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import mne
@@ -9,15 +10,16 @@ import numpy as np
 import xarray as xr
 from scipy.interpolate import make_interp_spline
 
-from jrflow.eeg.channels import info_of, read_fif, require_channels
+from jrflow.archive.status import OK, STATUS_MEANINGS
+from jrflow.eeg.channels import channel_names, info_of, listed, read_fif, require_channels
 from jrflow.eeg.noise import EvokedNoise
-from jrflow.eeg.projection import baseline_correct, to_eeg
+from jrflow.eeg.processing import SAME_RATE, Processing, rate_of
+from jrflow.eeg.projection import to_eeg
 
 #: A model's time counts as recorded if it lies within this fraction of a sample of the recording.
 _EDGE = 0.5
-
-#: Upper edge of the anti-alias filter's passband, in units of the model's sampling frequency.
-_PASSBAND = 0.4
+#: Smallest and largest believable peak of an averaged response, uV.
+_BELIEVABLE_PEAK = (1e-3, 1e4)
 
 
 def to_evoked(
@@ -27,6 +29,7 @@ def to_evoked(
     lead_field: xr.DataArray,
     noise: EvokedNoise | None = None,
     seed: int = 0,
+    allow_failed: bool = False,
 ) -> mne.EvokedArray:
     """One simulation as MNE would have averaged it from a recording.
 
@@ -42,6 +45,8 @@ def to_evoked(
         Added to the channels; ``None`` leaves them clean.
     seed
         The noise is keyed to (seed, sim), so that simulations do not share theirs.
+    allow_failed
+        Whether to take a simulation whose status is not 0, as long as its source is finite.
 
     Returns
     -------
@@ -52,9 +57,10 @@ def to_evoked(
     Raises
     ------
     ValueError
-        If there is no such simulation, it is not finite, or the noise is for other times or channels.
+        If there is no such simulation, its status is not 0, its source is not finite, or the noise is for
+        other times or channels.
     """
-    eeg = to_eeg(_one(ds, sim)["source"], lead_field)
+    eeg = to_eeg(_one(ds, sim, allow_failed)["source"], lead_field)
     times, data = eeg["time"].values, eeg.values.astype(float)
     if noise is not None:
         _require_fit(noise, data.shape, times)
@@ -69,31 +75,99 @@ def to_evoked(
 
 
 def read_evokeds(path: str | Path) -> list[mne.Evoked]:
-    """Read all evoked responses of a file, EEG channels only, bad ones left out.
+    """Read all averaged responses of a file, EEG channels only, bad ones left out.
+
+    Standard errors, which MNE stores beside averages, are no responses and are left out.
 
     Raises
     ------
     ValueError
-        If the file holds no evoked response, or one without EEG.
+        If the file holds no averaged response, or one without EEG.
     FileNotFoundError
         If there is no such file.
     """
     evokeds: list[mne.Evoked] = read_fif(mne.read_evokeds, path, "evoked responses")
     if not evokeds:
         raise ValueError(f"{path}: expected evoked responses (.fif), found {mne.what(path)}")
-    for evoked in evokeds:
+    averages = [evoked for evoked in evokeds if evoked.kind == "average"]
+    if not averages:
+        raise ValueError(
+            f"{path}: expected averaged responses, found {len(evokeds)} of kind {evokeds[0].kind!r} only; "
+            "give the file of averages (epochs.average())"
+        )
+    for evoked in averages:
+        types = listed(sorted(set(evoked.get_channel_types())))
+        if "eeg" not in evoked:
+            raise ValueError(
+                f"{path}: evoked response {evoked.comment!r} has no good EEG channel: its channels are of "
+                f"type {types}; give a response with EEG potentials (in V)"
+            )
         if len(mne.pick_types(evoked.info, eeg=True, exclude="bads")) == 0:
-            raise ValueError(f"{path}: evoked response {evoked.comment!r} has no good EEG channel")
-    return [evoked.pick("eeg", exclude="bads") for evoked in evokeds]
+            raise ValueError(
+                f"{path}: evoked response {evoked.comment!r} has no good EEG channel: all are marked bad "
+                f"({listed(evoked.info['bads'])}); correct the list of bad channels in the file"
+            )
+    return [evoked.pick("eeg", exclude="bads") for evoked in averages]
 
 
-def on_model_grid(evoked: mne.Evoked, lead_field: xr.DataArray, times: np.ndarray) -> xr.DataArray:
+def recorded_as(evoked: mne.Evoked, baseline: tuple[float | None, float | None] | None) -> Processing:
+    """Filters and sampling frequency that a response declares.
+
+    Parameters
+    ----------
+    evoked
+        Measured response.
+    baseline
+        The model's baseline. It takes the place of the one that the response declares: a later correction
+        undoes an earlier one. None: no correction by the model, the response's own counts.
+    """
+    info = evoked.info
+    sfreq = float(info["sfreq"])
+    lowpass = None if info["lowpass"] >= (1 - SAME_RATE) * sfreq / 2 else float(info["lowpass"])
+    declared = evoked.baseline if baseline is None else baseline
+    return Processing(float(info["highpass"]) or None, lowpass, declared, sfreq)
+
+
+def projector_of(evoked: mne.Evoked, channels: list[str]) -> np.ndarray:
+    """Projection that the channels of a response have undergone, with the average reference.
+
+    Parameters
+    ----------
+    evoked
+        Measured response.
+    channels
+        Names of the channels that are used, in their order.
+
+    Returns
+    -------
+    np.ndarray
+        Orthogonal projector, shape (n_channels, n_channels): the signal-space projections of the response
+        and the average of the channels are removed. It applies to data, lead field and noise alike.
+    """
+    removed = [np.ones(len(channels))]
+    for projection in evoked.info["projs"]:
+        names = projection["data"]["col_names"]
+        rows = dict(zip(names, projection["data"]["data"].T, strict=True))
+        if any(name in rows for name in channels):
+            none = np.zeros(projection["data"]["nrow"])
+            removed.extend(np.array([rows.get(name, none) for name in channels]).T)
+    basis, sizes, _ = np.linalg.svd(
+        np.array(removed).T / np.linalg.norm(removed, axis=1), full_matrices=False
+    )
+    basis = basis[:, sizes > 1e-6 * sizes[0]]
+    projector: np.ndarray = np.eye(len(channels)) - basis @ basis.T
+    return projector
+
+
+def on_model_grid(
+    evoked: mne.Evoked, lead_field: xr.DataArray, times: np.ndarray, processing: Processing | None = None
+) -> xr.DataArray:
     """Bring a measured response to the channels and times of the model.
 
-    Channels are taken in the lead field's order and re-referenced to their average. A recording
-    that holds frequencies above the model's Nyquist frequency is low-pass filtered (zero phase, at
-    0.4 of the model's sampling frequency); then a cubic spline reads it at those of the model's
-    times that it covers; last comes the baseline correction.
+    Channels are taken in the lead field's order and re-referenced to their average; signal-space projections
+    are applied. A recording that holds frequencies above the model's Nyquist frequency is low-pass filtered
+    (zero phase, at 0.4 of the model's sampling frequency); then a cubic spline reads it at those of the
+    model's times that it covers; last comes the baseline correction.
 
     Parameters
     ----------
@@ -103,6 +177,8 @@ def on_model_grid(evoked: mne.Evoked, lead_field: xr.DataArray, times: np.ndarra
         Dims (channel, region).
     times
         The model's times, s, shape (n_times,), evenly spaced.
+    processing
+        As from :func:`recorded_as`. None: that of the response, with the baseline of all samples up to 0 s.
 
     Returns
     -------
@@ -112,27 +188,39 @@ def on_model_grid(evoked: mne.Evoked, lead_field: xr.DataArray, times: np.ndarra
     Raises
     ------
     ValueError
-        If channels are missing or bad, or too few of the model's times were recorded.
+        If channels are missing or bad, values are not finite or not of the size of EEG, or too few of the
+        model's times were recorded.
     """
     good = [name for name in evoked.ch_names if name not in evoked.info["bads"]]
     names = require_channels(lead_field, good, f"evoked response {evoked.comment!r}")
     common = _recorded_times(evoked, times)
-    sfreq = 1 / (times[1] - times[0])
-    if evoked.info["lowpass"] > sfreq / 2:
-        # Not evoked.resample: it shifts by up to half a new sample.
-        evoked = evoked.copy().filter(None, _PASSBAND * sfreq, verbose="error")
+    done = recorded_as(evoked, (None, 0.0)) if processing is None else processing
     data = 1e6 * evoked.data[[evoked.ch_names.index(name) for name in names]]
-    data = data - data.mean(axis=0)
-    spline = make_interp_spline(evoked.times, data, k=3, axis=-1)
+    _check_values(data, names, evoked.comment)
+    limit = done.limited(rate_of(times))
+    if limit is not None:
+        # Not evoked.resample: it shifts by up to half a new sample.
+        data = mne.filter.filter_data(data, float(evoked.info["sfreq"]), None, limit, verbose="error")
+    data = projector_of(evoked, names) @ data
+    spline = make_interp_spline(evoked.times, data, k=min(3, data.shape[1] - 1), axis=-1)
     # A last fraction of a sample is held, not extrapolated.
     data = spline(common.clip(evoked.times[0], evoked.times[-1]))
     return xr.DataArray(
-        baseline_correct(data, common),
+        done.correct(data, common),
         dims=("channel", "time"),
         coords={"channel": names, "time": ("time", common, {"units": "s"})},
         attrs={"units": "uV", "reference": "average", "n_averages": int(evoked.nave)},
         name="eeg",
     )
+
+
+def projected(
+    evoked: mne.Evoked, lead_field: xr.DataArray, noise: EvokedNoise
+) -> tuple[xr.DataArray, EvokedNoise]:
+    """Lead field and noise after the projections of a response, see :func:`projector_of`."""
+    projector = projector_of(evoked, channel_names(lead_field))
+    gain = lead_field.copy(data=projector @ lead_field.transpose("channel", "region").values)
+    return gain, replace(noise, covariance=projector @ noise.covariance @ projector)
 
 
 def source_estimate(eeg: xr.DataArray, weights: np.ndarray) -> xr.DataArray:
@@ -149,8 +237,8 @@ def source_estimate(eeg: xr.DataArray, weights: np.ndarray) -> xr.DataArray:
     return estimate.rename("source").assign_attrs(eeg.attrs | {"units": "mV"})
 
 
-def _one(ds: xr.Dataset, sim: int) -> xr.Dataset:
-    """Look up a simulation by its id, and refuse one that is not finite."""
+def _one(ds: xr.Dataset, sim: int, allow_failed: bool) -> xr.Dataset:
+    """Look up a simulation by its id; refuse one that failed, or is not finite."""
     known = ds["sim"].values
     if sim not in known:
         raise ValueError(
@@ -159,6 +247,13 @@ def _one(ds: xr.Dataset, sim: int) -> xr.Dataset:
     one = ds.sel(sim=sim)
     if not np.isfinite(one["source"].values).all():
         raise ValueError(f"the source of simulation {sim} is not finite; choose one with status 0")
+    if "status" in one and int(one["status"]) != OK and not allow_failed:
+        status = int(one["status"])
+        raise ValueError(
+            f"simulation {sim} has status {status} ({STATUS_MEANINGS[status]}): its source is no valid "
+            "response; choose one with status 0 (ds.query(sim='status == 0')), or give "
+            "allow_failed=True"
+        )
     return one
 
 
@@ -173,7 +268,7 @@ def _require_fit(noise: EvokedNoise, shape: tuple[int, ...], times: np.ndarray) 
 
 
 def _recorded_times(evoked: mne.Evoked, times: np.ndarray) -> np.ndarray:
-    edge = _EDGE / evoked.info["sfreq"]
+    edge = _EDGE / evoked.info["sfreq"] + 1e-9
     common = times[(times >= evoked.times[0] - edge) & (times <= evoked.times[-1] + edge)]
     if len(common) < 2 or common[-1] <= 0 or common[0] > 0:
         raise ValueError(
@@ -182,3 +277,35 @@ def _recorded_times(evoked: mne.Evoked, times: np.ndarray) -> np.ndarray:
             "(time > 0) in common"
         )
     return common
+
+
+def _check_values(data: np.ndarray, names: list[str], comment: str) -> None:
+    """Refuse what cannot be an averaged response; ``data`` in uV, shape (n_channels, n_times)."""
+    finite = np.isfinite(data).all(axis=1)
+    if not finite.all():
+        wrong = [name for name, good in zip(names, finite, strict=True) if not good]
+        raise ValueError(
+            f"evoked response {comment!r}: expected finite values, received nan or infinite ones on channel "
+            f"{listed(wrong)}; mark these channels bad or interpolate them, and make the noise covariance "
+            "for the same channels"
+        )
+    flat = np.ptp(data, axis=1) == 0
+    if flat.all():
+        raise ValueError(
+            f"evoked response {comment!r}: expected a response, received constant values on all "
+            f"{len(names)} channels; see how the average was computed"
+        )
+    if flat.sum() > 1:  # a single one may be the reference electrode
+        wrong = [name for name, none in zip(names, flat, strict=True) if none]
+        raise ValueError(
+            f"evoked response {comment!r}: expected signals, received constant values on channels "
+            f"{listed(wrong)} (one, the reference electrode, may be constant); mark these channels bad"
+        )
+    peak = float(abs(data - data.mean(axis=1, keepdims=True)).max())
+    if not _BELIEVABLE_PEAK[0] <= peak <= _BELIEVABLE_PEAK[1]:
+        unit = "uV instead of V: multiply the data by 1e-6" if peak > 1 else "a larger unit than V"
+        raise ValueError(
+            f"evoked response {comment!r}: expected EEG in V, with a peak of about 1e-6 to 1e-4 V "
+            f"({_BELIEVABLE_PEAK[0]:g} to {_BELIEVABLE_PEAK[1]:g} uV accepted), received a peak of "
+            f"{peak:.3g} uV; the data may be in {unit}"
+        )

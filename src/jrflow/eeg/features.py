@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import xarray as xr
@@ -10,6 +11,10 @@ from scipy.ndimage import uniform_filter1d
 
 #: Running mean before peaks and power are read, s: one noisy sample is not a peak.
 _SMOOTHING = 0.01
+
+#: The tip of a peak is what exceeds this fraction of its height. A second deflection that reaches it rivals
+#: the peak: a change of the response by 1 % could make it the largest one.
+_TIP = 0.98
 
 #: Ends of the early and of the late window, s after the onset.
 _EARLY, _LATE = 0.15, 0.5
@@ -25,7 +30,7 @@ class Feature:
 
 FEATURES: dict[str, Feature] = {
     "peak_amplitude": Feature("{}", "largest deflection from baseline after the onset, of either sign"),
-    "peak_latency": Feature("s", "time of the largest deflection"),
+    "peak_latency": Feature("s", "time of the largest deflection (centre of the upper 2 % of its height)"),
     "half_width": Feature("s", "time spent beyond half the peak amplitude, on its side"),
     "rebound_amplitude": Feature("{}", "largest deflection to the other side after the peak, 0 if none"),
     "peak_to_peak": Feature("{}", "largest minus smallest value after the onset"),
@@ -38,12 +43,14 @@ FEATURES: dict[str, Feature] = {
 
 
 def erp_features(
-    evoked: np.ndarray, times: np.ndarray, *, units: str, sim: np.ndarray | None = None
+    evoked: np.ndarray,
+    times: np.ndarray,
+    *,
+    units: str,
+    sim: np.ndarray | None = None,
+    rivals: Literal["undefined", "largest"] = "undefined",
 ) -> xr.Dataset:
     """Describe evoked time courses of one channel or source by named numbers.
-
-    All but the areas are read after a running mean over 10 ms. The times of a response that is zero
-    throughout are NaN, and so is every feature of one that is not finite.
 
     Parameters
     ----------
@@ -55,6 +62,11 @@ def erp_features(
         Unit of ``evoked``: uV for a channel, mV for a source.
     sim
         Ids of the simulations, shape (n,); 0..n-1 where none are given.
+    rivals
+        What to do if a second, separate deflection reaches 98 % of the largest one. ``undefined``: features
+        that depend on which of them is the peak are NaN (``peak_latency`` and ``rebound_amplitude``; if the
+        two have opposite signs, also ``peak_amplitude`` and ``half_width``). ``largest``: the largest sample
+        decides, and these features jump where the two change places.
 
     Returns
     -------
@@ -65,13 +77,23 @@ def erp_features(
     ------
     ValueError
         If the shapes do not fit, or the times do not reach the late window.
+
+    Notes
+    -----
+    All features but the areas are computed after a running mean over 10 ms. If a response is zero
+    throughout, its times are NaN. If a response is not finite, all of its features are NaN.
+
+    With ``rivals="undefined"`` every feature changes little with the response: a change of the response by
+    less than 1 % of its peak either moves the peak's latency within the tip of one deflection, or the
+    latency is undefined. ``centroid_latency`` is continuous and always defined.
     """
     evoked, times = np.asarray(evoked, dtype=float), np.asarray(times, dtype=float)
     _require_shapes(evoked, times)
     after = times > 0
     window = max(1, round(_SMOOTHING / (times[1] - times[0])))
     smooth = uniform_filter1d(evoked, window, axis=1, mode="nearest")[:, after]
-    values = _peaks(smooth, times[after]) | _areas(evoked, times) | _moments(smooth, times[after])
+    peaks = _peaks(smooth, times[after], rivals == "undefined")
+    values = peaks | _areas(evoked, times) | _moments(smooth, times[after])
     undefined = ~np.isfinite(evoked).all(axis=1)
     return xr.Dataset(
         {
@@ -99,21 +121,42 @@ def _require_shapes(evoked: np.ndarray, times: np.ndarray) -> None:
         )
 
 
-def _peaks(response: np.ndarray, times: np.ndarray) -> dict[str, np.ndarray]:
+def _peaks(response: np.ndarray, times: np.ndarray, drop_rivals: bool) -> dict[str, np.ndarray]:
+    """Features of the largest deflection; with ``drop_rivals`` NaN where a second one is as large."""
     rows, peak = np.arange(len(response)), abs(response).argmax(axis=1)
     amplitude = response[rows, peak]
     upright = response * np.sign(amplitude)[:, np.newaxis]
     afterwards = np.arange(len(times)) >= peak[:, np.newaxis]
     rebound = np.where(afterwards, upright, 0.0).min(axis=1)
     beyond_half = (upright >= abs(amplitude)[:, np.newaxis] / 2).sum(axis=1) * (times[1] - times[0])
+    latency, has_rival = _tip(abs(response), peak, times)
     flat = amplitude == 0
+    no_peak = has_rival & drop_rivals & ~flat
+    no_side = no_peak & (-upright.min(axis=1) >= _TIP * abs(amplitude))
     return {
-        "peak_amplitude": amplitude,
-        "peak_latency": np.where(flat, np.nan, times[peak]),
-        "half_width": np.where(flat, np.nan, beyond_half),
-        "rebound_amplitude": rebound * np.sign(amplitude),
+        "peak_amplitude": np.where(no_side, np.nan, amplitude),
+        "peak_latency": np.where(flat | no_peak, np.nan, latency),
+        "half_width": np.where(flat | no_side, np.nan, beyond_half),
+        "rebound_amplitude": np.where(no_peak, np.nan, rebound * np.sign(amplitude)),
         "peak_to_peak": np.ptp(response, axis=1),
     }
+
+
+def _tip(size: np.ndarray, peak: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean time of the tip around the peak, weighted by height above its foot; whether there are other tips.
+
+    The mean over the tip is continuous in the response, even where the top is flat; the time of the largest
+    sample is not.
+    """
+    rows = np.arange(len(size))
+    foot = _TIP * size[rows, peak]
+    high = size >= foot[:, np.newaxis]
+    # Number of each run of neighbouring samples above the foot.
+    run = np.cumsum(np.diff(high, axis=1, prepend=False) & high, axis=1, dtype=np.int32)
+    own = high & (run == run[rows, peak][:, np.newaxis])
+    with np.errstate(invalid="ignore"):  # zero throughout, or not finite
+        weight = np.where(own, size - foot[:, np.newaxis], 0.0)
+        return (weight * times).sum(axis=1) / weight.sum(axis=1), run[:, -1] > 1
 
 
 def _areas(evoked: np.ndarray, times: np.ndarray) -> dict[str, np.ndarray]:

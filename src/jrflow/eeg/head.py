@@ -11,9 +11,13 @@ import xarray as xr
 from jrflow.config.eeg import ForwardHead, Head, MontageHead, RecordingHead, SourceConfig
 from jrflow.eeg.channels import electrode_positions, montage_info, read_fif, recording_info
 from jrflow.eeg.cortex import Patch, fit_sphere, fsaverage_patch, grow_patch, nearest_vertex, place_in_head
+from jrflow.model.plausible import remark, warn
 
 #: MNE's default shells, relative to the head's radius: brain, cerebrospinal fluid, skull, scalp.
 _SHELLS = (0.90, 0.92, 0.97, 1.0)
+
+#: Radius of a patch that covers a whole hemisphere, mm.
+_HEMISPHERE = 300.0
 
 #: What one region is called where a model has a single column.
 _REGION = "column"
@@ -45,10 +49,11 @@ def lead_field(head: Head, source: SourceConfig) -> xr.DataArray:
     ------
     ValueError
         If the montage is unknown, electrodes have no positions or do not describe a head, the
-        position is far from the cortex, or the patch lies outside the skull.
+        position is far from the cortex, or the patch is larger than a hemisphere or lies outside the skull.
     FileNotFoundError
         If there is no such recording or forward file.
     """
+    _require_plausible(source)
     if isinstance(head, ForwardHead):
         info, gain, attributes = _stored(head, source)
     else:
@@ -67,6 +72,24 @@ def lead_field(head: Head, source: SourceConfig) -> xr.DataArray:
         },
         attrs=attributes,
         name="lead_field",
+    )
+
+
+def _require_plausible(source: SourceConfig) -> None:
+    """Warn of lengths and moments that are probably in another unit; refuse a patch beyond a hemisphere."""
+    if source.extent > _HEMISPHERE:
+        raise ValueError(
+            f"extent: expected the radius of a patch of cortex in mm, at most {_HEMISPHERE:g} "
+            f"(a hemisphere), received {source.extent:g}"
+        )
+    distance = float(np.linalg.norm(source.position))
+    warn(
+        [
+            remark("position", distance, "distance of the source position from the origin"),
+            remark("extent", source.extent),
+            remark("moment", source.moment),
+        ],
+        stacklevel=5,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +12,17 @@ import xarray as xr
 
 from jrflow.config.eeg import NoiseConfig
 from jrflow.eeg.noise import EvokedNoise, noise_level, spatial_filter
+from jrflow.eeg.processing import Processing
 from jrflow.eeg.projection import reference_rms
 from jrflow.model.timing import Timing
 
 
 def noise_levels(
-    levels: Mapping[str, NoiseConfig], lead_field: xr.DataArray, timing: Timing, campaign: xr.Dataset
+    levels: Mapping[str, NoiseConfig],
+    lead_field: xr.DataArray,
+    timing: Timing,
+    campaign: xr.Dataset,
+    processing: Processing | None = None,
 ) -> xr.Dataset:
     """Resolve the configured noise levels against a model's training campaign.
 
@@ -30,6 +37,8 @@ def noise_levels(
     campaign
         Training campaign: ``source`` (mV) and ``status``; a signal-to-noise ratio refers to the median
         size of its evoked responses.
+    processing
+        Filters and baseline of the responses; None: no filter.
 
     Returns
     -------
@@ -37,8 +46,10 @@ def noise_levels(
     ``n_averages``, ``period``, ``snr_db`` and ``sd``, the noise of the source estimate in mV. With
     ``lead_field`` (channel, region) and ``reference_rms`` (uV) it is all that later stages need.
     """
-    size = reference_rms(campaign["source"].where(campaign["status"] == 0), lead_field)
-    resolved = {name: noise_level(config, lead_field, timing, size) for name, config in levels.items()}
+    done = Processing() if processing is None else processing
+    usable = campaign["source"].where(campaign["status"] == 0)
+    size = reference_rms(usable, lead_field, done, timing.period)
+    resolved = {name: noise_level(config, lead_field, timing, size, done) for name, config in levels.items()}
     per_level = {
         "covariance": ("uV^2", [n.covariance for n in resolved.values()]),
         "n_averages": ("1", [n.n_averages for n in resolved.values()]),
@@ -53,7 +64,7 @@ def noise_levels(
             for name, (units, values) in per_level.items()
         },
         coords={"noise": list(resolved), "time": ("time", timing.times, {"units": "s"})},
-        attrs={"reference_rms_uV": size},
+        attrs={"reference_rms_uV": size, "processing": json.dumps(asdict(done))},
     ).assign(lead_field=lead_field)
 
 
@@ -61,9 +72,16 @@ def read_levels(path: Path) -> tuple[xr.DataArray, dict[str, EvokedNoise], xr.Da
     """Read what :func:`noise_levels` described: lead field, noise by name, and the whole table."""
     with xr.open_dataset(path, engine="h5netcdf") as file:
         table = file.load()
+    processing = Processing(**json.loads(table.attrs.get("processing", "{}")))
+    if processing.baseline is not None:  # JSON has no tuples
+        processing = processing.replace(baseline=tuple(processing.baseline))
     levels = {
         str(name): EvokedNoise(
-            row["covariance"].values, int(row["n_averages"]), table["time"].values, int(row["period"])
+            row["covariance"].values,
+            int(row["n_averages"]),
+            table["time"].values,
+            int(row["period"]),
+            processing,
         )
         for name in table["noise"].values
         for row in [table.sel(noise=name)]

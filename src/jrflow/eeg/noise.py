@@ -1,14 +1,14 @@
 """Sensor noise of an averaged evoked response, and the best estimate of the source in it.
 
 Noise of the raw recording is Gaussian and white in time, with a covariance over channels. EEG is
-linear, so averaging it, correcting its baseline and re-referencing it leaves a Gaussian whose
-covariance is the product of one over channels and one over time; both are known exactly, and one
-averaged response is one draw.
+linear, so filtering it, averaging it, correcting its baseline and re-referencing it leaves a Gaussian
+whose covariance is the product of one over channels and one over time; both are known exactly, and
+one averaged response is one draw.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -18,7 +18,9 @@ import xarray as xr
 from scipy.linalg import toeplitz
 
 from jrflow.config.eeg import AdHocNoise, CovarianceNoise, NoiseConfig, SnrNoise
-from jrflow.eeg.channels import read_fif, require_channels
+from jrflow.eeg.channels import listed, read_fif, require_channels
+from jrflow.eeg.covariance import factor
+from jrflow.eeg.processing import Processing, rate_of
 from jrflow.eeg.projection import baseline_correct, baseline_of
 from jrflow.eeg.sensors import N_STATE, Colouring, noise_states
 from jrflow.model.timing import Timing
@@ -28,11 +30,20 @@ _AD_HOC_SD = 0.2
 
 #: Eigenvalues of a covariance below this fraction of the largest are rounding.
 _RANK_TOLERANCE = 1e-10
+#: The same of a covariance from a file, whose values may have been stored in single precision.
+_STORED_TOLERANCE = 1e-6
+
+#: Frequencies of which filters leave less than this fraction of the power carry no information: what is left
+#: of them depends on details of the filter and on the ends of epochs.
+_STOPPED = 0.01
+
+#: Smallest and largest believable standard deviation of an EEG channel's raw noise, uV.
+_BELIEVABLE_SD = (1e-4, 1e4)
 
 
 @dataclass(frozen=True)
 class EvokedNoise:
-    """Gaussian noise of an average of epochs, average reference, baseline-corrected.
+    """Gaussian noise of an average of epochs, average reference, filtered and baseline-corrected.
 
     Its covariance is ``covariance`` (over channels) times ``temporal_covariance()`` (over time).
 
@@ -47,12 +58,20 @@ class EvokedNoise:
     period
         Samples from one onset to the next. Where it is shorter than an epoch, the end of one epoch is
         the beginning of the next and carries the same noise; from ``n_times`` on epochs are independent.
+    processing
+        Filters, baseline and sampling frequency of the recording, at whose samples ``covariance`` holds.
     """
 
     covariance: np.ndarray
     n_averages: int
     times: np.ndarray
     period: int
+    processing: Processing = field(default_factory=Processing)
+
+    @property
+    def rank(self) -> int:
+        """Dimensions of the channels' space in which there is noise."""
+        return factor(self.covariance).shape[1]
 
     @property
     def sd(self) -> float:
@@ -73,18 +92,55 @@ class EvokedNoise:
         covariance = self.covariance * (self.n_averages / n_averages)
         return replace(self, covariance=covariance, n_averages=n_averages, period=len(self.times))
 
-    def temporal_covariance(self) -> np.ndarray:
-        """Covariance over time, shape (n_times, n_times), of unit variance before baseline correction.
+    def processed(self, processing: Processing) -> EvokedNoise:
+        """Noise of the same samples with these filters, baseline and sampling frequency declared."""
+        return replace(self, processing=processing)
 
-        Sample i of the average and sample i + m * period share n_averages - m of their raw samples,
-        so that they correlate by 1 - m / n_averages; all others are independent.
+    def temporal_covariance(self) -> np.ndarray:
+        """Covariance over time, shape (n_times, n_times), relative to ``covariance``.
+
+        Of unit variance before baseline correction if the recording has the model's sampling frequency. Raw
+        samples are independent unless they were filtered. Sample i of the average and sample i + m * period
+        share n_averages - m of their raw samples, so that they correlate by 1 - m / n_averages. What filters
+        stop is left out: the covariance is singular there.
         """
+        return self._temporal.copy()
+
+    @cached_property
+    def _temporal(self) -> np.ndarray:
         n_times = len(self.times)
-        raw = np.kron(self._epoch_correlation(), np.eye(self.period))[:n_times, :n_times]
-        return baseline_correct(baseline_correct(raw, self.times).T, self.times)
+        if self.processing.is_plain(self.times):
+            raw = np.kron(self._epoch_correlation(), np.eye(self.period))[:n_times, :n_times]
+            return baseline_correct(baseline_correct(raw, self.times).T, self.times)
+        return self._corrected(_passed(toeplitz(self._filtered_correlation())))
+
+    def whole_temporal_covariance(self) -> np.ndarray:
+        """As ``temporal_covariance``, with what little the filters leave of the frequencies they stop.
+
+        A network must be trained in this noise: where it met none, it would trust what is left of a response.
+        """
+        if self.processing.is_plain(self.times):
+            return self.temporal_covariance()
+        return self._corrected(toeplitz(self._filtered_correlation()))
+
+    def _corrected(self, raw: np.ndarray) -> np.ndarray:
+        return self.processing.correct(self.processing.correct(raw, self.times).T, self.times)
+
+    def _filtered_correlation(self) -> np.ndarray:
+        """Correlation of the average of filtered epochs with itself, at lags of 0 to n_times - 1 samples."""
+        lags, correlation = np.arange(len(self.times)), self.processing.autocorrelation(self.times)
+        n = self.n_averages if self.period < len(lags) else 1
+        n_reaching = min(n - 1, (len(correlation) + len(lags)) // self.period)
+        epochs = np.arange(-n_reaching, n_reaching + 1)
+        apart = np.abs(lags[:, None] - epochs * self.period)
+        known = np.where(apart < len(correlation), correlation[apart % len(correlation)], 0)
+        found: np.ndarray = known @ (1 - np.abs(epochs) / n)
+        return found
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw ``n`` averages, uV, shape (n, n_channels, n_times)."""
+        if not self.processing.is_plain(self.times):
+            return np.stack([self._draw(rng) for _ in range(n)])
         states = rng.integers(0, 2**32, (n, N_STATE), np.uint32)
         return self._colouring.observe(np.zeros((n, len(self.times))), np.zeros(len(self.covariance)), states)
 
@@ -93,17 +149,33 @@ class EvokedNoise:
     ) -> np.ndarray:
         """Evoked responses in this noise, uV, shape (n, n_channels, n_times): one draw per simulation.
 
-        Memory is what bounds it: give the same ``out`` (C-contiguous) for a few simulations at a time.
+        Memory limits the number of simulations at a time: give the same ``out`` (C-contiguous) for a few of
+        them after the other.
 
         Parameters
         ----------
         source, gain
-            mV, shape (n, n_times), in the precision of the result; uV/mV, shape (n_channels,).
+            mV, shape (n, n_times), in the precision of the result; uV/mV, shape (n_channels,). Where there is
+            a filter, the source must be filtered (:meth:`jrflow.eeg.processing.Processing.apply`).
         sims, seed
             Simulation ids, shape (n,): the noise of one follows from its id and the seed alone.
         """
+        if not self.processing.is_plain(self.times):
+            rngs = [np.random.default_rng([seed, int(sim)]) for sim in sims]
+            noise = np.stack([self._draw(rng) for rng in rngs]).astype(source.dtype)
+            clean = self.processing.correct(source, self.times)
+            return np.add(noise, gain.astype(source.dtype)[:, None] * clean[:, None], out=out)
         states = noise_states(np.uint64(seed), np.asarray(sims, np.uint64))
         return self._colouring.observe(source, gain, states, out)
+
+    @cached_property
+    def _roots(self) -> tuple[np.ndarray, np.ndarray]:
+        return factor(self.covariance), factor(self._temporal)
+
+    def _draw(self, rng: np.random.Generator) -> np.ndarray:
+        spatial, temporal = self._roots
+        drawn: np.ndarray = spatial @ rng.standard_normal((spatial.shape[1], temporal.shape[1])) @ temporal.T
+        return drawn
 
     @cached_property
     def _colouring(self) -> Colouring:
@@ -117,7 +189,11 @@ class EvokedNoise:
 
 
 def noise_level(
-    config: NoiseConfig, lead_field: xr.DataArray, timing: Timing, reference_rms: float | None = None
+    config: NoiseConfig,
+    lead_field: xr.DataArray,
+    timing: Timing,
+    reference_rms: float | None = None,
+    processing: Processing | None = None,
 ) -> EvokedNoise:
     """Noise of the averaged response at one configured level.
 
@@ -135,24 +211,30 @@ def noise_level(
     reference_rms
         :func:`jrflow.eeg.projection.reference_rms` of the training campaign, uV; only a
         signal-to-noise ratio needs it.
+    processing
+        Filters and baseline of the recording. A covariance from a file and a signal-to-noise ratio are those
+        after filtering, ad hoc noise is that of the raw recording. None: no filter.
 
     Raises
     ------
     ValueError
-        If the channels of a covariance file do not match the lead field's, or a signal-to-noise ratio
-        is asked for without a positive ``reference_rms``.
+        If the channels of a covariance file do not match the lead field's, its values cannot be a covariance
+        of EEG, or a signal-to-noise ratio is asked for without a positive ``reference_rms``.
     FileNotFoundError
         If there is no such covariance file.
     """
     n_averages = timing.n_epochs
+    processing = Processing() if processing is None else processing
     white = _average_reference(np.eye(lead_field.sizes["channel"]))
     if isinstance(config, AdHocNoise):
-        covariance = white * (config.factor * _AD_HOC_SD**2 / n_averages)
+        passed = processing.passed(rate_of(timing.times))
+        covariance = white * (passed * config.factor * _AD_HOC_SD**2 / n_averages)
     elif isinstance(config, SnrNoise):
         covariance = white * (_variance_at(config.snr_db, reference_rms) / white[0, 0])
     else:
         covariance = measured_covariance(config.path, lead_field) / n_averages
-    noise = EvokedNoise(covariance, n_averages, timing.times, min(timing.period, len(timing.times)))
+    period = min(timing.period, len(timing.times))
+    noise = EvokedNoise(covariance, n_averages, timing.times, period, processing)
     if isinstance(config, CovarianceNoise) and config.n_averages is not None:
         return noise.averaged(config.n_averages)
     return noise
@@ -163,8 +245,8 @@ def measured_covariance(path: str | Path, lead_field: xr.DataArray) -> np.ndarra
 
     Re-referenced to the average and, where the file says from how many samples it was estimated,
     shrunk towards white noise by the amount that this number calls for (oracle approximating
-    shrinkage: Chen et al. 2010, IEEE Trans. Signal Process. 58:5016), so that channels made from
-    others (interpolated, or removed by projections) do not pass for noise-free.
+    shrinkage: Chen et al. 2010, IEEE Trans. Signal Process. 58:5016). Dimensions without noise
+    (interpolated channels, projections, removed components) stay without: nothing is inferred from them.
 
     Returns
     -------
@@ -174,7 +256,8 @@ def measured_covariance(path: str | Path, lead_field: xr.DataArray) -> np.ndarra
     Raises
     ------
     ValueError
-        If the file holds no covariance, or lacks a channel of the lead field.
+        If the file holds no covariance, lacks a channel of the lead field, or its values are not finite,
+        not positive or not of the size of EEG in V.
     FileNotFoundError
         If there is no such file.
     """
@@ -182,7 +265,9 @@ def measured_covariance(path: str | Path, lead_field: xr.DataArray) -> np.ndarra
     usable = [name for name in stored.ch_names if name not in stored["bads"]]
     rows = [stored.ch_names.index(name) for name in require_channels(lead_field, usable, path)]
     full = np.diag(stored.data) if stored.data.ndim == 1 else stored.data
-    return _shrunk(_average_reference(full[np.ix_(rows, rows)] * 1e12), stored["nfree"])
+    found = full[np.ix_(rows, rows)] * 1e12
+    _check_covariance(found, [stored.ch_names[row] for row in rows], path)
+    return _shrunk(_average_reference(found), stored["nfree"])
 
 
 def spatial_filter(lead_field: xr.DataArray, noise: EvokedNoise) -> tuple[np.ndarray, float]:
@@ -236,14 +321,50 @@ def _average_reference(covariance: np.ndarray) -> np.ndarray:
     return centred - centred.mean(axis=1, keepdims=True)
 
 
+def _check_covariance(covariance: np.ndarray, names: list[str], path: str | Path) -> None:
+    """Refuse what cannot be a covariance of EEG channels; ``covariance`` in uV^2."""
+    finite = np.isfinite(covariance).all(axis=0)
+    if not finite.all():
+        wrong = [name for name, good in zip(names, finite, strict=True) if not good]
+        raise ValueError(
+            f"{path}: expected finite covariances, received nan or infinite ones in {listed(wrong)}; compute "
+            "the covariance again without these channels or the samples that are not finite"
+        )
+    variance = np.diag(covariance)
+    if not (variance > 0).any():
+        raise ValueError(
+            f"{path}: expected a noise variance above 0, received 0 or less on all {len(names)} channels: "
+            "compute the covariance from a recording (mne.compute_covariance or mne.compute_raw_covariance)"
+        )
+    if (variance < 0).any() or np.linalg.eigvalsh(covariance)[0] < -1e-3 * variance.max():
+        raise ValueError(f"{path}: expected a covariance (no negative eigenvalue), received another matrix")
+    sd = float(np.sqrt(np.median(variance[variance > 0])))
+    if not _BELIEVABLE_SD[0] <= sd <= _BELIEVABLE_SD[1]:
+        unit = "uV^2 (multiply it by 1e-12)" if sd > 1 else "mV^2 or a larger unit"
+        raise ValueError(
+            f"{path}: expected the covariance of EEG in V^2, with standard deviations of about 1e-6 to 1e-4 "
+            f"V ({_BELIEVABLE_SD[0]:g} to {_BELIEVABLE_SD[1]:g} uV accepted), received {sd:.3g} uV: is it in "
+            f"{unit}?"
+        )
+
+
+def _passed(covariance: np.ndarray) -> np.ndarray:
+    """The covariance without the frequencies that filters stop."""
+    values, vectors = np.linalg.eigh(covariance)
+    kept = values > _STOPPED * values[-1]
+    passed: np.ndarray = (vectors[:, kept] * values[kept]) @ vectors[:, kept].T
+    return passed
+
+
 def _shrunk(covariance: np.ndarray, n_samples: int) -> np.ndarray:
-    """Oracle approximating shrinkage within the average-referenced space (one dimension short)."""
+    """Oracle approximating shrinkage within the dimensions that carry noise."""
     if n_samples < 1:  # not an estimate from samples
         return covariance
-    rank = len(covariance) - 1
+    values, vectors = np.linalg.eigh(covariance)
+    kept = vectors[:, values > _STORED_TOLERANCE * values[-1]]
+    rank = min(kept.shape[1], len(covariance) - 1)
     square, trace = float((covariance**2).sum()), float(np.trace(covariance))
     spread = square - trace**2 / rank
     needed = (1 - 2 / rank) * square + trace**2
     weight = min(1.0, needed / ((n_samples + 1 - 2 / rank) * spread)) if spread > 0 else 1.0
-    white = _average_reference(np.eye(len(covariance))) * (trace / rank)
-    return (1 - weight) * covariance + weight * white
+    return (1 - weight) * covariance + weight * (kept @ kept.T) * (trace / rank)

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from jrflow.eeg.channels import listed
+from jrflow.eeg.processing import Processing
 
 
 def baseline_of(times: np.ndarray) -> np.ndarray:
@@ -82,10 +83,12 @@ def to_eeg(source: xr.DataArray, lead_field: xr.DataArray, *, baseline: bool = T
     )
 
 
-def reference_rms(source: xr.DataArray, lead_field: xr.DataArray) -> float:
+def reference_rms(
+    source: xr.DataArray, lead_field: xr.DataArray, processing: Processing | None = None, period: int = 0
+) -> float:
     """Size of the clean evoked response, uV: what a signal-to-noise ratio refers to.
 
-    The median over simulations of the root mean square over channels and time of the
+    The median over simulations of the root mean square over channels and time of the filtered and
     baseline-corrected EEG. Simulations that are not finite are left out.
 
     Parameters
@@ -94,6 +97,8 @@ def reference_rms(source: xr.DataArray, lead_field: xr.DataArray) -> float:
         Dims (sim, region, time), mV.
     lead_field
         Dims (channel, region), uV/mV, for the same regions.
+    processing, period
+        Filters and baseline of the responses; samples from one onset to the next. None: no filter.
 
     Raises
     ------
@@ -101,7 +106,8 @@ def reference_rms(source: xr.DataArray, lead_field: xr.DataArray) -> float:
         If no simulation is finite, or the regions differ.
     """
     gain = _gain(lead_field, source)
-    clean = baseline_correct(source.transpose("sim", "region", "time").values, source["time"].values)
+    raw, times = source.transpose("sim", "region", "time").values, source["time"].values
+    clean = baseline_correct(raw, times) if processing is None else processing.apply(raw, times, period)
     clean = clean[np.isfinite(clean).all(axis=(1, 2))]
     if len(clean) == 0:
         raise ValueError("no simulation has a finite source: the size of the evoked response is undefined")

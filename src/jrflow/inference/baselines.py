@@ -128,7 +128,8 @@ class FeatureTrees:
 
 def hand_features(evoked: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Named features of the response and its mean amplitudes in windows of 50 ms, (n, n_features)."""
-    named = erp_features(evoked, times, units="mV")
+    # In noise two deflections are often equally large; the trees are better off with either than with none.
+    named = erp_features(evoked, times, units="mV", rivals="largest")
     window = np.floor((times - times[0]) / _MEAN_WINDOW + 1e-9).astype(int)
     amplitudes = [evoked[:, window == w].mean(axis=1) for w in range(window[-1] + 1)]
     columns = [*(named[name].values for name in named.data_vars), *amplitudes]

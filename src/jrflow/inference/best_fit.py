@@ -1,46 +1,60 @@
 """The best fit to a measured response: whether any parameters within a model's range explain it.
 
-An estimate is the mean of a posterior. Where that is curved, it fits worse than anything in it; and where
-noise is low, it is not as near to the truth as the noise would have it, nor is any draw from the intervals.
-So the fit is sought, by the Levenberg-Marquardt method, from the estimate and from the likeliest of many
-draws. That search takes the prior for a normal one, and may end at products that no C and a_k within their
-ranges have; from there a search within bounds goes on.
+An estimate is the mean of a posterior. Where the posterior is curved, the estimate fits worse than any draw
+from it. Where noise is low, the network's own error exceeds the noise. So the best fit is sought by the
+Levenberg-Marquardt method. It starts from the nearest of many simulations all over the prior, which do not
+depend on the network, from the network's estimate, and from the likeliest draws from its intervals; where
+more is left than noise leaves, from many more simulations. The search takes the prior for normal. A search
+within the prior's bounds follows where the first one ends outside or still leaves more than noise.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import least_squares
 
 from jrflow.design import Prior
-from jrflow.eeg.projection import baseline_correct
+from jrflow.eeg.covariance import whitening
+from jrflow.eeg.noise import EvokedNoise
+from jrflow.inference.evidence import Tangent
 from jrflow.inference.goodness import Seen
 from jrflow.inference.model import TrainedModel
 from jrflow.limits.gauss_newton import find_modes
 from jrflow.limits.likelihood import Likelihood
+from jrflow.limits.starts import nearest_simulations
 
-#: Draws from the 90 % intervals, and how many of them, the likeliest, the search starts from.
+#: Draws from the 90 % intervals, and the number of them, the likeliest, from which the search starts.
 _N_DRAWN, _N_STARTS = 2000, 4
-#: Of the search within bounds: relative step of its differences, and how many steps it takes at most.
+#: Draws from the prior, and their seed: the nearest of them start the search, whatever the network.
+_N_REFERENCE, _REFERENCE_SEED = 8192, 0
+#: Number of the nearest from which the search starts once more; number of the best that all samples refine.
+_N_NEAREST, _N_REFINED = 64, 6
+#: Steps of the search.
+_N_ITERATIONS = 40
+#: Search within bounds: relative step of its differences, and largest number of steps.
 _STEP, _N_STEPS = 1e-4, 50
+#: Standard deviations by which chi-square exceeds its mean where a search within bounds follows.
+_UNUSUAL = 4.0
+#: Step of the differences for the tangent, in coordinates.
+_TANGENT_STEP = 1e-5
 
 
 @dataclass(frozen=True)
 class Fits:
-    """Simulated sources beside a measured one, mV, at its times, baseline-corrected, each (n_times,).
+    """Simulated sources to compare with a measured one, mV, baseline-corrected, each (n_times,).
 
     Attributes
     ----------
     estimated
         Of the estimate.
     best
-        Of the best fit that was found.
+        Of the best fit.
     coordinates
-        Of that fit, (n_coordinates,).
+        Of the best fit, (n_coordinates,).
     likelihood
-        By which it was found.
+        That the best fit maximises.
     """
 
     estimated: np.ndarray
@@ -48,16 +62,22 @@ class Fits:
     coordinates: np.ndarray
     likelihood: Likelihood
 
+    @property
+    def tangent(self) -> Tangent:
+        """How the best fit changes with the parameters."""
+        (found,) = tangents(self.likelihood, self.coordinates[None])
+        return found
+
 
 def fit_recording(
     model: TrainedModel,
     intervals: tuple[np.ndarray, np.ndarray, np.ndarray],
     measured: np.ndarray,
-    times: np.ndarray,
+    noise: EvokedNoise,
     seen: Seen,
     seed: int = 0,
 ) -> Fits:
-    """Simulate a model's estimate for one response, and seek what fits best.
+    """Simulate a model's estimate for one response, and find the best fit.
 
     Parameters
     ----------
@@ -67,10 +87,10 @@ def fit_recording(
         Estimate and ends of its 90 % intervals, in the targets' units, each (n_targets,).
     measured
         Source estimate, mV, baseline-corrected, shape (n_times,).
-    times
-        Of the response, s from the onset; some of those that the model simulates.
+    noise
+        With the times of the response, some of those that the model simulates, and its processing.
     seen
-        Its noise.
+        Noise of the response.
     seed
         Of the draws.
 
@@ -79,7 +99,7 @@ def fit_recording(
     ValueError
         If the estimate cannot be simulated.
     """
-    likelihood = _likelihood(model, measured, times, seen)
+    likelihood = _likelihood(model, measured, noise, seen)
     coordinates = likelihood.coordinates
     prior, n = coordinates.prior, len(coordinates.prior.names)
     value, low, high = (end[:n] for end in intervals)
@@ -91,15 +111,29 @@ def fit_recording(
             "the estimate cannot be simulated (its response is not finite or out of range): "
             + ", ".join(f"{name} = {v:g}" for name, v in zip(prior.names, value, strict=True))
         )
-    starts = x[[0, *(1 + np.argsort(density[1:])[::-1][:_N_STARTS])]]
-    modes = find_modes(likelihood, starts[None])
+    likeliest = x[[0, *(1 + np.argsort(density[1:])[::-1][:_N_STARTS])]]
+    starts = _coarse(_in_blocks(likelihood, seen), likeliest)
+    modes = find_modes(likelihood, starts[None], _N_ITERATIONS)
     best = best_possible(likelihood, np.concatenate([starts, modes.x[0]]))
     (estimated, fitted), _ = likelihood.sources(np.stack([x[0], best]))
     return Fits(estimated, fitted, best, likelihood)
 
 
+def tangents(likelihood: Likelihood, x: np.ndarray) -> list[Tangent]:
+    """How responses change with the coordinates, one for each row of ``x`` (n, n_coordinates)."""
+    n, d = x.shape
+    shifts = _TANGENT_STEP * np.concatenate([np.zeros((1, d)), np.eye(d)])
+    source, ok = likelihood.sources((x[:, None] + shifts).reshape(-1, d))
+    source, ok = source.reshape(n, d + 1, -1), ok.reshape(n, d + 1)
+    # If a perturbed simulation fails, that derivative is zero.
+    slope = (source[:, 1:] - source[:, :1]) / _TANGENT_STEP * (ok[:, 1:] & ok[:, :1])[..., None]
+    slope = np.where(np.isfinite(slope), slope, 0.0)
+    mean, precision = likelihood.coordinates.mean, likelihood.coordinates.precision
+    return [Tangent(one, (mean - at) @ precision, precision) for one, at in zip(slope, x, strict=True)]
+
+
 def best_possible(likelihood: Likelihood, found: np.ndarray) -> np.ndarray:
-    """The likeliest of some coordinates that are possible, or of what is near them and is.
+    """The likeliest of some possible coordinates, or a likelier one that a search within bounds finds.
 
     Parameters
     ----------
@@ -114,12 +148,16 @@ def best_possible(likelihood: Likelihood, found: np.ndarray) -> np.ndarray:
         Shape (n_coordinates,).
     """
 
+    def density(x: np.ndarray) -> np.ndarray:
+        return likelihood.log_likelihood(x, np.zeros(len(x), dtype=int))
+
     def likeliest(x: np.ndarray) -> np.ndarray:
-        best: np.ndarray = x[np.argmax(likelihood.log_likelihood(x, np.zeros(len(x), dtype=int)))]
+        best: np.ndarray = x[np.argmax(density(x))]
         return best
 
     best, coordinates = likeliest(found), likelihood.coordinates
-    if np.isfinite(coordinates.log_prior(best[None])[0]):
+    is_possible = np.isfinite(coordinates.log_prior(best[None])[0])
+    if is_possible and density(best[None])[0] > _usual(likelihood):
         return best
     possible = found[np.isfinite(coordinates.log_prior(found))]
     return likeliest(np.vstack([possible, _within_bounds(likelihood, best)]))
@@ -132,7 +170,7 @@ def _within_bounds(likelihood: Likelihood, x: np.ndarray) -> np.ndarray:
 
     def left(parameters: np.ndarray) -> np.ndarray:
         difference, ok = likelihood.differences(
-            coordinates.of_parameters(parameters[None]), np.zeros(1, dtype=int), precise=True
+            coordinates.of_parameters(parameters[None]), np.zeros(1, dtype=int)
         )
         # Where a simulation fails there is nothing to compare: as far away as no response at all.
         return likelihood.whiten(difference if ok[0] else likelihood.observed / likelihood.sd[0])[0]
@@ -148,10 +186,65 @@ def _within_bounds(likelihood: Likelihood, x: np.ndarray) -> np.ndarray:
     return coordinates.of_parameters(prior.within(found.x[None]))[0]
 
 
-def _likelihood(model: TrainedModel, measured: np.ndarray, times: np.ndarray, seen: Seen) -> Likelihood:
-    d = model.description
-    recorded = np.searchsorted(d.simulation.timing.times, times - 1e-9)
-    return Likelihood.of(
-        measured[None], seen.sd, seen.whitener, Prior.of(d.prior, d.preset), d.simulation,
-        lambda source: baseline_correct(source[:, recorded], times),
+def _usual(likelihood: Likelihood) -> float:
+    """Log likelihood that a right model seldom falls below."""
+    return -0.5 * float(likelihood.rank + _UNUSUAL * np.sqrt(2 * likelihood.rank))
+
+
+def _coarse(likelihood: Likelihood, known: np.ndarray) -> np.ndarray:
+    """Where the search with all samples starts: the best that one with block averages finds.
+
+    Parameters
+    ----------
+    likelihood
+        Of block averages, of a single case.
+    known
+        Coordinates from which the search starts, too, shape (n, n_coordinates).
+
+    Returns
+    -------
+    np.ndarray
+        Shape (n_starts, n_coordinates): the best, and ``known``.
+    """
+
+    def density(x: np.ndarray) -> np.ndarray:
+        return likelihood.log_likelihood(x, np.zeros(len(x), dtype=int))
+
+    def searched(starts: np.ndarray) -> np.ndarray:
+        x = np.concatenate([starts, find_modes(likelihood, starts[None], _N_ITERATIONS).x[0]])
+        best: np.ndarray = x[np.argsort(-density(x))[:_N_REFINED]]
+        return best
+
+    nearest = nearest_simulations(likelihood, _N_REFERENCE, _REFERENCE_SEED)[0]
+    found = searched(np.unique(np.concatenate([nearest, known]), axis=0))
+    if density(found[:1])[0] < _usual(likelihood):
+        coordinates = likelihood.coordinates
+        draws = coordinates.of_parameters(coordinates.prior.sample(_N_REFERENCE, _REFERENCE_SEED + 1))
+        more = draws[np.argsort(-density(draws))[:_N_NEAREST]]
+        found = searched(np.concatenate([found, more]))
+    return np.concatenate([found, known])
+
+
+def _likelihood(model: TrainedModel, measured: np.ndarray, noise: EvokedNoise, seen: Seen) -> Likelihood:
+    d, times, processing = model.description, noise.times, noise.processing
+    timing = d.simulation.timing
+    recorded = np.searchsorted(timing.times, times - 1e-9)
+
+    def observed(source: np.ndarray) -> np.ndarray:
+        return processing.correct(
+            processing.filtered(source, timing.times, timing.period)[:, recorded], times
+        )
+
+    prior = Prior.of(d.prior, d.preset)
+    return Likelihood.of(measured[None], seen.sd, seen.whitener, prior, d.simulation, observed)
+
+
+def _in_blocks(likelihood: Likelihood, seen: Seen) -> Likelihood:
+    """The same response at the network's rate, at which a search is fast."""
+    # Columns of the whitener are orthogonal: over their squared lengths they are a root of the covariance.
+    root = seen.window.average((seen.whitener / (seen.whitener**2).sum(axis=0)).T)
+    whole = likelihood.seen
+    return replace(
+        likelihood, observed=seen.window.average(likelihood.observed), whitener=whitening(root.T @ root),
+        seen=lambda source: seen.window.average(whole(source)),
     )  # fmt: skip

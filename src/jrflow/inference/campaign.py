@@ -11,18 +11,19 @@ from typing import Any, TextIO
 import pandas as pd
 import xarray as xr
 
-from jrflow.config.eeg import SourceConfig
+from jrflow.config.eeg import ProcessingConfig, SourceConfig
 from jrflow.config.inference import LearningCurveConfig, TrainingConfig
 from jrflow.config.networks import NetworkConfig
 from jrflow.config.priors import IndependentPrior
 from jrflow.config.simulation import SimulationConfig
 from jrflow.eeg.channels import channel_names
 from jrflow.eeg.noise import EvokedNoise
+from jrflow.eeg.processing import Processing
 from jrflow.inference.calibration import Calibration
 from jrflow.inference.dataset import EvokedSet, read_evoked_set, split, target_bounds
 from jrflow.inference.learning import learning_curve
 from jrflow.inference.model import Description, Target, TrainedModel, load_model, save_model
-from jrflow.inference.observation import NoiseLevels
+from jrflow.inference.observation import NoiseLevels, processing_of
 from jrflow.inference.parallel import ALONE, Ranks
 from jrflow.inference.train import Fit, forget_checkpoint, train, training_fingerprint
 from jrflow.inference.trial import Parts, Trial
@@ -78,7 +79,7 @@ def train_model(
     ValueError, RanksError
         As :func:`jrflow.inference.train.train`.
     """
-    data = read_evoked_set(train_store, config.sfreq, config.tmin)
+    data = read_evoked_set(train_store, config.sfreq, config.tmin, processing_of(levels))
     training, validation = split(data, config.validation_fraction, seed)
     noise = NoiseLevels.of(lead_field, levels, data.window, config.spatial)
     name = f"training on {train_store.stem}"
@@ -127,7 +128,7 @@ def read_trial(
     ValueError
         If the archives are of different experiments.
     """
-    parts = read_parts(train_store, test_store, config, seed)
+    parts = read_parts(train_store, test_store, config, seed, processing_of(levels))
     noise = NoiseLevels.of(lead_field, levels, parts.train.window, config.spatial)
     return Trial(parts, noise, snr_db, limits["r2_limit"], seed)
 
@@ -145,16 +146,23 @@ def trace_learning_curve(
     progress: TextIO | None = sys.stderr,
 ) -> pd.DataFrame:
     """Learning curve of a model; see :func:`jrflow.inference.learning.learning_curve`."""
-    parts = read_parts(train_store, test_store, training, seed)
+    parts = read_parts(train_store, test_store, training, seed, processing_of(levels))
     noise = NoiseLevels.of(lead_field, levels, parts.train.window, training.spatial)
     return learning_curve(parts, noise, training, network, curve, seed, progress=progress)
 
 
-def read_parts(train_store: Path, test_store: Path, config: TrainingConfig, seed: int) -> Parts:
+def read_parts(
+    train_store: Path,
+    test_store: Path,
+    config: TrainingConfig,
+    seed: int,
+    processing: Processing | None = None,
+) -> Parts:
     """Read both campaigns of a model, the first divided as for its training."""
-    data = read_evoked_set(train_store, config.sfreq, config.tmin)
+    data = read_evoked_set(train_store, config.sfreq, config.tmin, processing)
     training, validation = split(data, config.validation_fraction, seed)
-    return Parts(training, validation, read_evoked_set(test_store, config.sfreq, config.tmin))
+    test = read_evoked_set(test_store, config.sfreq, config.tmin, processing)
+    return Parts(training, validation, test)
 
 
 def _is_complete(folder: Path, fingerprint: str, source: SourceConfig, levels: tuple[str, ...]) -> bool:
@@ -192,6 +200,11 @@ def _describe(
         prior=IndependentPrior(kind="independent", parameters=dict(data.prior.distributions)),
         simulation=SimulationConfig.model_validate(data.specification["simulation"]),
         training=config,
+        processing=ProcessingConfig(
+            highpass=data.processing.highpass,
+            lowpass=data.processing.lowpass,
+            baseline=data.processing.baseline,
+        ),
         times=tuple(data.window.times),
         sd_range=fit.sd_range,
         calibration_sd=tuple(calibration.sd),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from jrflow.archive.status import NON_FINITE, OK, STATUS_MEANINGS
 from jrflow.config.contradictions import MIN_VALIDATION
 from jrflow.config.simulation import SimulationConfig
 from jrflow.design.priors import Prior
-from jrflow.eeg.projection import baseline_correct
+from jrflow.eeg.processing import Processing
 from jrflow.inference.randomness import Stream, numpy_generator
 from jrflow.inference.window import Window
 from jrflow.specification import prior_from
@@ -31,7 +31,7 @@ class EvokedSet:
     sim
         Simulation ids, shape (n,).
     source
-        Baseline-corrected, block-averaged source, mV, float32, shape (n, n_blocks).
+        Filtered, baseline-corrected, block-averaged source, mV, float32, shape (n, n_blocks).
     targets
         Parameters that vary, then the products of which both factors vary, in their units, shape
         (n, n_targets).
@@ -44,6 +44,8 @@ class EvokedSet:
         not finite count as ``non_finite``.
     specification, config_hash
         What the campaign was made from.
+    processing
+        Filters and baseline of the responses.
     """
 
     sim: np.ndarray
@@ -55,6 +57,12 @@ class EvokedSet:
     excluded: dict[str, int]
     specification: dict[str, Any]
     config_hash: str
+    processing: Processing = field(default_factory=Processing)
+
+    def observed(self, source: np.ndarray) -> np.ndarray:
+        """Blocks that networks see of sources at the archive's times, shape (n, n_times), mV."""
+        period = SimulationConfig.model_validate(self.specification["simulation"]).timing.period
+        return self.window.average(self.processing.apply(source, self.times, period))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -77,7 +85,9 @@ def target_bounds(prior: Prior) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def read_evoked_set(path: AnyPath, sfreq: float, tmin: float) -> EvokedSet:
+def read_evoked_set(
+    path: AnyPath, sfreq: float, tmin: float, processing: Processing | None = None
+) -> EvokedSet:
     """Read a campaign's archive.
 
     Chunks are read directly and averaged at once, so that memory holds the averages only. What failed or is
@@ -89,6 +99,8 @@ def read_evoked_set(path: AnyPath, sfreq: float, tmin: float) -> EvokedSet:
         <campaign>.zarr, sealed, of one region and of evoked responses.
     sfreq, tmin
         Rate (Hz) and beginning (s) of what estimators see.
+    processing
+        Filters and baseline of the responses; None: no filter.
 
     Raises
     ------
@@ -106,7 +118,8 @@ def read_evoked_set(path: AnyPath, sfreq: float, tmin: float) -> EvokedSet:
     window = Window.of(times, sfreq, tmin)
     status = read_array(store, "status")
     ok = status == OK
-    source = _read_source(store, ok, window, times)
+    done = Processing() if processing is None else processing
+    source = _read_source(store, ok, window, times, done)
     targets = prior.targets(np.column_stack([read_array(store, name)[ok] for name in prior.names]))
     finite = np.isfinite(source).all(axis=1) & np.isfinite(targets).all(axis=1)
     excluded = _excluded(status, int((~finite).sum()))
@@ -118,7 +131,7 @@ def read_evoked_set(path: AnyPath, sfreq: float, tmin: float) -> EvokedSet:
     _check_vary(store, prior, targets[finite])
     return EvokedSet(
         read_array(store, "sim")[ok][finite], source[finite], targets[finite], prior, window, times,
-        excluded, specification, store_attributes(store)["config_hash"],
+        excluded, specification, store_attributes(store)["config_hash"], done,
     )  # fmt: skip
 
 
@@ -194,14 +207,17 @@ def _excluded(status: np.ndarray, n_not_finite: int) -> dict[str, int]:
     return {meaning: n for meaning, n in counts.items() if n}
 
 
-def _read_source(store: UPath, usable: np.ndarray, window: Window, times: np.ndarray) -> np.ndarray:
+def _read_source(
+    store: UPath, usable: np.ndarray, window: Window, times: np.ndarray, processing: Processing
+) -> np.ndarray:
     layout = ShardLayout.of_store(store)
+    period = SimulationConfig.model_validate(read_specification(store)["simulation"]).timing.period
     array = open_array(store, "source")
     blocks = []
     for shard in range(layout.n_shards):
         ids = layout.simulations(shard)
         evoked = np.asarray(array[ids, 0])[usable[ids]]
-        blocks.append(window.average(baseline_correct(evoked, times)))
+        blocks.append(window.average(processing.apply(evoked, times, period)))
     return np.concatenate(blocks).astype(np.float32, copy=False)
 
 

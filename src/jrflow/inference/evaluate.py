@@ -20,13 +20,16 @@ from jrflow.inference.networks import Network
 from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.posterior import PosteriorNetwork
 from jrflow.inference.randomness import Stream, entropy
-from jrflow.inference.refinement import refine
+from jrflow.inference.refinement import REFINED_FROM, refine
 from jrflow.inference.trial import Estimates, Trial, observed_at
 from jrflow.model.parameters import PARAMETERS
 
 #: Simulations on which a density is diagnosed, and of which draws are simulated: enough for the tests, and
 #: for their time.
 _N_DIAGNOSED, _N_CHECKED = 1000, 100
+
+#: Test simulations of which draws are kept, to show what posteriors look like.
+_N_EXAMPLES = 4
 
 
 def evaluate(
@@ -94,10 +97,11 @@ def evaluate_model(
 ) -> tuple[pd.DataFrame, xr.Dataset]:
     """Score a trained model; see :func:`evaluate`.
 
-    The estimates of the first ``n_refined`` test simulations are refined, too (see
-    :func:`jrflow.inference.refinement.refine`), with progress on ``stream``.
-    Exact posteriors, ``gold``, are looked at where they are of the model's seed; of another one, they are of
-    other noise.
+    The predictions of a density hold ``draws`` for the first test simulations.
+    The estimates of the first ``n_refined`` test simulations are also refined, with progress on ``stream``,
+    and so is the control that starts from the nearest simulations instead (see
+    :func:`jrflow.inference.refinement.refine`). Reference posteriors, ``gold``, are compared if they have
+    the model's seed; those of another seed belong to other noise.
 
     Raises
     ------
@@ -118,10 +122,22 @@ def evaluate_model(
     estimator = model.description.estimator
     same = gold is not None and int(gold.attrs["seed"]) == trial.seed
     table, predictions = evaluate(model.network, estimator, trial, gold if same else None)
-    if n_refined:
-        scored, refined = refine(model.network, estimator, trial, n_refined, stream)
+    for starts in REFINED_FROM if n_refined else ():
+        scored, refined = refine(model.network, estimator, trial, n_refined, stream, starts=starts)
         table, predictions = pd.concat([table, scored]), xr.merge([predictions, refined], join="outer")
+    if isinstance(model.network, PosteriorNetwork):
+        predictions = predictions.assign(draws=example_draws(model.network, trial))
     return table, predictions
+
+
+def example_draws(network: PosteriorNetwork, trial: Trial) -> xr.DataArray:
+    """Draws from the posteriors of the first test simulations, over (noise, example, draw, parameter)."""
+    prior, drawn = trial.parts.train.prior, []
+    for level in range(len(trial.noise.names)):
+        observed, sd = (array[:_N_EXAMPLES] for array in trial.test(level))
+        drawn.append(answered(network.draw(observed, sd), prior, trial.seed))
+    coords = {"noise": list(trial.noise.names), "parameter": list(trial.parts.test.names)}
+    return xr.DataArray(np.stack(drawn), coords, ("noise", "example", "draw", "parameter"))
 
 
 def answered(draws: np.ndarray, prior: Prior, seed: int) -> np.ndarray:

@@ -1,9 +1,9 @@
-"""The exact posterior of a measured response: what the data tell, whatever a network makes of them.
+"""The exact posterior of a measured response, sampled on the likelihood without a network.
 
 A network's intervals are those of responses like this one, on average; where noise is low they are wider than
-need be. The model is deterministic and its noise is taken to be known, so the posterior of this very
-response can be sampled. It holds if the model does: of a response that nothing within the prior explains, it
-is the posterior of a wrong model, narrow and wrong, and is not given.
+necessary. The model is deterministic and its noise is taken to be known, so the posterior of this very
+response can be sampled. It holds if the model does. If nothing within the prior explains the response, its
+posterior is that of a wrong model, narrow and wrong, and is not given.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from jrflow.inference.gold import of_targets
+from jrflow.inference.targets import TargetPosteriors
 from jrflow.inference.trial import Estimates
 from jrflow.limits.exact import Effort, exact_posteriors
 from jrflow.limits.likelihood import Likelihood
-from jrflow.limits.starts import nearest_simulations
+from jrflow.limits.starts import modes_of_the_nearest
 
 #: Draws from the prior, the nearest of which start the search beside the best fit.
 _N_REFERENCE = 8192
-#: Twice the draws of a test simulation's: the ends of intervals are asked for, not only means.
-_EFFORT = Effort(n_kept=50)
+#: Draws of each chain of which intervals are taken: 800 of eight chains.
+_N_DRAWS = 100
+#: Their ends are asked for, not only means: at least 100 rounds.
+_EFFORT = Effort(n_rounds=100, n_most=400)
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,18 @@ class ExactEstimate:
     rhat
         Largest potential scale reduction of all coordinates: about 1 if the chains agree, infinite if they
         do not move along one.
+    ess
+        Smallest effective sample size of all coordinates.
+    resolved
+        Whether the Monte Carlo error of every mean is below 5 % of the posterior standard deviation.
     """
 
     value: np.ndarray
     low: np.ndarray
     high: np.ndarray
     rhat: float
+    ess: float
+    resolved: bool
 
 
 def exact_estimate(likelihood: Likelihood, best: np.ndarray, seed: int) -> ExactEstimate:
@@ -55,9 +63,16 @@ def exact_estimate(likelihood: Likelihood, best: np.ndarray, seed: int) -> Exact
     seed
         Of starts and proposals.
     """
-    nearest = nearest_simulations(likelihood, _N_REFERENCE, seed)
+    nearest = modes_of_the_nearest(likelihood, _N_REFERENCE, seed)
     starts = np.concatenate([best[None, None], nearest], axis=1)
-    found = exact_posteriors(likelihood, starts, _EFFORT, seed)
-    draws, mean, _ = of_targets(likelihood.coordinates, found, np.random.default_rng([seed, 2]))
-    exact = replace(Estimates.of_draws(draws), value=mean)
-    return ExactEstimate(exact.value[0], exact.low[0], exact.high[0], float(found.rhat().max()))
+    found = TargetPosteriors.of(
+        likelihood.coordinates,
+        exact_posteriors(likelihood, starts, _EFFORT, seed),
+        np.random.default_rng([seed, 2]),
+        _N_DRAWS,
+    )
+    exact = replace(Estimates.of_draws(found.draws), value=found.mean)
+    return ExactEstimate(
+        exact.value[0], exact.low[0], exact.high[0], float(found.rhat[0]), float(found.ess[0]),
+        bool(found.resolved[0]),
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The exact posterior of test simulations, given the very observations that estimators are scored on."""
+"""Reference posteriors: the exact posterior of test simulations, given the observations that are scored."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from jrflow.inference.dataset import EvokedSet, target_bounds
 from jrflow.inference.diagnostics import diagnose
 from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.randomness import Stream, entropy, numpy_generator
+from jrflow.inference.targets import TargetPosteriors
 from jrflow.inference.trial import observed_at
-from jrflow.limits.coordinates import Coordinates
-from jrflow.limits.exact import Effort, Posteriors, exact_posteriors
+from jrflow.limits.exact import Effort, exact_posteriors
 from jrflow.limits.fisher import laplace_variance
 from jrflow.limits.likelihood import Likelihood
-from jrflow.limits.starts import nearest_simulations
+from jrflow.limits.starts import modes_of_the_nearest
 from jrflow.model.parameters import PARAMETERS
 
-#: Simulations from the prior among which starts of the search for modes are chosen.
+#: Simulations from the prior, the nearest of which start the search for modes.
 _N_REFERENCE = 16384
 
 
@@ -34,7 +34,7 @@ def likelihood_of(
     simulation = SimulationConfig.model_validate(part.specification["simulation"])
     return Likelihood.of(
         shape.direction @ observed.numpy(), sd.numpy(), whitening(shape.factor @ shape.factor.T), part.prior,
-        simulation, part.window.average,
+        simulation, part.observed,
     )  # fmt: skip
 
 
@@ -67,29 +67,34 @@ def gold_standard(
     -------
     xr.Dataset
         ``draws`` (noise, case, draw, parameter), in the parameters' units; ``mean`` and ``variance`` (noise,
-        case, parameter), in which C and the contact probabilities are integrated out; ``laplace_variance``
-        alike, of the same data; ``true`` (case, parameter); ``rhat`` (noise, case), the largest of all
-        coordinates, and ``jumps``, the share of independent proposals that were accepted. Also what
-        :func:`jrflow.inference.diagnostics.diagnose` finds, at every level: that the sampling is right.
+        case, parameter), in which C and the contact probabilities are integrated out, and their Monte Carlo
+        standard errors ``mcse`` and ``variance_mcse``; ``laplace_variance`` alike, of the same data; ``true``
+        (case, parameter). Over (noise, case): ``ess``, the smallest effective sample size, and ``rhat``, the
+        largest of all coordinates; ``resolved``, whether the Monte Carlo error of every mean is below 5 % of
+        the posterior standard deviation; ``jumps``, the acceptance rate of independent proposals. Also the
+        diagnoses of :func:`jrflow.inference.diagnostics.diagnose` at every level: ranks of the true values
+        (simulation-based calibration) with p-values, coverage.
     """
     part, effort = test.take(np.arange(min(n_cases, len(test.sim)))), effort or Effort()
     levels = []
     for level, name in enumerate(noise.names):
-        # The whole campaign is observed, so that the first cases see the noise that they see with all others.
+        # Draw noise for the whole campaign, so that these cases have the same noise as in scoring.
         observed, sd = (
             array[: len(part.sim)] for array in observed_at(test, noise, level, Stream.TEST, seed)
         )
         likelihood = likelihood_of(part, noise, level, observed, sd)
         if stream is not None:
             print(f"noise level {name}:", file=stream)
-        # Where the column oscillates the response tells so much that no simulation comes near. The true
-        # parameters are possible anyway; where their mode is found without, one more start changes nothing.
-        truth = likelihood.coordinates.of_parameters(part.targets[:, : len(part.prior.names)])
         draw = entropy(seed, Stream.EXACT, level)
-        nearest = nearest_simulations(likelihood, _N_REFERENCE, draw)
-        starts = np.concatenate([nearest, truth[:, None]], axis=1)
-        found = exact_posteriors(likelihood, starts, effort, draw, stream)
-        levels.append(_described(part, likelihood, found, relative_step, seed, level))
+        starts = modes_of_the_nearest(likelihood, _N_REFERENCE, draw)
+        found = TargetPosteriors.of(
+            likelihood.coordinates,
+            exact_posteriors(likelihood, starts, effort, draw, stream),
+            numpy_generator(seed, Stream.EXACT, level),
+        )
+        levels.append(_described(part, likelihood, found, relative_step, entropy(seed, Stream.EXACT, level)))
+        if stream is not None:
+            print(summary(levels[-1]), file=stream)
     units = [PARAMETERS[name].unit if name in PARAMETERS else "1" for name in test.names]
     coordinates = {
         "noise": list(noise.names), "case": part.sim, "parameter": list(test.names),
@@ -102,40 +107,39 @@ def gold_standard(
     )  # fmt: skip
 
 
-def of_targets(
-    coordinates: Coordinates, found: Posteriors, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draws of the targets, (n_cases, n_draws, n_targets), and their means and variances.
-
-    C and the contact probabilities are drawn for the former, and integrated out for the latter.
-    """
-    n_cases, x = len(found.x), found.x.reshape(-1, coordinates.n)
-    draws = coordinates.prior.targets(coordinates.complete(x, rng))
-    draws = draws.reshape(n_cases, -1, draws.shape[-1])
-    first, second = (moment.reshape(draws.shape).mean(axis=1) for moment in coordinates.moments(x))
-    return draws, first, second - first**2
+def summary(level: xr.Dataset) -> str:
+    """Convergence and calibration of the reference posteriors of one noise level, on one line."""
+    n, p = level.sizes["case"], level["rank_p"].values
+    return (
+        f"  {int(level['resolved'].sum())} of {n} cases resolved (Monte Carlo error of every mean below 5 % "
+        f"of the posterior sd); R-hat at most {float(level['rhat'].max()):.2f}; ranks of the true values: "
+        f"smallest p {p.min():.2g} of {len(p)} parameters; expected coverage: "
+        f"p {float(level['expected_coverage_p']):.2g}"
+    )
 
 
 def _described(
-    part: EvokedSet, likelihood: Likelihood, found: Posteriors, relative_step: float, seed: int, level: int
+    part: EvokedSet, likelihood: Likelihood, found: TargetPosteriors, relative_step: float, seed: int
 ) -> xr.Dataset:
-    """One level: draws, moments and diagnoses."""
-    rng = numpy_generator(seed, Stream.EXACT, level)
-    draws, mean, variance = of_targets(likelihood.coordinates, found, rng)
+    """One level: draws, moments, their errors and diagnoses."""
     parameters = part.targets[:, : len(part.prior.names)]
     by_laplace = laplace_variance(
         part.prior, parameters, likelihood.simulation, relative_step,
         lambda response: likelihood.whiten(likelihood.seen(response)) / likelihood.sd[0],
     )  # fmt: skip
     dims = ("case", "parameter")
-    diagnosis = diagnose(part.targets, draws, *target_bounds(part.prior), entropy(seed, Stream.EXACT, level))
+    diagnosis = diagnose(part.targets, found.draws, *target_bounds(part.prior), seed)
     return xr.Dataset(
         {
-            "draws": (("case", "draw", "parameter"), draws.astype(np.float32)),
-            "mean": (dims, mean),
-            "variance": (dims, variance),
+            "draws": (("case", "draw", "parameter"), found.draws.astype(np.float32)),
+            "mean": (dims, found.mean),
+            "variance": (dims, found.variance),
+            "mcse": (dims, found.mcse),
+            "variance_mcse": (dims, found.variance_mcse),
             "laplace_variance": (dims, by_laplace),
-            "rhat": ("case", found.rhat().max(axis=1)),
+            "ess": ("case", found.ess),
+            "rhat": ("case", found.rhat),
+            "resolved": ("case", found.resolved),
             "jumps": ("case", found.jumps),
         }
     ).merge(diagnosis.rename(sim="case"))

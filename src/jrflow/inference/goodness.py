@@ -1,87 +1,60 @@
-"""How much of a measured response a simulated one explains, and whether the rest is noise."""
+"""Whether a simulated response explains a measured one.
+
+Noise is measured in the recording itself (:mod:`jrflow.inference.measured_noise`), in as many directions as
+the data have. Two residuals are tested against it. Across the source nothing but noise may be left: the
+largest eigenvalue shows a second source or a wrong place. Along the source the residual of the fit must be
+as large as noise: an F test shows a wrong time course. The two are independent; the smaller p-value,
+corrected for two tests (Sidak), is that of the verdict.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import xarray as xr
-from scipy.stats import chi2
 
-from jrflow.eeg.covariance import inverse_root, whitening
-from jrflow.eeg.noise import EvokedNoise, spatial_filter
+from jrflow.eeg.covariance import whitening
+from jrflow.eeg.noise import EvokedNoise
+from jrflow.inference.checks import artefacts, obstacles
+from jrflow.inference.detection import (
+    detectable_component,
+    detectable_excess,
+    excess,
+    one_of_two,
+    smaller_of_two,
+)
+from jrflow.inference.evidence import (
+    Recording,
+    Tangent,
+    baseline_power,
+    noise_share,
+    source_noise,
+    unexplained,
+)
+from jrflow.inference.measured_noise import Clock
+from jrflow.inference.verdict import LEVEL, Goodness, Verdict
 from jrflow.inference.window import Window
-
-#: Excess of the residual over the noise, in standard deviations of chi-square, that still passes for chance.
-_CHANCE = 3.0
-#: Probability below which a baseline of the source is no longer as large as it is by chance.
-_LARGER = 0.05
-
-Verdict = Literal["explained", "partly explained", "not explained"]
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a network sees of one response.
+    """What a network is conditioned on for one response.
 
     Attributes
     ----------
     window
         Its blocks.
     sd
-        Noise of a single sample of the source estimate that it is told, mV.
+        Noise of a single sample of the source estimate that it is conditioned on, mV.
     whitener
-        That makes noise of unit sd white over all times of the response, (n_times, rank).
+        Makes noise of unit sd white over all times of the response, (n_times, rank).
     """
 
     window: Window
     sd: float
     whitener: np.ndarray
-
-
-@dataclass(frozen=True)
-class Goodness:
-    """What is explained; shares refer to the power over channels and times after the onset.
-
-    Attributes
-    ----------
-    explained
-        One less the residual's share: 1 is perfect, below 0 worse than no response at all.
-    topography_ceiling
-        Largest share that any time course at this source could explain.
-    noise_share
-        Share that noise alone would have if it were as assumed; it may exceed 1.
-    source_explained
-        As ``explained``, of the time course of the source estimate.
-    source_chi2
-        Whitened residual of the source estimate as the network sees it, per sample, over its noise.
-    source_noise
-        Power of that noise over what the network was told: 1, or that of the source estimate's own baseline
-        where it is larger by more than chance.
-    reduced_chi2, degrees_of_freedom
-        Whitened residual over all channels and times, per degree of freedom: 1 if it is the assumed noise.
-    baseline_chi2
-        The same of the measured baseline: above 1 where noise is larger than assumed.
-    p_value
-        Of the residual under noise as large as the baseline's (or as assumed, if that is larger).
-    verdict
-        'explained': the residual is no larger than noise, neither over all channels nor in the source
-        estimate. 'partly explained': it is, but more than half of what is not noise is explained. 'not
-        explained': less than half is.
-    """
-
-    explained: float
-    topography_ceiling: float
-    noise_share: float
-    source_explained: float
-    source_chi2: float
-    source_noise: float
-    reduced_chi2: float
-    degrees_of_freedom: int
-    baseline_chi2: float
-    p_value: float
-    verdict: Verdict
 
 
 def goodness(
@@ -90,13 +63,9 @@ def goodness(
     lead_field: xr.DataArray,
     noise: EvokedNoise,
     seen: Seen,
-    n_parameters: int,
+    tangents: Sequence[Tangent | None],
 ) -> list[Goodness]:
     """Compare a measured response with simulated sources seen through the lead field, one after the other.
-
-    Two residuals must pass for noise. Over all channels and times the whole response is judged, a wrong
-    place of the source above all; but of a wrong time course little is seen there, for few of so many
-    degrees of freedom have to do with the source. So the source estimate is judged by itself, too.
 
     Parameters
     ----------
@@ -107,110 +76,101 @@ def goodness(
     lead_field
         Dims (channel, region) with a single region, uV/mV.
     noise
-        Of this response, white in time. Coloured noise leaves a residual that looks larger than it is;
-        the comparison with the baseline allows for that in size, not in correlation.
+        Of this response. Its covariance over channels counts but for its size; size and autocorrelation are
+        measured in the response.
     seen
         What the network sees of the response.
-    n_parameters
-        Parameters estimated from the response.
+    tangents
+        Of each source: how it was fitted to the response, None if it was not.
     """
-    times = eeg["time"].values
-    measured, gain = eeg.transpose("channel", "time").values, lead_field.squeeze("region").values
-    temporal = replace(noise, times=times).temporal_covariance()
-    after, in_space = times > 0, inverse_root(noise.covariance)
-    in_time, before = seen.whitener, whitening(temporal[np.ix_(~after, ~after)])
-    power = (measured[:, after] ** 2).sum()
-    weights, _ = spatial_filter(lead_field, noise)
-    estimate = weights @ measured
-    of_source, n_seen, source_noise = _source_chi2(estimate - sources, estimate[~after], temporal, seen)
-    noise_share = np.trace(noise.covariance) * np.diag(temporal)[after].sum() / power
-    ceiling = ((gain @ measured[:, after]) ** 2).sum() / (gain @ gain) / power
-    n_before = (len(gain) - 1) * before.shape[1]
-    baseline = ((in_space @ measured[:, ~after] @ before) ** 2).sum() / n_before if n_before else 1.0
-    dof = (len(gain) - 1) * in_time.shape[1] - n_parameters
-
-    def judged(source: np.ndarray, source_chi2: float) -> Goodness:
-        residual = measured - np.outer(gain, source)
-        explained = 1 - (residual[:, after] ** 2).sum() / power
-        statistic = ((in_space @ residual @ in_time) ** 2).sum()
-        allowed = statistic / max(1.0, baseline)
-        left = ((estimate - source)[after] ** 2).sum() / (estimate[after] ** 2).sum()
-        return Goodness(
-            explained=float(explained),
-            topography_ceiling=float(ceiling),
-            noise_share=float(noise_share),
-            source_explained=float(1 - left),
-            source_chi2=float(source_chi2),
-            source_noise=source_noise,
-            reduced_chi2=float(statistic / dof),
-            degrees_of_freedom=dof,
-            baseline_chi2=float(baseline),
-            p_value=float(chi2.sf(allowed, dof)),
-            verdict=_verdict([(allowed / dof, dof), (source_chi2, n_seen)], explained, noise_share),
-        )
-
-    return [judged(source, left) for source, left in zip(sources, of_source, strict=True)]
+    values, times = eeg.transpose("channel", "time").values, eeg["time"].values
+    gain, names = lead_field.squeeze("region").values, [str(name) for name in eeg["channel"].values]
+    noise = replace(noise, times=times)
+    found = obstacles(values, gain, names, noise)
+    if found:
+        return [replace(_shares(values, gain, source, times), reasons=tuple(found)) for source in sources]
+    recording = Recording(values, gain, names, noise, Clock.of(noise, seen.window))
+    pairs = zip(sources, tangents, strict=True)
+    return [judge(recording, source, tangent, seen.sd) for source, tangent in pairs]
 
 
-def baseline_inflation(eeg: np.ndarray, noise: EvokedNoise, window: Window) -> np.ndarray:
-    """Power of the baseline's block averages over what white noise would leave, at least 1.
-
-    Noise of the brain is strongest at low frequencies, and averages of neighbouring samples keep more
-    of it than of white noise. All whitened channels are pooled: one alone has too few blocks.
+def judge(recording: Recording, source: np.ndarray, tangent: Tangent | None, sd: float) -> Goodness:
+    """Judge one simulated source, mV, baseline-corrected, (n_times,).
 
     Parameters
     ----------
-    eeg
-        Responses at the noise's times, uV, average reference, shape (..., n_channels, n_times).
-    noise, window
-        As assumed; blocks of the response, as long as which the baseline's are.
-
-    Returns
-    -------
-    np.ndarray
-        Shape (...).
+    recording
+        With neither :func:`jrflow.inference.checks.obstacles`.
+    tangent
+        How the source was fitted to the response, None if it was not.
+    sd
+        Noise of a sample of the source estimate that the network is conditioned on, mV.
     """
-    before = _blocks_before(window, int((noise.times <= 0).sum()))
-    if before is None:
-        return np.ones(eeg.shape[:-2])
-    found = before.average(inverse_root(noise.covariance) @ eeg)
-    n_channels = found.shape[-2]
-    expected = np.diag(before.covariance(noise.temporal_covariance())).mean() * (n_channels - 1) / n_channels
-    return np.maximum(1.0, (found**2).mean(axis=(-2, -1)) / expected)
+    directions, clock, noise = recording.directions, recording.clock, recording.measured
+    shares = _shares(recording.eeg, recording.gain, source, recording.noise.times)
+    residual = recording.along - clock.project(directions.gain * source)
+    left, n_fitted = unexplained(residual @ noise.whitener, tangent, recording)
+    dims, n_across = len(left) - n_fitted, recording.across.size
+    reasons, channels = artefacts(recording, dims)
+    p_place, p_course = noise.p_value, excess(float(left @ left) / dims, dims, n_across)
+    flat = recording.along @ noise.whitener
+    assumed = whitening(clock.components[0])
+    dof = assumed.shape[1] * directions.rank - n_fitted
+    squares = ((recording.across @ assumed) ** 2).sum() + ((residual @ assumed) ** 2).sum()
+    spread = noise.power * np.trace(clock.components[0]) / clock.blocks.n_blocks
+    of_sample = np.sqrt(spread * np.trace(recording.noise.covariance) / len(recording.gain))
+    place = detectable_component(len(recording.across), clock.n_dims, one_of_two(LEVEL))
+    course = detectable_excess(dims, n_across, one_of_two(LEVEL))
+    response = float(flat @ flat) - len(flat)
+    share = noise.power * noise_share(recording)
+    found = replace(
+        shares,
+        noise_share=share,
+        source_chi2=float(left @ left) / dims,
+        source_noise=source_noise(recording, sd),
+        reduced_chi2=float(squares / dof),
+        degrees_of_freedom=round(dof),
+        baseline_chi2=baseline_power(recording),
+        noise_ratio=noise.power,
+        rank=directions.rank,
+        p_flat=recording.p_flat,
+        p_place=p_place,
+        p_course=p_course,
+        p_value=smaller_of_two(p_place, p_course),
+        detectable_place_uv=float(of_sample * np.sqrt(place / n_across)),
+        detectable_course_mv=float(np.sqrt(spread * course / len(left)) / directions.gain),
+        detectable_place_share=place / response if response > 0 else None,
+        detectable_course_share=course / response if response > 0 else None,
+        reasons=tuple(reasons),
+        channels=tuple(channels),
+    )
+    return replace(found, verdict=_verdict(found, float(left @ left) < float(flat @ flat)))
 
 
-def _source_chi2(
-    residuals: np.ndarray, before: np.ndarray, temporal: np.ndarray, seen: Seen
-) -> tuple[np.ndarray, int, float]:
-    """Chi-square per sample that the network sees, of residuals (n, n_times); how many samples; their noise.
-
-    Noise is what the network was told, or that of the baseline ``before`` the onset where that is larger by
-    more than chance: it may have few samples. The fit takes away up to a sample for each parameter; they are
-    all counted, so that an error is one in favour of the model.
-    """
-
-    def power(window: Window, course: np.ndarray) -> tuple[np.ndarray, int]:
-        whitener = whitening(window.covariance(temporal)) / seen.sd
-        return ((window.average(course) @ whitener) ** 2).mean(axis=-1), whitener.shape[1]
-
-    noise, blocks = 1.0, _blocks_before(seen.window, len(before))
-    if blocks is not None:
-        found, n = power(blocks, before)
-        noise = max(1.0, float(found)) if chi2.sf(n * found, n) < _LARGER else 1.0
-    left, n_seen = power(seen.window, residuals)
-    return left / noise, n_seen, noise
-
-
-def _blocks_before(window: Window, n_samples: int) -> Window | None:
-    """Blocks of the first samples, those of the baseline; None if they say nothing of its noise."""
-    before = window.first(n_samples)
-    # Corrected by its mean, the average of a whole baseline is 0.
-    is_whole = before.n_blocks == 1 and before.block == n_samples
-    return None if before.n_blocks == 0 or is_whole else before
-
-
-def _verdict(residuals: list[tuple[float, int]], explained: float, noise_share: float) -> Verdict:
-    """Of chi-squares per degree of freedom and the degrees of freedom."""
-    if all(reduced <= 1 + _CHANCE * np.sqrt(2 / dof) for reduced, dof in residuals):
+def _verdict(found: Goodness, nearer: bool) -> Verdict:
+    """Of everything else; ``nearer``: the residual is smaller than the response itself."""
+    if found.reasons or found.p_value is None or found.p_flat is None:
+        return "cannot be judged"
+    if found.p_flat >= LEVEL:
+        return "no response above noise"
+    if found.p_value >= LEVEL and nearer:
         return "explained"
-    return "partly explained" if explained > 0.5 * max(0.0, 1 - noise_share) else "not explained"
+    half = 0.5 * max(0.0, 1 - (found.noise_share or 0.0))
+    return "partly explained" if (found.explained or 0.0) > half else "not explained"
+
+
+def _shares(eeg: np.ndarray, gain: np.ndarray, source: np.ndarray, times: np.ndarray) -> Goodness:
+    """What needs no noise: shares of the power after the onset; None where there is no power."""
+    after = eeg[:, times > 0]
+    power, in_source = (after**2).sum(), gain @ after / (gain @ gain)
+    of_source = (in_source**2).sum()
+    if not np.isfinite(power) or power == 0 or of_source == 0:
+        return Goodness(None, None, None, None)
+    simulated = source[times > 0]
+    left = ((after - np.outer(gain, simulated)) ** 2).sum()
+    return Goodness(
+        explained=float(1 - left / power),
+        topography_ceiling=float(of_source * (gain @ gain) / power),
+        noise_share=None,
+        source_explained=float(1 - ((in_source - simulated) ** 2).sum() / of_source),
+    )

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from jrflow.config.eeg import SourceConfig
+from jrflow.config.eeg import ProcessingConfig, SourceConfig
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.priors import IndependentPrior
 from jrflow.config.simulation import SimulationConfig
@@ -43,13 +43,13 @@ class Target(BaseModel):
 class Description(BaseModel):
     """What a model is, and what it was trained on.
 
-    ``prior`` holds the distributions of its parameters, whatever the configuration called them; ``times``
-    are the centres (s) of the blocks that the network sees; ``sd_range`` (mV) is the noise it has met and
-    ``source`` the patch it was seen from; ``calibration_sd`` (mV) and ``calibration_half_width`` tabulate
-    its 90 % intervals (empty for a density, which has its own); ``fingerprint`` is a hash of what its
-    weights depend on. Where the network sees channels, ``channels`` names them in its order, and
-    ``directions`` (one for each shape of noise) are the unit vectors by which the source enters them; both
-    are empty for a projection, which serves any montage.
+    ``prior`` holds the distributions of its parameters, whatever the configuration called them;
+    ``processing`` holds filters and baseline of its responses; ``times`` are the centres (s) of the blocks
+    that the network observes; ``sd_range`` (mV) is the noise in training and ``source`` the patch of cortex;
+    ``calibration_sd`` (mV) and ``calibration_half_width`` tabulate its 90 % intervals (empty for a density,
+    which has its own); ``fingerprint`` is a hash of what its weights depend on. Where the network observes
+    channels, ``channels`` names them in its order, and ``directions`` (one for each shape of noise) are the
+    unit vectors by which the source enters them; both are empty for a projection, which serves any montage.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,6 +61,7 @@ class Description(BaseModel):
     prior: IndependentPrior
     simulation: SimulationConfig
     training: TrainingConfig
+    processing: ProcessingConfig = ProcessingConfig()
     times: tuple[float, ...]
     sd_range: tuple[float, float]
     calibration_sd: tuple[float, ...]

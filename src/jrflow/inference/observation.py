@@ -1,4 +1,4 @@
-"""What an estimator observes: a clean response in noise, drawn anew as often as wanted.
+"""What an estimator observes: a clean response in noise, drawn as often as needed.
 
 Whether the network is given the projection onto the lead field or every channel, the observation is a
 direction times the source plus noise of one standard deviation: for the projection the direction is 1,
@@ -17,7 +17,12 @@ import xarray as xr
 
 from jrflow.eeg.covariance import factor, inverse_root
 from jrflow.eeg.noise import EvokedNoise, spatial_filter
+from jrflow.eeg.processing import Processing
 from jrflow.inference.window import Window
+
+#: Noise added in the network's input where filters leave none, as a fraction of the mean variance: nothing
+#: there is known better than this.
+_FLOOR = 1e-3
 
 
 @dataclass(frozen=True)
@@ -139,11 +144,36 @@ class NoiseLevels:
         return float(self.sd.min() / margin), float(self.sd.max() * margin)
 
 
+def processing_of(levels: Mapping[str, EvokedNoise]) -> Processing:
+    """Filters and baseline of the responses, which all noise levels share.
+
+    Raises
+    ------
+    ValueError
+        If they differ.
+    """
+    found = list({noise.processing: None for noise in levels.values()})
+    if len(found) > 1:
+        raise ValueError(
+            f"expected noise levels of one processing, received {found[0]} and {found[1]}: make the noise "
+            "levels again from one configuration"
+        )
+    return found[0] if found else Processing()
+
+
+def block_covariance(noise: EvokedNoise, window: Window) -> np.ndarray:
+    """Covariance of the noise's block averages, (n_blocks, n_blocks), of unit variance of a sample."""
+    blocks = window.covariance(noise.whole_temporal_covariance())
+    if noise.processing.is_plain(noise.times):
+        return blocks
+    return blocks + _FLOOR * np.diag(blocks).mean() * np.eye(len(blocks))
+
+
 def noise_shape(
     lead_field: xr.DataArray, noise: EvokedNoise, window: Window, spatial: Literal["projected", "channels"]
 ) -> NoiseShape:
     """Direction and covariances of one noise in the estimators' input."""
-    root = factor(window.covariance(noise.temporal_covariance()))
+    root = factor(block_covariance(noise, window))
     if spatial == "projected":
         return NoiseShape(np.ones(1), np.eye(1), root)
     whitener = inverse_root(noise.covariance)
@@ -177,7 +207,8 @@ def _check_noise(name: str, noise: EvokedNoise, lead_field: xr.DataArray, window
     if noise.covariance.shape != (n_channels, n_channels):
         raise ValueError(
             f"noise level {name!r}: expected a covariance of the lead field's {n_channels} channels, "
-            f"received one of shape {noise.covariance.shape}; make the noise levels anew from this lead field"
+            f"received one of shape {noise.covariance.shape}; make the noise levels again from this "
+            "lead field"
         )
     end = window.start + window.n_blocks * window.block
     if len(noise.times) < end or not np.allclose(window.average(noise.times), window.times, atol=1e-6):
@@ -185,5 +216,5 @@ def _check_noise(name: str, noise: EvokedNoise, lead_field: xr.DataArray, window
             f"noise level {name!r}: expected the times of the responses (networks see "
             f"{window.times[0]:g}..{window.times[-1]:g} s, samples {window.start}..{end - 1}), received "
             f"{len(noise.times)} times from {noise.times[0]:g} to {noise.times[-1]:g} s; make the noise "
-            "levels anew from the campaign that is trained on"
+            "levels again from the campaign that is trained on"
         )

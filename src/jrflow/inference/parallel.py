@@ -7,7 +7,9 @@ tells each by the environment variables RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADD
 from __future__ import annotations
 
 import inspect
+import ipaddress
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +27,7 @@ from torch.nn.parallel import DistributedDataParallel
 _PATIENCE = timedelta(days=7)
 #: So long may leaving take after an error, s; NCCL may wait for ranks that will never answer.
 _LEAVING = 10.0
+_LOOPBACK, _LOOPBACK_INTERFACE = "127.0.0.1", "lo"
 #: Buffers are constants, alike from the start: DDP need not send them along at each step. Newer versions of
 #: PyTorch call this differently and warn of the old name.
 _NEW_NAME = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
@@ -186,7 +189,7 @@ def _join(rank: int, world_size: int, device: torch.device, timeout: timedelta) 
     try:
         dist.init_process_group(
             "nccl" if on_gpu else "gloo", rank=rank, world_size=world_size, timeout=timeout,
-            device_id=device if on_gpu else None,
+            device_id=device if on_gpu else None, store=_store(rank, world_size, timeout),
         )  # fmt: skip
         # Only now all are known to be there, so that nobody waits in the patient group for one who is not.
         ranks = Ranks(rank, world_size, device)
@@ -200,6 +203,37 @@ def _join(rank: int, world_size: int, device: torch.device, timeout: timedelta) 
             "same WORLD_SIZE, MASTER_ADDR and MASTER_PORT, whether that port is free and open between "
             "the nodes, and whether each has a GPU of its own"
         ) from error
+
+
+def _store(rank: int, world_size: int, timeout: timedelta) -> Any:
+    """Where ranks meet: listening on the loopback interface if all are on this machine.
+
+    PyTorch's own would listen on all interfaces, without asking who connects. Ranks on several machines meet
+    at the address that MASTER_ADDR stands for. None: torchrun's own place is used.
+    """
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        return None
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    if os.environ.get("LOCAL_WORLD_SIZE") == str(world_size):
+        address = _LOOPBACK
+        if _LOOPBACK_INTERFACE in {name for _, name in socket.if_nameindex()}:
+            os.environ |= dict.fromkeys(("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"), _LOOPBACK_INTERFACE)
+    listening = _listening(address, port) if rank == 0 else None
+    return dist.TCPStore(  # type: ignore[attr-defined]
+        address, port, world_size, rank == 0, timeout,
+        master_listen_fd=None if listening is None else listening.detach(),
+    )  # fmt: skip
+
+
+def _listening(address: str, port: int) -> socket.socket | None:
+    """Socket at one address only; None where others could not reach it: then PyTorch listens on all."""
+    family, *_, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+    if address != _LOOPBACK and ipaddress.ip_address(place[0]).is_loopback:
+        return None  # some machines know their own name by such an address only
+    try:
+        return socket.create_server(place[:2], family=family, backlog=1024)
+    except OSError as error:
+        raise RuntimeError(f"{address}:{port} cannot be listened on ({error})") from error
 
 
 def _placed(environment: Mapping[str, str]) -> tuple[int, int, int]:

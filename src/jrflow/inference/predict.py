@@ -13,14 +13,21 @@ import xarray as xr
 from jrflow.eeg.channels import channel_names
 from jrflow.eeg.covariance import whitening
 from jrflow.eeg.noise import EvokedNoise, spatial_filter
+from jrflow.eeg.processing import Processing
+from jrflow.inference.baseline import BaselineNoise, baseline_noise
 from jrflow.inference.best_fit import Fits, fit_recording
 from jrflow.inference.exact_recording import ExactEstimate, exact_estimate
-from jrflow.inference.goodness import Goodness, Seen, baseline_inflation, goodness
-from jrflow.inference.model import TrainedModel
+from jrflow.inference.goodness import Seen, goodness
+from jrflow.inference.matching import held, match, require_match
+from jrflow.inference.model import Description, TrainedModel
 from jrflow.inference.observation import noise_shape, observed_inputs
 from jrflow.inference.posterior import PosteriorNetwork
 from jrflow.inference.trial import Estimates
+from jrflow.inference.verdict import Goodness
 from jrflow.inference.window import Window
+
+#: A mean of the baseline below this fraction of the response's peak is rounding.
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
@@ -35,12 +42,15 @@ class Estimate:
         Point estimates and ends of the 90 % intervals, within the prior's range, in the targets' units,
         shape (n_targets,).
     sd
-        Standard deviation of the source estimate's noise that the network was told, mV.
+        Standard deviation of the source estimate's noise on which the network is conditioned, mV.
     noise_inflation
-        Its square over that of the noise given: how much larger the baseline's power is at the network's
-        rate. 1 where the noise given suffices.
+        Factor by which the variance of the noise given is too small, as the baseline shows; 1 where it
+        suffices.
+    baseline_power
+        Variance of the baseline's noise over that of the noise given; 1 where chance explains the difference.
+        Below 1 the noise given is too large: intervals are wider than necessary.
     noise_in_range
-        Whether the network met such noise in training; if not, neither estimates nor intervals hold.
+        Whether the network's training included such noise; if not, neither estimates nor intervals hold.
     goodness
         Of the response re-simulated from the point estimates.
     best_fit
@@ -55,6 +65,7 @@ class Estimate:
     high: np.ndarray
     sd: float
     noise_inflation: float
+    baseline_power: float
     noise_in_range: bool
     goodness: Goodness
     best_fit: Goodness
@@ -64,14 +75,27 @@ class Estimate:
         """Everything as JSON; the parameters as a mapping of name to value, low and high."""
         exact = None
         if self.exact is not None:
-            # JSON knows no infinity.
-            rhat = self.exact.rhat if np.isfinite(self.exact.rhat) else None
-            exact = {"parameters": _by_name(self.names, self.exact), "rhat": rhat}
-        rest = {key: getattr(self, key) for key in ("sd", "noise_inflation", "noise_in_range")}
-        return {
+            exact = {"parameters": _by_name(self.names, self.exact), "rhat": self.exact.rhat}
+        rest = {
+            key: getattr(self, key) for key in ("sd", "noise_inflation", "baseline_power", "noise_in_range")
+        }
+        content = {
             "parameters": _by_name(self.names, self), **rest,
             "goodness": asdict(self.goodness), "best_fit": asdict(self.best_fit), "exact": exact,
         }  # fmt: skip
+        finite: dict[str, Any] = _finite(content)
+        return finite
+
+
+def _finite(content: Any) -> Any:
+    """The same without infinite numbers and nan, which JSON does not have: they become null."""
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    if isinstance(content, float | np.floating):
+        return float(content) if np.isfinite(content) else None
+    return content
 
 
 def _by_name(names: Sequence[str], found: Estimate | ExactEstimate) -> dict[str, dict[str, float]]:
@@ -121,16 +145,9 @@ def estimate(
         cannot be simulated.
     """
     d = model.description
-    _check_channels(eeg, lead_field, noise)
-    window = _window(model, eeg["time"].values)
-    noise = replace(noise, times=eeg["time"].values)
-    weights, sd = spatial_filter(lead_field, noise)
-    inflation = float(baseline_inflation(eeg.values, noise, window))
-    told = float(sd * np.sqrt(inflation))
-    inputs = window.average(observed_inputs(eeg.values, lead_field, noise, d.training.spatial))
-    direction = noise_shape(lead_field, noise, window, d.training.spatial).direction
-    d.check_input(direction, inputs.shape[1], float(window.times[0]), channel_names(lead_field))
-    found = interval_estimates(model, torch.from_numpy(inputs[None]).float(), np.array([told]))
+    given = network_input(model, eeg, lead_field, noise)
+    eeg, noise = given.eeg, given.noise
+    found = interval_estimates(model, given.observed[None], np.array([given.sd]))
     value, low, high = found.value[0], found.low[0], found.high[0]
     if not np.isfinite(value).all():
         raise ValueError(
@@ -138,19 +155,98 @@ def estimate(
             "prior, so that the response is unlike all that it was trained on; see whether its source, "
             "protocol and noise are the recording's, or train on a wider prior"
         )
+    weights, _ = spatial_filter(lead_field, noise)
     measured = weights @ eeg.values
-    seen = Seen(window, told, whitening(noise.temporal_covariance()))
-    fits = fit_recording(model, (value, low, high), measured, noise.times, seen, seed)
+    seen = Seen(given.window, given.sd_of_sample, whitening(noise.temporal_covariance()))
+    fits = fit_recording(model, (value, low, high), measured, noise, seen, seed)
     sources = np.stack([fits.estimated, fits.best])
-    of_estimate, of_best = goodness(eeg, sources, lead_field, noise, seen, len(d.parameters))
-    in_range = d.sd_range[0] * (1 - 1e-6) <= told <= d.sd_range[1] * (1 + 1e-6)
+    of_estimate, of_best = goodness(eeg, sources, lead_field, noise, seen, [None, fits.tangent])
     is_explained = of_best.verdict == "explained"
     likelihood = replace(fits.likelihood, sd=fits.likelihood.sd * np.sqrt(of_best.source_noise))
     posterior = exact_estimate(likelihood, fits.coordinates, seed) if exact and is_explained else None
     result = Estimate(
-        tuple(model.names), value, low, high, told, inflation, in_range, of_estimate, of_best, posterior
-    )
+        tuple(model.names), value, low, high, given.sd, given.baseline.inflation, given.baseline.shown,
+        given.noise_in_range, of_estimate, of_best, posterior,
+    )  # fmt: skip
     return result, _responses(eeg, lead_field, measured, fits)
+
+
+@dataclass(frozen=True)
+class NetworkInput:
+    """What a network observes of one recording, and on which noise it is conditioned.
+
+    Attributes
+    ----------
+    observed
+        Shape (n_inputs, n_blocks), mV.
+    sd
+        Noise of a sample on which the network is conditioned, mV.
+    noise_in_range
+        Whether the network's training included such noise.
+    baseline
+        Noise in the response's baseline.
+    eeg, noise
+        The response with the baseline correction of the training; its noise, at its times.
+    window
+        Blocks of which all samples were recorded.
+    sd_of_sample
+        Noise of a sample of the source estimate, mV, at the recording's own processing.
+    """
+
+    observed: torch.Tensor
+    sd: float
+    noise_in_range: bool
+    baseline: BaselineNoise
+    eeg: xr.DataArray
+    noise: EvokedNoise
+    window: Window
+    sd_of_sample: float
+
+
+def network_input(
+    model: TrainedModel, eeg: xr.DataArray, lead_field: xr.DataArray, noise: EvokedNoise
+) -> NetworkInput:
+    """Bring a response into the input of a model's network; arguments as of :func:`estimate`.
+
+    Raises
+    ------
+    ValueError
+        If channels differ, the response does not cover what the network observes, or it was processed in a
+        way that the network would misread.
+    """
+    d = model.description
+    _check_channels(eeg, lead_field, noise)
+    eeg, noise = _corrected(eeg, d), replace(noise, times=eeg["time"].values)
+    whole = held(noise.times, d)
+    window = _window(model, _continued(noise.times, len(whole)))
+    recorded = _recorded(window, noise.times)
+    _, sd = spatial_filter(lead_field, noise)
+    found = match(d, noise, window, sd)
+    if found is not None:
+        require_match(d, noise, found)
+    # The noise that matters to the network is that of its input, not that of a sample.
+    of_input = 1.0 if found is None else float(np.sqrt(found.power))
+    before = baseline_noise(eeg.values, lead_field.squeeze("region").values, noise, window)
+    told, in_range = conditioned(sd * of_input, before, d.sd_range)
+    observed = window.average(observed_inputs(eeg.values[:, whole], lead_field, noise, d.training.spatial))
+    direction = noise_shape(lead_field, noise, recorded, d.training.spatial).direction
+    d.check_input(direction, observed.shape[1], float(window.times[0]), channel_names(lead_field))
+    return NetworkInput(
+        torch.from_numpy(observed).float(), told, in_range, before, eeg, noise, recorded, told / of_input
+    )
+
+
+def conditioned(sd: float, before: BaselineNoise, sd_range: tuple[float, float]) -> tuple[float, bool]:
+    """Noise on which a network is conditioned, mV, and whether its training included it.
+
+    A measured noise may miss the range of the training by four of its standard errors; then the end of the
+    range is taken.
+    """
+    told, (low, high) = sd * float(np.sqrt(before.inflation)), sd_range
+    allowed = 1 + max(4 * before.relative_error, 1e-6)
+    if low / allowed <= told <= high * allowed:
+        return float(np.clip(told, low, high)), True
+    return told, False
 
 
 def interval_estimates(model: TrainedModel, observed: torch.Tensor, sd: np.ndarray) -> Estimates:
@@ -195,16 +291,36 @@ def _check_channels(eeg: xr.DataArray, lead_field: xr.DataArray, noise: EvokedNo
         )
 
 
+def _corrected(eeg: xr.DataArray, d: Description) -> xr.DataArray:
+    """The response with the baseline of the model's training; nothing changes where it has that already."""
+    corrected = Processing.of(d.processing).correct(eeg.values, eeg["time"].values)
+    is_rounding = abs(corrected - eeg.values).max() <= _ROUNDING * abs(eeg.values).max()
+    return eeg if is_rounding else eeg.copy(data=corrected)
+
+
+def _continued(times: np.ndarray, n: int) -> np.ndarray:
+    """Times, s, continued to ``n`` of them."""
+    step = (times[-1] - times[0]) / (len(times) - 1)
+    return np.concatenate([times, times[-1] + step * np.arange(1, n - len(times) + 1)])
+
+
+def _recorded(window: Window, times: np.ndarray) -> Window:
+    """Blocks of which all samples were recorded."""
+    n_blocks = min(window.n_blocks, (len(times) - window.start) // window.block)
+    return replace(window, n_blocks=n_blocks, times=window.times[:n_blocks])
+
+
 def _window(model: TrainedModel, times: np.ndarray) -> Window:
-    """Blocks of this response that the network sees."""
-    training, seen = model.description.training, np.array(model.description.times)
-    window = Window.of(times, training.sfreq, training.tmin)
+    """Blocks of this response that the network observes."""
+    d, seen = model.description, np.array(model.description.times)
+    window = Window.of(times, d.training.sfreq, d.training.tmin)
     if len(window.times) < len(seen) or not np.allclose(window.times[: len(seen)], seen, atol=1e-6):
+        full = d.simulation.timing.times
         raise ValueError(
             f"the network sees {seen[0]:.3f}..{seen[-1]:.3f} s ({len(seen)} blocks), the response covers "
             f"{times[0]:.3f}..{times[-1]:.3f} s at {window.sfreq * window.block:g} Hz: bring it to the "
-            "model's times (jrflow.eeg.evoked.on_model_grid), or train a model with a protocol (tmin, tmax) "
-            "that the recording covers"
+            f"model's times (epochs from {full[0]:g} to {full[-1]:g} s at {d.simulation.sfreq:g} Hz), or "
+            "train a model with a protocol (simulation.protocol: tmin, tmax) that the recording covers"
         )
     return replace(window, n_blocks=len(seen), times=seen)
 

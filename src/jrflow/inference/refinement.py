@@ -1,111 +1,206 @@
-"""A network's estimates refined by the exact likelihood: the posterior as it is found from where they lead.
+"""Estimates refined by the exact likelihood: posteriors sampled from the modes that given starts lead to.
 
-Networks fall behind where noise is low: there the posterior is narrower than what they resolve. The
-observations are the network's own: the projected response in blocks.
+Starts are a network's estimates, or, as a control that needs no network, the nearest simulations. Networks
+fall behind where noise is low: there the posterior is narrower than what they resolve. The observations are
+the network's own: the projected response, averaged over blocks of samples.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from typing import TextIO
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, TextIO
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from jrflow.inference.agreement import misfit
-from jrflow.inference.gold import likelihood_of, of_targets
+from jrflow.inference.gold import likelihood_of
 from jrflow.inference.networks import Network
 from jrflow.inference.randomness import Stream, entropy, numpy_generator
+from jrflow.inference.targets import TargetPosteriors
 from jrflow.inference.trial import Estimates, Trial
 from jrflow.limits.exact import Effort, exact_posteriors
+from jrflow.limits.likelihood import Likelihood
+from jrflow.limits.starts import nearest_simulations
 
-#: What is added to a network's name.
+#: Suffix of the names of refined estimators.
 SUFFIX = "+exact"
-#: Further starts of a case, as far away from its estimate as the network errs on so many other simulations.
-_N_MORE, _N_ERRORS = 7, 1000
-#: What is found is no posterior if it leaves more than noise by so many standard deviations of chi-square.
+#: Where a refinement starts: from a network's estimates; or, as a control, from the nearest simulations.
+Starts = Literal["network", "nearest"]
+REFINED_FROM: tuple[Starts, ...] = ("network", "nearest")
+#: Name of the control.
+CONTROL = f"nearest{SUFFIX}"
+#: Starts of a case. A network's are its estimate and points around it, as far away as its errors on
+#: _N_ERRORS validation simulations.
+_N_STARTS, _N_ERRORS = 8, 1000
+#: Simulations from the prior among which the nearest are sought.
+_N_REFERENCE = 16384
+#: The sampled posterior is rejected if it leaves more than noise by this many standard deviations of
+#: chi-square.
 _POOR = 5.0
-#: Fewer ridges than the gold standard's: the starts are near. As many draws: of fewer the mean is no better.
+#: Fewer ridges than for the reference posteriors, because the starts are near.
 _EFFORT = Effort(n_along=2, n_ridges=2)
 
 
+@dataclass(frozen=True)
+class Refined:
+    """Refined estimates at one noise level, and how well their chains converged.
+
+    Attributes
+    ----------
+    estimates
+        Posterior means and 90 % intervals; where no posterior that fits was found, those before refinement.
+    mcse
+        Monte Carlo standard errors of the means, (n_cases, n_targets); 0 for estimates that are not sampled.
+    ess, rhat, resolved
+        See :class:`jrflow.inference.targets.TargetPosteriors`, each (n_cases,).
+    found
+        Whether a posterior that fits was found, (n_cases,).
+    """
+
+    estimates: Estimates
+    mcse: np.ndarray
+    ess: np.ndarray
+    rhat: np.ndarray
+    resolved: np.ndarray
+    found: np.ndarray
+
+
 def refine(
-    network: Network, estimator: str, trial: Trial, n_cases: int, stream: TextIO | None = None
+    network: Network | None,
+    estimator: str,
+    trial: Trial,
+    n_cases: int,
+    stream: TextIO | None = None,
+    *,
+    starts: Starts = "network",
 ) -> tuple[pd.DataFrame, xr.Dataset]:
-    """Find and score the posteriors that a network's estimates lead to.
+    """Find and score the posteriors that some starts lead to.
 
     Parameters
     ----------
     network
-        Whose estimates are the starts.
+        Its estimates are the starts; not used for ``starts="nearest"``.
     estimator
-        Its name; that of what is scored ends in ``+exact``.
+        Name of the network; the scored estimator is named ``<estimator>+exact``, the control
+        ``nearest+exact``.
     trial
-        What the network was put to; its test campaign's first ``n_cases`` simulations are taken.
+        Observations and noise levels; the first ``n_cases`` simulations of its test campaign are taken.
     n_cases
         Simulations, at most those of the test campaign.
     stream
         Where progress is shown; None for silence.
+    starts
+        "network": search from the network's estimates. "nearest": from as many of the nearest of 16,384
+        simulations, with the same effort; shows what the network contributes.
 
     Returns
     -------
     table
         Scores, one row for each noise level and target.
     refined
-        ``refined``, ``refined_low`` and ``refined_high`` (noise, first_sim, parameter): posterior means and
-        the ends of 90 % intervals.
+        Over (noise, first_sim, parameter): ``refined``, ``refined_low`` and ``refined_high``, posterior means
+        and the ends of 90 % intervals, and ``refined_mcse``, Monte Carlo standard errors of the means. Over
+        (noise, first_sim): ``refined_ess``, ``refined_rhat``, ``refined_resolved`` and ``refined_found``.
+        The names of the control begin with ``nearest`` instead of ``refined``.
     """
-    first, rows, estimates = trial.first(n_cases), [], []
-    for level, name in enumerate(trial.noise.names):
+    name = CONTROL if starts == "nearest" else estimator + SUFFIX
+    first, rows, levels = trial.first(n_cases), [], []
+    for level, noise in enumerate(trial.noise.names):
         if stream is not None:
-            print(f"refining {estimator}, noise level {name}:", file=stream)
-        estimates.append(refined_estimates(network, trial, n_cases, level, stream))
-        rows.append(first.score(estimator + SUFFIX, level, estimates[-1]))
-    dims, ends = ("noise", "first_sim", "parameter"), {"": "value", "_low": "low", "_high": "high"}
-    refined = xr.Dataset(
-        {
-            f"refined{end}": (dims, np.stack([getattr(e, part) for e in estimates]))
-            for end, part in ends.items()
-        },
-        coords={"first_sim": first.parts.test.sim},
+            print(f"refining {name}, noise level {noise}:", file=stream)
+        levels.append(refined_estimates(network, trial, n_cases, level, stream, starts=starts))
+        rows.append(first.score(name, level, levels[-1].estimates))
+    return pd.concat(rows, ignore_index=True), _labelled(
+        levels, "nearest" if starts == "nearest" else "refined", first.parts.test.sim
     )
-    return pd.concat(rows, ignore_index=True), refined
 
 
 def refined_estimates(
-    network: Network, trial: Trial, n_cases: int, level: int, stream: TextIO | None = None
-) -> Estimates:
-    """Means and 90 % intervals of the posteriors to which a network's first estimates lead at one level.
+    network: Network | None,
+    trial: Trial,
+    n_cases: int,
+    level: int,
+    stream: TextIO | None = None,
+    *,
+    starts: Starts = "network",
+) -> Refined:
+    """Means and 90 % intervals of the posteriors to which starts lead at one level; see :func:`refine`.
 
-    Modes are sought from each estimate and from points about it, as far away as the network errs on the
-    validation part; ridges through them and Langevin steps explore the rest (:mod:`jrflow.limits.exact`).
-    Where what they find leaves more than noise, the posterior is elsewhere: the network's own estimate and
-    interval stand.
+    Modes are sought from the starts; ridges through them and Langevin steps explore the rest
+    (:mod:`jrflow.limits.exact`). If the sampled posterior leaves more than noise, it is not the posterior:
+    the network's own estimate and interval are returned, or those of the prior where there is no network.
+
+    Raises
+    ------
+    ValueError
+        If the starts are a network's and there is none.
     """
-    prior = trial.parts.train.prior
-    # The whole campaign is observed, so that the first ones see the noise that they see with all others.
+    if starts == "network" and network is None:
+        raise ValueError(
+            'expected a network for starts="network", received None; starts="nearest" needs none'
+        )
+    # Draw noise for the whole campaign, so that these cases have the same noise as in scoring.
     observed, sd = (array[:n_cases] for array in trial.test(level))
     likelihood = likelihood_of(trial.first(n_cases).parts.test, trial.noise, level, observed, sd)
     rng = numpy_generator(trial.seed, Stream.REFINEMENT, level)
-    own = network.predict(observed, sd)
-    told = own[:, : len(prior.names)]
-    shown = (part[:_N_ERRORS] for part in trial.validation(level))
-    errors = network.predict(*shown) - trial.parts.validation.targets[:_N_ERRORS]
-    drawn = errors[rng.integers(len(errors), size=(len(told), _N_MORE)), : len(prior.names)]
-    starts = prior.within(np.concatenate([told[:, None], told[:, None] - drawn], axis=1))
-    x = likelihood.coordinates.of_parameters(starts.reshape(-1, starts.shape[2]))
     draw = entropy(trial.seed, Stream.REFINEMENT, level)
-    found = exact_posteriors(likelihood, x.reshape(*starts.shape[:2], -1), _EFFORT, draw, stream)
-    draws, mean, _ = of_targets(likelihood.coordinates, found, rng)
-    refined = replace(Estimates.of_draws(draws), value=mean)
-    chi2 = np.median(misfit(likelihood, draws[..., : len(prior.names)]), axis=1)
-    is_found = chi2 < 1 + _POOR * np.sqrt(2 / likelihood.rank)
-    return _either(is_found, refined, Estimates.calibrated(own, errors))
-
-
-def _either(chosen: np.ndarray, one: Estimates, other: Estimates) -> Estimates:
-    """Those of one where chosen, (n,), else the other's."""
-    return Estimates(
-        *(np.where(chosen[:, None], getattr(one, f.name), getattr(other, f.name)) for f in fields(Estimates))
+    if starts == "nearest" or network is None:
+        before = _of_prior(trial, len(observed), draw)
+        x = nearest_simulations(likelihood, _N_REFERENCE, draw)[:, :_N_STARTS]
+    else:
+        own = network.predict(observed, sd)
+        shown = (part[:_N_ERRORS] for part in trial.validation(level))
+        errors = network.predict(*shown) - trial.parts.validation.targets[:_N_ERRORS]
+        before = Estimates.calibrated(own, errors)
+        x = _around(likelihood, own, errors, rng)
+    found = TargetPosteriors.of(
+        likelihood.coordinates, exact_posteriors(likelihood, x, _EFFORT, draw, stream), rng
     )
+    return _accepted(likelihood, found, before)
+
+
+def _around(
+    likelihood: Likelihood, own: np.ndarray, errors: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Starts (n_cases, _N_STARTS, d): estimates, (n_cases, n_targets), and estimates less drawn errors."""
+    prior = likelihood.coordinates.prior
+    centre, n = own[:, None, : len(prior.names)], len(own)
+    drawn = errors[rng.integers(len(errors), size=(n, _N_STARTS - 1)), : len(prior.names)]
+    starts = prior.within(np.concatenate([centre, centre - drawn], axis=1))
+    return likelihood.coordinates.of_parameters(starts.reshape(-1, starts.shape[2])).reshape(n, _N_STARTS, -1)
+
+
+def _of_prior(trial: Trial, n: int, seed: int) -> Estimates:
+    """Prior means and 90 % intervals for n cases."""
+    prior = trial.parts.train.prior
+    draws = prior.targets(prior.sample(_N_ERRORS, seed))
+    return Estimates.of_draws(np.broadcast_to(draws, (n, *draws.shape)))
+
+
+def _accepted(likelihood: Likelihood, found: TargetPosteriors, before: Estimates) -> Refined:
+    """Sampled posteriors where they fit, the estimates before refinement elsewhere."""
+    refined = replace(Estimates.of_draws(found.draws), value=found.mean)
+    chi2 = np.median(misfit(likelihood, found.draws[..., : len(likelihood.coordinates.prior.names)]), axis=1)
+    fits = chi2 < 1 + _POOR * np.sqrt(2 / likelihood.rank)
+    parts = (
+        np.where(fits[:, None], getattr(refined, f.name), getattr(before, f.name)) for f in fields(Estimates)
+    )
+    return Refined(
+        Estimates(*parts), np.where(fits[:, None], found.mcse, 0), np.where(fits, found.ess, 0),
+        found.rhat, found.resolved & fits, fits,
+    )  # fmt: skip
+
+
+def _labelled(levels: list[Refined], prefix: str, sim: np.ndarray) -> xr.Dataset:
+    dims = ("noise", "first_sim", "parameter")
+    columns: dict[str, Any] = {
+        prefix: (dims, np.stack([r.estimates.value for r in levels])),
+        f"{prefix}_low": (dims, np.stack([r.estimates.low for r in levels])),
+        f"{prefix}_high": (dims, np.stack([r.estimates.high for r in levels])),
+        f"{prefix}_mcse": (dims, np.stack([r.mcse for r in levels])),
+    }
+    for name in ("ess", "rhat", "resolved", "found"):
+        columns[f"{prefix}_{name}"] = (dims[:2], np.stack([getattr(r, name) for r in levels]))
+    return xr.Dataset(columns, coords={"first_sim": sim})

@@ -13,6 +13,7 @@ import torch
 
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import NetworkConfig
+from jrflow.eeg.processing import Processing
 from jrflow.inference.build import build_network
 from jrflow.inference.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from jrflow.inference.dataset import EvokedSet
@@ -131,6 +132,7 @@ def training_fingerprint(
             "noise": [noise.sd.tolist(), *(_rounded(shape) for shape in noise.shapes)],
             "seed": seed,
         }
+        | ({} if data.processing == Processing() else {"processing": str(data.processing)})
     )
 
 

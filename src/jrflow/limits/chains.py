@@ -1,25 +1,90 @@
-"""Whether Markov chains agree: by Gelman and Rubin's potential scale reduction, and in words."""
+"""Convergence of Markov chains: rank-normalised R-hat, effective sample size and Monte Carlo error, by ArviZ.
+
+Vehtari, Gelman, Simpson, Carpenter & Bürkner 2021, Bayesian Analysis 16:667.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-#: Potential scale reduction above which chains do not agree well enough.
-_DISAGREEMENT = 1.2
+#: R-hat above which chains do not agree. Vehtari et al. recommend 1.01 for chains that are run once; chains
+#: here are extended until the Monte Carlo error is small (MOST_ERROR), and eight chains of an effective
+#: sample size of 400 have an R-hat of up to 1.03 by chance.
+_DISAGREEMENT = 1.05
+
+#: Largest Monte Carlo standard error of a resolved posterior mean, in posterior standard deviations: an
+#: effective sample size of 400. The error adds 1/400 to the mean square distance of an estimator.
+MOST_ERROR = 0.05
 
 
-def potential_scale_reduction(x: np.ndarray) -> np.ndarray:
-    """R-hat of halved chains (Gelman et al. 2013), (n_cases, d), of states (n_cases, n_chains, n_kept, d).
+@dataclass(frozen=True)
+class Convergence:
+    """How well chains determine the posterior of some quantities.
 
-    1 if they agree; infinite if none of them moves, for then they say nothing.
+    Attributes
+    ----------
+    rhat
+        Rank-normalised potential scale reduction, 1 if the chains agree; infinite if none of them moves.
+    ess
+        Effective sample size for the mean; 0 if no chain moves.
+    mcse
+        Monte Carlo standard error of the mean, in the quantity's unit; infinite if no chain moves.
+    sd
+        Standard deviation over all draws, in the quantity's unit.
     """
-    n = x.shape[2] // 2
-    halves = np.concatenate([x[:, :, :n], x[:, :, n : 2 * n]], axis=1)
-    within = halves.var(axis=2, ddof=1).mean(axis=1)
-    between = halves.mean(axis=2).var(axis=1, ddof=1)
-    ratio = np.divide(between, within, out=np.full_like(within, np.inf), where=within > 0)
-    rhat: np.ndarray = np.sqrt((n - 1) / n + ratio)
-    return rhat
+
+    rhat: np.ndarray
+    ess: np.ndarray
+    mcse: np.ndarray
+    sd: np.ndarray
+
+    @property
+    def is_resolved(self) -> bool:
+        """Whether every mean has a Monte Carlo error of at most ``MOST_ERROR`` standard deviations."""
+        return bool((self.mcse <= MOST_ERROR * self.sd).all())
+
+
+def convergence(draws: np.ndarray) -> Convergence:
+    """Compare and pool chains of one case.
+
+    Parameters
+    ----------
+    draws
+        Shape (n_chains, n_kept, n_quantities).
+
+    Returns
+    -------
+    Convergence
+        Each part of shape (n_quantities,). A quantity that no chain changes counts as not sampled at all.
+    """
+    from arviz_stats.base.array import array_stats  # a second to import: only where chains are run
+
+    sd = draws.std(axis=(0, 1), ddof=1)
+    moves = (np.ptp(draws, axis=1) > 0).any(axis=0)
+    # ArviZ takes chains that are constant and equal for perfect ones.
+    x = np.where(moves, draws, np.random.default_rng(0).standard_normal(draws.shape))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rhat, ess = (
+            np.asarray(array_stats.rhat(x, chain_axis=0, draw_axis=1)),
+            np.asarray(array_stats.ess(x, chain_axis=0, draw_axis=1, method="mean")),
+        )
+    return Convergence(
+        np.where(moves, rhat, np.inf),
+        np.where(moves, ess, 0.0),
+        np.where(moves, sd / np.sqrt(ess), np.inf),
+        sd,
+    )
+
+
+def mean_error(draws: np.ndarray) -> np.ndarray:
+    """Monte Carlo standard error of means over chains, (n_quantities,); draws as of :func:`convergence`.
+
+    Quantities that are the same in every draw, for instance one that is known exactly, have no error.
+    """
+    found = convergence(draws)
+    return np.where(found.sd > 0, found.mcse, 0.0)
 
 
 def chains_agree(rhat: float | None) -> tuple[str, bool]:

@@ -1,9 +1,9 @@
-"""Coordinates in which posteriors are nearly Gaussian and what data cannot tell is set apart.
+"""Coordinates in which posteriors are nearly Gaussian, without the direction that data do not constrain.
 
 A parameter is described by its normal score under the prior, z = Phi^-1(F(theta)): its prior is N(0, 1) and
-no bound can be violated. Where C and a_1..a_4 all vary, the data depend on four numbers instead of five, and
-the coordinates are the standardised log C_1..log C_4, each with the log of the synaptic gain in its loop; C
-and the a_k are integrated out exactly (Rao and Blackwell), see jrflow.limits.products.
+no bound can be violated. If C and a_1..a_4 all vary, the data depend on their four products only. The
+coordinates then are the standardised log C_1..log C_4, each plus the log of the synaptic gain in its loop.
+C and the a_k are integrated out exactly (Rao-Blackwell), see jrflow.limits.products.
 """
 
 from __future__ import annotations
@@ -18,39 +18,40 @@ from jrflow.design.priors import Prior
 from jrflow.limits.products import Products
 from jrflow.model.parameters import PRODUCTS
 
-#: C and the contact probabilities, of which the data know the products only.
+#: C and the contact probabilities: data depend on their products only.
 _FACTORS = ("C", *(name.replace("C", "a") for name in PRODUCTS))
-#: Scores beyond are as good as the bound; probabilities closer to 1 have no floating-point number.
+#: Largest normal score: 1 - Phi(8) = 6e-16 is near the spacing of floating-point numbers below 1.
 _LARGEST_SCORE = 8.0
-#: The synaptic gain that enters the same loop as each product: A_e C_1 is what the excitatory population
-#: sees of the pyramidal one's input, and so on. With them the valleys of the likelihood are straight.
+#: The synaptic gain that enters the same loop as each product: the excitatory population receives the
+#: pyramidal one's potential times C_1, and that is proportional to A_e. With these sums as coordinates the
+#: ridges of the likelihood are nearly straight.
 _GAINS = ("A_e", "A_e", "A_e", "A_i")
-#: Half step of the differences in coordinates, which are in units of the prior's spread.
+#: Half step of the central differences in coordinates, whose unit is the spread of the prior.
 _STEP = 1e-5
-#: Quantiles that stand for a distribution where its moments are taken.
+#: Quantiles over which moments of a distribution are averaged.
 _N_QUANTILES = 4000
 
 
 @dataclass(frozen=True)
 class Coordinates:
-    """Parameters to coordinates and back; targets are the parameters, then the products.
+    """Transform parameters to coordinates and back. Targets are the parameters, then the products.
 
     Attributes
     ----------
     prior
         Of the parameters.
     scored
-        Columns of the prior's parameters that have a normal score: the first coordinates.
+        Columns of the parameters that are described by a normal score: the first coordinates.
     factors
-        Columns of C, a_1, .., a_4 where their products are the last coordinates, else empty.
+        Columns of C, a_1, .., a_4 if their products are the last coordinates, else empty.
     products
-        Of these factors; None where there are none.
+        Of these factors; None if ``factors`` is empty.
     gains
-        1 where a scored parameter's log is added to that of a product, shape (n_products, n_scored).
+        1 if the log of a scored parameter is added to that of a product, shape (n_products, n_scored).
     centre, scale
         Prior mean and standard deviation of these sums, each (n_products,).
     mean, covariance
-        Of the prior in these coordinates, (n,) and (n, n); it is normal but for the products.
+        Of the prior in these coordinates, (n,) and (n, n); it is normal except for the products.
     """
 
     prior: Prior
@@ -95,7 +96,7 @@ class Coordinates:
 
     @cached_property
     def precision(self) -> np.ndarray:
-        """Of the prior, taken to be normal: the inverse of its covariance, (n, n)."""
+        """Inverse covariance of the normal approximation to the prior, (n, n)."""
         return np.linalg.inv(self.covariance)
 
     def of_parameters(self, parameters: np.ndarray) -> np.ndarray:
@@ -109,15 +110,15 @@ class Coordinates:
         return np.column_stack([score, (loops - self.centre) / self.scale])
 
     def representative(self, x: np.ndarray) -> np.ndarray:
-        """Parameters (n, n_parameters) that are observed like any others at these coordinates.
+        """Parameters (n, n_parameters) with the same response as all others at these coordinates.
 
-        C is its prior mean; the a_k that go with it need not be possible, only their products are.
+        C is its prior mean. The resulting a_k may lie outside the prior; only their products matter.
         """
         return self._parameters(x, np.full(len(x), self._mean_C))
 
     def nearest_possible(self, x: np.ndarray) -> np.ndarray:
-        """Parameters (n, n_parameters) within the prior's bounds, their products those of x if they can."""
-        # As far from the ends of every a_k as the products allow.
+        """Parameters (n, n_parameters) within the prior, with the products of x if the prior allows these."""
+        # The middle of the interval of log C that the products allow.
         C = None if self.products is None else np.exp(np.mean(self.products.support(self._log(x)), axis=0))
         return self.prior.within(self._parameters(x, C))
 
@@ -138,7 +139,7 @@ class Coordinates:
         return self._parameters(x, None if self.products is None else self.products.draw_C(self._log(x), rng))
 
     def log_prior(self, x: np.ndarray) -> np.ndarray:
-        """Log prior density of the coordinates, shape (n,), but for a constant; -inf where impossible."""
+        """Log prior density of the coordinates, (n,), up to a constant; -inf outside the support."""
         scores = x[:, : len(self.scored)]
         normal: np.ndarray = -0.5 * (scores**2).sum(axis=1)
         return normal if self.products is None else normal + self.products.log_density(self._log(x))
@@ -167,7 +168,7 @@ class Coordinates:
         return log
 
     def _scored_values(self, x: np.ndarray) -> np.ndarray:
-        """Parameters, right where they have a score, shape (n, n_parameters)."""
+        """Parameters (n, n_parameters), of which only the scored columns are meaningful."""
         scores = np.zeros((len(x), len(self.prior.names)))
         scores[:, self.scored] = np.clip(x[:, : len(self.scored)], -_LARGEST_SCORE, _LARGEST_SCORE)
         return self.prior.ppf(ndtr(scores))

@@ -1,18 +1,22 @@
-"""Draws from the exact posterior of the parameters: the gold standard for every other method.
+"""Draws from the posterior of the parameters on the likelihood itself: the reference for every other method.
 
 The model is deterministic and its noise Gaussian, so the likelihood is known. Chains sample the posterior by
-two kinds of moves, both exact: independent proposals (:mod:`jrflow.limits.proposal`), which lead anywhere,
-and Langevin steps (:mod:`jrflow.limits.langevin`), which explore what those do not know of.
+two kinds of moves: independent proposals (:mod:`jrflow.limits.proposal`), which reach every known part of it,
+and Langevin steps (:mod:`jrflow.limits.langevin`), which explore what the proposals do not cover. Both are
+accepted by Metropolis and Hastings with one target: the log density of :class:`jrflow.limits.likelihood.
+Likelihood` and the prior. Chains are extended until the Monte Carlo errors of the means are small, up to a
+limit; a case that does not get there counts as unresolved.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TextIO
 
 import numpy as np
 
-from jrflow.limits.chains import potential_scale_reduction
+from jrflow.limits.chains import Convergence, convergence
 from jrflow.limits.gauss_newton import fisher_information
 from jrflow.limits.langevin import Local, langevin_step
 from jrflow.limits.likelihood import Likelihood
@@ -21,6 +25,8 @@ from jrflow.progress import Progress
 
 #: Cases at a time.
 _AT_ONCE = 64
+#: States that are kept of each round: after half of the proposals, and after the Langevin step.
+_KEPT_PER_ROUND = 2
 
 
 @dataclass(frozen=True)
@@ -29,17 +35,23 @@ class Effort:
 
     Attributes
     ----------
-    n_chains, n_burn_in, n_kept
-        Chains; rounds that are thrown away; rounds after each of which the state is kept.
+    n_chains, n_burn_in
+        Chains, and rounds that are discarded.
+    n_rounds
+        Rounds after which convergence is judged first; two states of each are kept. As long as a case is not
+        resolved (see :class:`jrflow.limits.chains.Convergence`), its number of rounds is doubled.
+    n_most
+        Largest number of rounds.
     n_proposals
         Independent proposals of a round; a Langevin step follows them.
     n_along, n_ridges
-        Coordinates along which ridges are traced for the proposals, and ridges at most along each.
+        Coordinates along which ridges are traced for the proposals, and most ridges along each.
     """
 
     n_chains: int = 8
     n_burn_in: int = 5
-    n_kept: int = 25
+    n_rounds: int = 40
+    n_most: int = 320
     n_proposals: int = 8
     n_along: int = 4
     n_ridges: int = 3
@@ -52,18 +64,31 @@ class Posteriors:
     Attributes
     ----------
     x
-        Coordinates, shape (n_cases, n_chains, n_kept, d).
+        Coordinates of each case, shape (n_chains, n_kept, d); ``n_kept`` differs between cases.
     jumps, steps
-        Share of independent proposals, and of Langevin steps, that were accepted, each (n_cases,).
+        Acceptance rates of independent proposals and of Langevin steps, each (n_cases,).
     """
 
-    x: np.ndarray
+    x: tuple[np.ndarray, ...]
     jumps: np.ndarray
     steps: np.ndarray
 
+    @cached_property
+    def convergence(self) -> tuple[Convergence, ...]:
+        """Convergence of the coordinates of each case."""
+        return tuple(convergence(draws) for draws in self.x)
+
     def rhat(self) -> np.ndarray:
-        """Potential scale reduction, (n_cases, d): 1 if the chains agree."""
-        return potential_scale_reduction(self.x)
+        """Rank-normalised potential scale reduction, (n_cases, d): 1 if the chains agree."""
+        return np.stack([found.rhat for found in self.convergence])
+
+    def ess(self) -> np.ndarray:
+        """Effective sample size for the mean of each coordinate, (n_cases, d)."""
+        return np.stack([found.ess for found in self.convergence])
+
+    def resolved(self) -> np.ndarray:
+        """Cases whose means have small Monte Carlo errors along every coordinate, (n_cases,)."""
+        return np.array([found.is_resolved for found in self.convergence])
 
 
 def exact_posteriors(
@@ -76,8 +101,8 @@ def exact_posteriors(
     likelihood
         Of the observed responses.
     starts
-        Coordinates from which modes are sought, shape (n_cases, n_starts, d); chains begin at the first of a
-        case. What is reached from none of them may be missed.
+        Coordinates from which modes are sought, shape (n_cases, n_starts, d). Parts of a posterior to which
+        none of them leads may be missed.
     effort
         How much is spent.
     seed
@@ -85,21 +110,46 @@ def exact_posteriors(
     stream
         Where progress is shown; None for silence.
     """
-    n_cases, parts = len(starts), []
-    n_rounds = effort.n_burn_in + effort.n_kept
-    with Progress("exact posterior", n_cases * n_rounds, stream) as progress:
+    n_cases = len(starts)
+    found: list[tuple[np.ndarray, float, float]] = []
+    with Progress("exact posterior", n_cases, stream) as progress:
         for first in range(0, n_cases, _AT_ONCE):
             cases = slice(first, first + _AT_ONCE)
             rng = np.random.default_rng([seed, 1, first])
-            sampler = _Sampler(likelihood.take(cases), starts[cases], effort, rng)
-            kept = []
-            for round_ in range(n_rounds):
-                sampler.advance()
-                progress.advance(len(sampler.x))
-                if round_ >= effort.n_burn_in:
-                    kept.append(sampler.x.copy())
-            parts.append((np.stack(kept, axis=2), sampler.jumps / n_rounds, sampler.steps / n_rounds))
-    return Posteriors(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+            found += _sampled(likelihood.take(cases), starts[cases], effort, rng, progress)
+    x, jumps, steps = zip(*found, strict=True)
+    return Posteriors(x, np.array(jumps), np.array(steps))
+
+
+def _sampled(
+    likelihood: Likelihood,
+    starts: np.ndarray,
+    effort: Effort,
+    rng: np.random.Generator,
+    progress: Progress,
+) -> list[tuple[np.ndarray, float, float]]:
+    """Draws (n_chains, n_kept, d) and acceptance rates of each case; chains run until they are resolved."""
+    sampler = _Sampler(likelihood, starts, effort, rng)
+    for _ in range(effort.n_burn_in):
+        sampler.advance()
+    kept: list[list[np.ndarray]] = [[] for _ in starts]
+    found: dict[int, tuple[np.ndarray, float, float]] = {}
+    n_rounds, remaining = 0, np.arange(len(starts))
+    while len(remaining):
+        for _ in range(min(max(n_rounds, effort.n_rounds), effort.n_most - n_rounds)):
+            states = sampler.advance()
+            n_rounds += 1
+            for case, state in zip(remaining, states, strict=True):
+                kept[case].append(state)
+        draws = [np.concatenate(kept[case], axis=1) for case in remaining]
+        is_done = [n_rounds >= effort.n_most or convergence(x).is_resolved for x in draws]
+        total = effort.n_burn_in + n_rounds
+        for k in np.flatnonzero(is_done):
+            found[int(remaining[k])] = draws[k], sampler.jumps[k] / total, sampler.steps[k] / total
+        progress.advance(int(np.sum(is_done)))
+        remaining = remaining[~np.array(is_done)]
+        sampler.keep(~np.array(is_done))
+    return [found[case] for case in range(len(starts))]
 
 
 class _Sampler:
@@ -108,7 +158,7 @@ class _Sampler:
     Attributes
     ----------
     x
-        Where they are, shape (n_cases, n_chains, d).
+        Current points, shape (n_cases, n_chains, d).
     jumps, steps
         Sums over rounds of the shares that were accepted, each (n_cases,).
     """
@@ -118,40 +168,63 @@ class _Sampler:
     ) -> None:
         self._likelihood, self._effort, self._rng = likelihood, effort, rng
         self._proposal = Proposal.of(likelihood, starts, effort.n_along, effort.n_ridges)
-        n_cases = len(starts)
+        n_cases, _, d = starts.shape
         self.x = np.repeat(starts[:, :1], effort.n_chains, axis=1)
-        # Whatever is possible takes the place of the first start.
+        # Initial log density -inf: the first proposal with a finite density is accepted.
         self._log_weight = np.full((n_cases, effort.n_chains), -np.inf)
-        self._cases = np.repeat(np.arange(n_cases), effort.n_chains)
+        n = n_cases * effort.n_chains
+        self._here = Local(np.full(n, -np.inf), np.tile(np.eye(d), (n, 1, 1)), np.zeros((n, d)))
+        self._is_stale = np.ones(n, dtype=bool)
         self.jumps, self.steps = np.zeros(n_cases), np.zeros(n_cases)
 
-    def advance(self) -> None:
-        """One round of all chains."""
-        self._jump()
-        shape = self.x.shape
-        moved, taken = langevin_step(self._local, self.x.reshape(-1, shape[2]), self._rng)
-        self.x = moved.reshape(shape)
-        taken = taken.reshape(shape[:2])
-        self.steps += taken.mean(axis=1)
-        self._log_weight = self._weight(self.x)
+    def keep(self, chosen: np.ndarray) -> None:
+        """Go on with some of the cases only, (n_cases,)."""
+        chains = np.repeat(chosen, self._effort.n_chains)
+        self._likelihood, self._proposal = self._likelihood.take(chosen), self._proposal.take(chosen)
+        self.x, self._log_weight = self.x[chosen], self._log_weight[chosen]
+        self._here = self._here.take(chains)
+        self._is_stale = self._is_stale[chains]
+        self.jumps, self.steps = self.jumps[chosen], self.steps[chosen]
 
-    def _jump(self) -> None:
-        """Independent proposals, one after the other (Metropolis and Hastings on their weights)."""
+    def advance(self) -> np.ndarray:
+        """One round of all chains; states of it that are kept, (n_cases, n_chains, n_kept, d)."""
+        halfway = self._jump()
+        n_cases, n_chains, d = self.x.shape
+        x, everywhere = self.x.reshape(-1, d), np.arange(n_cases * n_chains)
+        stale = np.flatnonzero(self._is_stale)
+        self._here = self._here.replaced(stale, self._local(x[stale], stale))
+        moved, self._here, accepted = langevin_step(
+            lambda points: self._local(points, everywhere), x, self._here, self._rng
+        )
+        self._is_stale[:] = False
+        self.x = moved.reshape(self.x.shape)
+        self.steps += accepted.reshape(n_cases, n_chains).mean(axis=1)
+        log_density = self._here.log_density.reshape(n_cases, n_chains)
+        self._log_weight = log_density - self._proposal.log_density(self.x)
+        return np.stack([halfway, self.x], axis=2)
+
+    def _jump(self) -> np.ndarray:
+        """Independent proposals one after another (Metropolis-Hastings); the state after half of them."""
         n_cases, n_chains, d = self.x.shape
         n = self._effort.n_proposals
         proposed = self._proposal.draw(n_chains * n, self._rng)
-        weight = self._weight(proposed).reshape(n_cases, n_chains, n)
+        weight = self._log_weights(proposed).reshape(n_cases, n_chains, n)
         proposed = proposed.reshape(n_cases, n_chains, n, d)
+        halfway = self.x
         for k in range(n):
             with np.errstate(invalid="ignore"):
                 log_ratio = weight[..., k] - self._log_weight
-            taken = np.log(self._rng.random(log_ratio.shape)) < log_ratio
-            self.x = np.where(taken[..., None], proposed[:, :, k], self.x)
-            self._log_weight = np.where(taken, weight[..., k], self._log_weight)
-            self.jumps += taken.mean(axis=1) / n
+            accepted = np.log(self._rng.random(log_ratio.shape)) < log_ratio
+            self.x = np.where(accepted[..., None], proposed[:, :, k], self.x)
+            self._log_weight = np.where(accepted, weight[..., k], self._log_weight)
+            self._is_stale |= accepted.ravel()
+            self.jumps += accepted.mean(axis=1) / n
+            if k < n // _KEPT_PER_ROUND:
+                halfway = self.x
+        return halfway
 
-    def _weight(self, x: np.ndarray) -> np.ndarray:
-        """Log of posterior over proposal density, shape (n_cases, n)."""
+    def _log_weights(self, x: np.ndarray) -> np.ndarray:
+        """Log of posterior over proposal density of points (n_cases, n, d), shape (n_cases, n)."""
         flat = x.reshape(-1, x.shape[2])
         density = self._likelihood.coordinates.log_prior(flat)
         possible = np.flatnonzero(np.isfinite(density))
@@ -159,10 +232,11 @@ class _Sampler:
         density[possible] += self._likelihood.log_likelihood(flat[possible], cases[possible])
         return density.reshape(x.shape[:2]) - self._proposal.log_density(x)
 
-    def _local(self, x: np.ndarray) -> Local:
-        """Exact log posterior; its gradient and metric with a prior taken to be normal in the coordinates."""
+    def _local(self, x: np.ndarray, chains: np.ndarray) -> Local:
+        """Log posterior; its gradient and metric with the prior approximated by a normal distribution."""
         coordinates = self._likelihood.coordinates
-        log_likelihood, information, score = fisher_information(self._likelihood, x, self._cases)
+        cases = chains // self._effort.n_chains
+        log_likelihood, information, score = fisher_information(self._likelihood, x, cases)
         return Local(
             log_likelihood + coordinates.log_prior(x), information + coordinates.precision,
             score + (coordinates.mean - x) @ coordinates.precision,

@@ -1,11 +1,11 @@
-"""How well C and the contact probabilities can be known, where no Gaussian describes what is left of them.
+"""Posterior variance of C and the contact probabilities, which is not Gaussian at any noise level.
 
-Data tell the products C * a_k only. Given these, C lies between sharp ends, and Laplace's approximation,
-which knows the prior by its variance, takes it for less certain than it is: without noise it leaves a fifth
-of the variance of C, where a seventh is left (relative uniform prior of half width 1/2). Here the response
-is taken to be linear in the coordinates of jrflow.limits.coordinates, and the prior as it is: the posterior
-of the coordinates is a normal one, reweighted by the ratio of the true prior to the normal one that went
-into it, and C is integrated out of every draw from it.
+Data constrain the products C * a_k only. Given these, C lies between sharp ends. Laplace's approximation
+uses only the variance of the prior and overestimates what is left: without noise a fifth of the variance of
+C instead of a seventh (relative uniform prior of half width 1/2). Here the response is linearised in the
+coordinates of jrflow.limits.coordinates and the prior is exact: the posterior of the coordinates is a normal
+distribution, reweighted by the ratio of the true prior to its normal approximation, and C is integrated out
+of every draw.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from jrflow.limits.coordinates import Coordinates
 
 #: Draws from each posterior; pairs of opposite ones.
 _N_DRAWS = 128
-#: Told apart from the draws of the parameters, which are made from the same seed.
+#: Second word of the seed, so that these numbers differ from those of the parameters' draws.
 _STREAM = 1
 
 
 @dataclass(frozen=True)
 class Factors:
-    """Posteriors of C, a_1, .., a_4 after data of some parameters, whatever the noise.
+    """Posteriors of C, a_1, .., a_4 given data of some parameters, at any noise level.
 
     Attributes
     ----------
@@ -39,8 +39,8 @@ class Factors:
     error
         Normal deviates that stand for the noise of the data, of the same shape.
     deviates
-        Normal deviates of the draws from each posterior, shape (n, n_draws, n_coordinates). All are the same
-        at every noise level, so that levels differ by what is observed and by nothing else.
+        Normal deviates of the draws from each posterior, shape (n, n_draws, n_coordinates). They are the same
+        at every noise level, so that levels differ by the observations only.
     """
 
     coordinates: Coordinates
@@ -88,7 +88,7 @@ class Factors:
         return self._weighted(x)
 
     def _weighted(self, x: np.ndarray) -> np.ndarray:
-        """Variance of the factors over draws (n, n_draws, n_coordinates) that know a normal prior."""
+        """Variance of the factors over draws (n, n_draws, n_coordinates) made with the normal prior."""
         flat = x.reshape(-1, x.shape[-1])
         away = flat - self.coordinates.mean
         normal = -0.5 * np.einsum("np,pq,nq->n", away, self.coordinates.precision, away)
@@ -105,6 +105,6 @@ class Factors:
         mean = np.einsum("nk,nkf->nf", weight, first)
         within = np.einsum("nk,nkf->nf", weight, second - first**2)
         between = np.einsum("nk,nkf->nf", weight, (first - mean[:, None]) ** 2)
-        # The mean is of the same draws, of which so many count.
+        # The mean is taken over the same draws: divide by one less the sum of squared weights.
         lost = (weight**2).sum(axis=1)[:, None]
         return within + np.divide(between, 1 - lost, out=np.zeros_like(between), where=lost < 1)

@@ -1,13 +1,13 @@
-"""What any method could recover: Fisher information and prior, averaged over the prior.
+"""The limit of what any method can recover: Fisher information and prior, averaged over the prior.
 
 The deterministic model in Gaussian noise has an exact likelihood. In Laplace's approximation the
 posterior covariance at a draw is (F + P^-1)^-1, with the Fisher information F = J' N^-1 J of the
 evoked response's derivative J in noise N, and the prior covariance P. The limit of R2 is one less the
 mean posterior variance over the prior variance. It is approximate where the posterior is far from
-Gaussian: at low signal-to-noise ratios, and towards the ends of a bounded prior. Of C and the contact
-probabilities, which are far from Gaussian whatever the noise, jrflow.limits.factors knows more. Where exact
-posteriors of some cases are at hand, the limit is theirs, and Laplace's variances at the same cases and at
-many others make it more certain (as control variates).
+Gaussian: at low signal-to-noise ratios, and towards the ends of a bounded prior. C and the contact
+probabilities are far from Gaussian whatever the noise; jrflow.limits.factors integrates over them. Where
+exact posteriors of some cases are given, the limit is theirs, and Laplace variances at the same cases and at
+many others reduce its standard error (as control variates).
 """
 
 from __future__ import annotations
@@ -53,24 +53,33 @@ def recovery_limits(
     seed
         Seed of the draws.
     gold
-        Exact posteriors at the same levels, see :func:`jrflow.inference.gold.gold_standard`; None to be
-        content with Laplace's approximation.
+        Exact posteriors at the same levels, see :func:`jrflow.inference.gold.gold_standard`; None for
+        Laplace's approximation.
 
     Returns
     -------
     xr.Dataset
-        ``r2_limit`` and its standard error over draws ``r2_limit_se`` over (noise, parameter); ``r2_laplace``
-        by Laplace's approximation; ``r2_lost``, what of ``r2_limit`` estimators lose that see averages of
-        samples, if there are exact posteriors of such (else 0); and ``sd`` (noise), the noise of the source
-        estimate in mV. Attributes ``n_draws``, ``n_dropped`` (draws whose simulation failed), ``n_exact``
-        (cases of exact posteriors), ``n_impossible`` (over all levels, draws left out of the limits of C and
-        the contact probabilities: no draw from their posterior is possible).
+        ``r2_limit`` over (noise, parameter), and its standard error over draws or cases, ``r2_limit_se``;
+        ``r2_limit_mcse``, the part of that error that comes from sampling the posteriors (0 without exact
+        posteriors); ``r2_laplace`` by Laplace's approximation; ``r2_lost``, the R2 that estimators lose that
+        see averages of samples, if the exact posteriors are of such (else 0). Over (noise): ``unresolved``,
+        the share of cases whose posterior means have a Monte Carlo error above 5 % of the posterior standard
+        deviation: the limit may miss parts of their posteriors, and then is too high; ``sd``, the noise of
+        the source estimate in mV. Attributes ``n_draws``, ``n_dropped`` (draws whose simulation failed),
+        ``n_exact`` (cases of exact posteriors), ``n_impossible`` (over all levels, draws left out of the
+        limits of C and the contact probabilities: no draw from their posterior is possible).
 
     Raises
     ------
     ValueError
-        If no draw could be simulated, or the derivatives depend on the step.
+        If no draw could be simulated, the derivatives depend on the step, or the exact posteriors lack their
+        Monte Carlo errors.
     """
+    if gold is not None and not {"variance_mcse", "resolved"} <= set(gold):
+        raise ValueError(
+            "expected exact posteriors with 'variance_mcse' and 'resolved', received some of an earlier "
+            "version: run the rule gold again"
+        )
     draws = prior.sample(config.n_draws, seed)
     n_exact = 0 if gold is None else gold.sizes["case"]
     if gold is not None:
@@ -80,27 +89,31 @@ def recovery_limits(
     before = np.einsum("ntp,ntp->nt", gradients, gradients)
     is_case = np.arange(len(draws))[kept] < n_exact
     factors = None if gold is not None else _factors(prior, draws[kept], seed)
-    rows, sds, n_impossible = [], [], 0
+    rows, sds, shares, n_impossible = [], [], [], 0
     for name, noise in levels.items():
         sds.append(spatial_filter(lead_field, noise)[1])
-        whitened = whitening(noise.temporal_covariance()).T @ jacobian / sds[-1]
+        processed = _processed(jacobian, noise, simulation)
+        whitened = whitening(noise.temporal_covariance()).T @ processed / sds[-1]
         after = _target_variance(posterior_covariance(whitened), gradients)
         laplace, se = _share_explained(after[~is_case], before[~is_case])
-        limit, lost = laplace, np.zeros_like(laplace)
+        limit, lost, mcse, unresolved = laplace, np.zeros_like(laplace), np.zeros_like(laplace), 0.0
         if factors is not None:
             limit, se, n = _with_factors(factors, whitened, laplace, se)
             n_impossible += n
         if gold is not None:
             cases = gold.sel(noise=name).isel(case=kept[:n_exact])
             limit, se, lost = _exact_limit(cases, after[is_case], after[~is_case], prior)
-        rows.append((limit, se, laplace, lost))
-    columns = {"r2_limit": 0, "r2_limit_se": 1, "r2_laplace": 2, "r2_lost": 3}
+            mcse, unresolved = _monte_carlo_error(cases, prior), 1 - float(cases["resolved"].mean())
+        rows.append((limit, se, laplace, lost, mcse))
+        shares.append(unresolved)
+    columns = {"r2_limit": 0, "r2_limit_se": 1, "r2_laplace": 2, "r2_lost": 3, "r2_limit_mcse": 4}
     return xr.Dataset(
         {
             **{
                 name: (("noise", "parameter"), [row[k] for row in rows], {"units": "1"})
                 for name, k in columns.items()
             },
+            "unresolved": ("noise", shares, {"units": "1", "long_name": "share of unresolved posteriors"}),
             "sd": ("noise", sds, {"units": "mV", "long_name": "noise of the source estimate"}),
         },
         coords={"noise": list(levels), "parameter": [*prior.names, *prior.product_names]},
@@ -114,6 +127,14 @@ def recovery_limits(
             ),
         },
     )  # fmt: skip
+
+
+def _processed(jacobian: np.ndarray, noise: EvokedNoise, simulation: SimulationConfig) -> np.ndarray:
+    """Derivatives (n, n_times, n_parameters) of filtered and baseline-corrected responses."""
+    if noise.processing.is_plain(noise.times):
+        return jacobian
+    by_time = np.swapaxes(jacobian, 1, 2)
+    return np.swapaxes(noise.processing.apply(by_time, noise.times, simulation.timing.period), 1, 2)
 
 
 def laplace_variance(
@@ -181,8 +202,8 @@ def _target_variance(posterior: np.ndarray, gradients: np.ndarray) -> np.ndarray
 def _share_explained(after: np.ndarray, before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """R2 and its standard error, shape (n_targets,), of variances (n, n_targets) with the data and without.
 
-    Both are approximated alike (a product is linearised at the same draws, the delta method), so that data
-    that say nothing give exactly 0.
+    Both use the same approximation (a product is linearised at the same draws: the delta method), so that
+    data without information give exactly 0.
     """
     ratio = after.mean(axis=0) / before.mean(axis=0)
     residual = after - ratio * before
@@ -198,9 +219,9 @@ def _factors(prior: Prior, draws: np.ndarray, seed: int) -> Factors | None:
 def _with_factors(
     factors: Factors, whitened: np.ndarray, limit: np.ndarray, se: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Laplace's limit and its standard error, (n_targets,), with that of C and the contact probabilities.
+    """Laplace's limit and its standard error, (n_targets,), replaced for C and the contact probabilities.
 
-    And how many draws had no possible draw from their posterior.
+    The third result is the number of draws none of whose posterior draws is possible.
     """
     after, before = factors.variance(whitened), factors.variance_without
     possible = np.isfinite(after + before).all(axis=1)
@@ -218,8 +239,8 @@ def _exact_limit(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """R2 and its standard error, shape (n_targets,), by exact variances and Laplace's at cases and at others.
 
-    Exact posteriors are of what estimators see, averages of samples; what these lose of all samples, which is
-    returned, too, is taken from Laplace's approximation of both.
+    Exact posteriors are given averages of samples, as estimators are. The variance that averaging adds is the
+    difference of Laplace's approximations to both; it is subtracted, and returned as a share of R2.
     """
     lost = cases["laplace_variance"].values - control
     exact = cases["variance"].values - lost
@@ -233,3 +254,13 @@ def _exact_limit(
     error = (exact - slope * control).var(axis=0, ddof=1) / n + slope**2 * others.var(axis=0, ddof=1) / m
     before = np.array([*prior.sd, *prior.product_sd.values()]) ** 2
     return 1 - mean / before, np.sqrt(error) / before, lost.mean(axis=0) / before
+
+
+def _monte_carlo_error(cases: xr.Dataset, prior: Prior) -> np.ndarray:
+    """Standard error of the limit, (n_targets,), from sampling the posteriors of independent cases."""
+    before = np.array([*prior.sd, *prior.product_sd.values()]) ** 2
+    error = cases["variance_mcse"].values
+    # A case none of whose chains moves has no error; it is counted as unresolved.
+    squares = np.where(np.isfinite(error), error, 0) ** 2
+    mcse: np.ndarray = np.sqrt(squares.sum(axis=0)) / len(error) / before
+    return mcse

@@ -1,9 +1,10 @@
 """Modes of many posteriors at once, by the Levenberg-Marquardt method.
 
 Every iteration simulates the perturbed parameters of all cases as one batch, and several dampings of each
-step as another. A step is taken only where it raises the density, so that parameters at which the
-simulation fails are never entered. The prior is taken to be normal in the coordinates, which it is but for
-the products: their true density has edges and kinks, at which such a search would get stuck.
+step as another. A step is taken only if it raises the density, so the search never enters parameters at
+which the simulation fails. The prior is approximated by a normal distribution in the coordinates. It is one
+except for the products, whose true density has edges and kinks at which such a search would get stuck. Modes
+only guide proposals and starts; the chains use the true prior.
 """
 
 from __future__ import annotations
@@ -15,22 +16,25 @@ import numpy as np
 
 from jrflow.limits.likelihood import Likelihood
 
-#: Half step of the differences in coordinates, which are in units of the prior's spread.
-_STEP = 1e-5
-#: Dampings tried at once, relative to the last one that helped.
-_DAMPINGS = np.array([0.1, 1.0, 10.0])
-#: Where none of them helps, larger ones are next.
-_GIVE_WAY = 100.0
-#: Bounds of the damping; at the upper one nothing moves any more.
-_LEAST, _LARGEST = 1e-6, 1e8
-#: Expected gain in log posterior below which a mode has been reached.
-_NEGLIGIBLE = 1e-2
-#: Chains that are differentiated at a time.
+#: Step of the forward differences in coordinates, whose unit is the spread of the prior. Truncation is then
+#: of order 1e-5 of a derivative, and so is the error of simulations that stop at a steady state of 1e-10.
+_DIFFERENCE_STEP = 1e-5
+#: Levenberg-Marquardt dampings tried at once, relative to the last one that succeeded.
+_DAMPING_FACTORS = np.array([0.1, 1.0, 10.0])
+#: Damping of the first step, relative to the diagonal of the Hessian.
+_FIRST_DAMPING = 1e-2
+#: Factor on the damping where no candidate raised the density: beyond the largest factor above.
+_DAMPING_AFTER_FAILURE = 100.0
+#: Range of the damping. At its upper end a step is 1e-8 of a gradient step: the chain is stopped.
+_LEAST_DAMPING, _LARGEST_DAMPING = 1e-6, 1e8
+#: Expected gain in log posterior below which a mode counts as reached: .14 standard deviations away at most.
+_CONVERGED_GAIN = 1e-2
+#: Points that are differentiated at a time, each by d + 1 simulations: bounds memory.
 _AT_ONCE = 256
-#: As long as the misfit exceeds what noise may leave (so many standard deviations above its mean) by more,
-#: noise is taken to be larger than it is: what is far from the data is guided by the prior, too, and not led
-#: into the next local maximum.
-_UNUSUAL, _EXCESS = 4.0, 2.0
+#: Tempering: while the misfit (half chi-square) exceeds its mean at the true parameters by more than
+#: _TEMPERING_STARTS standard deviations, the likelihood is divided so that this excess is _TEMPERED_EXCESS,
+#: and the prior still guides a search that begins far from the data instead of the next local maximum.
+_TEMPERING_STARTS, _TEMPERED_EXCESS = 4.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,12 @@ class Modes:
     x
         Coordinates, shape (n_cases, n_starts, n_coordinates).
     log_posterior
-        But for a constant of each case, shape (n_cases, n_starts); -inf for a start that was impossible.
+        Up to a constant of each case, shape (n_cases, n_starts); -inf for a start whose simulation failed.
     covariance
-        Laplace's: the inverse of Fisher information plus prior precision, shape (n_cases, n_starts,
-        n_coordinates, n_coordinates).
+        Laplace approximation: the inverse of Fisher information plus prior precision, shape (n_cases,
+        n_starts, n_coordinates, n_coordinates).
     moving
-        Starts that had not arrived when the iterations were used up, shape (n_cases, n_starts).
+        Starts that had not converged after the last iteration, shape (n_cases, n_starts).
     """
 
     x: np.ndarray
@@ -56,7 +60,7 @@ class Modes:
     moving: np.ndarray
 
     def best(self) -> Modes:
-        """The highest mode of each case: one start is left."""
+        """The highest mode of each case, with n_starts = 1."""
         chosen = np.argmax(self.log_posterior, axis=1)[:, None]
         rows = np.arange(len(chosen))[:, None]
         return Modes(
@@ -76,7 +80,7 @@ class _Chains:
         self._precision = likelihood.coordinates.precision
         self.case = np.repeat(np.arange(n_cases), n_starts)
         self.x = start.reshape(-1, d).copy()
-        self.damping = np.full(len(self.x), 1e-2)
+        self.damping = np.full(len(self.x), _FIRST_DAMPING)
         self.information, self.score = np.zeros((len(self.x), d, d)), np.zeros((len(self.x), d))
         everywhere = np.arange(len(self.x))
         self.misfit = self._misfit(self.x, everywhere)
@@ -85,44 +89,46 @@ class _Chains:
 
     @property
     def log_posterior(self) -> np.ndarray:
-        """But for a constant, shape (n_chains,)."""
+        """Up to a constant, shape (n_chains,)."""
         return -self.misfit - self._prior_misfit(self.x)
 
     def advance(self) -> None:
-        """One step of every chain that still moves."""
+        """One step of every chain that has not converged."""
         chains = np.flatnonzero(self.moving)
         inflation = self._inflation(self.misfit[chains])
-        dampings = (self.damping[chains, None] * _DAMPINGS).clip(_LEAST, _LARGEST)
+        dampings = (self.damping[chains, None] * _DAMPING_FACTORS).clip(_LEAST_DAMPING, _LARGEST_DAMPING)
         steps, gain = self._steps(chains, dampings, inflation)
         points = self.x[chains, None] + steps
-        misfit = self._misfit(points.reshape(-1, points.shape[-1]), np.repeat(chains, len(_DAMPINGS)))
+        misfit = self._misfit(points.reshape(-1, points.shape[-1]), np.repeat(chains, len(_DAMPING_FACTORS)))
         misfit = misfit.reshape(dampings.shape)
         reached = misfit / inflation[:, None] + self._prior_misfit(points)
         best, rows = np.argmin(reached, axis=1), np.arange(len(chains))
         better = reached[rows, best] < self.misfit[chains] / inflation + self._prior_misfit(self.x[chains])
-        self.damping[chains] = np.where(better, dampings[rows, best], self.damping[chains] * _GIVE_WAY)
+        self.damping[chains] = np.where(
+            better, dampings[rows, best], self.damping[chains] * _DAMPING_AFTER_FAILURE
+        )
         moved = chains[better]
         self.x[moved] = points[rows, best][better]
         self.misfit[moved] = misfit[rows, best][better]
-        arrived = (gain < _NEGLIGIBLE) & (inflation == 1)
-        self.moving[chains] = ~arrived & (self.damping[chains] < _LARGEST)
+        arrived = (gain < _CONVERGED_GAIN) & (inflation == 1)
+        self.moving[chains] = ~arrived & (self.damping[chains] < _LARGEST_DAMPING)
         self.differentiate(moved)
 
     def differentiate(self, chains: np.ndarray) -> None:
-        """Information and score where some chains are."""
+        """Information and score at the points of some chains."""
         _, self.information[chains], self.score[chains] = fisher_information(
             self._likelihood, self.x[chains], self.case[chains]
         )
 
     def _inflation(self, misfit: np.ndarray) -> np.ndarray:
         rank = self._likelihood.rank
-        usual = 0.5 * rank + _UNUSUAL * np.sqrt(0.5 * rank)
-        return np.maximum(1.0, (misfit - usual) / _EXCESS)
+        usual = 0.5 * rank + _TEMPERING_STARTS * np.sqrt(0.5 * rank)
+        return np.maximum(1.0, (misfit - usual) / _TEMPERED_EXCESS)
 
     def _steps(
         self, chains: np.ndarray, dampings: np.ndarray, inflation: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Steps (n_chains, n_dampings, d), and the gain in log posterior that the undamped one promises."""
+        """Steps (n_chains, n_dampings, d), and the expected gain in log posterior of the undamped step."""
         pull = (self._mean - self.x[chains]) @ self._precision
         gradient = (self.score[chains] / inflation[:, None] + pull)[:, self._free]
         hessian = self.information[chains] / inflation[:, None, None] + self._precision
@@ -155,9 +161,9 @@ def find_modes(
     start
         Coordinates, shape (n_cases, n_starts, n_coordinates).
     max_iterations
-        Steps at most; a chain that still moves then stays where it is.
+        Largest number of steps. A chain that has not converged by then keeps its last point.
     held
-        Coordinates that keep the values that they have at the start.
+        Coordinates that are fixed at their values at the start.
     """
     chains = _Chains(likelihood, start, np.asarray(held, dtype=int))
     for _ in range(max_iterations):
@@ -175,7 +181,10 @@ def find_modes(
 def fisher_information(
     likelihood: Likelihood, x: np.ndarray, cases: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Log likelihood, Fisher information and score, by differences in float64.
+    """Log likelihood, Fisher information and score, by forward differences.
+
+    If a perturbed simulation fails, the derivative along that coordinate is taken in the other direction; if
+    that fails too, it is set to zero and the prior alone determines the step along that coordinate.
 
     Parameters
     ----------
@@ -187,23 +196,42 @@ def fisher_information(
     Returns
     -------
     log_likelihood, information, score
-        Shapes (n,), (n, n_coordinates, n_coordinates) and (n, n_coordinates); the first but for a constant,
-        and -inf where the simulation failed.
+        Shapes (n,), (n, n_coordinates, n_coordinates) and (n, n_coordinates). The first is that of
+        :meth:`Likelihood.log_likelihood`: up to a constant, and -inf where the simulation failed.
     """
     n, d = x.shape
     log_likelihood, information, score = np.empty(n), np.zeros((n, d, d)), np.zeros((n, d))
-    shifts = _STEP * np.concatenate([np.zeros((1, d)), np.eye(d)])
+    shifts = _DIFFERENCE_STEP * np.concatenate([np.zeros((1, d)), np.eye(d)])
     for first in range(0, n, _AT_ONCE):
         rows = slice(first, first + _AT_ONCE)
         points = (x[rows, None] + shifts).reshape(-1, d)
-        difference, ok = likelihood.differences(points, np.repeat(cases[rows], d + 1), precise=True)
+        difference, ok = likelihood.differences(points, np.repeat(cases[rows], d + 1))
         difference, ok = difference.reshape(-1, d + 1, difference.shape[1]), ok.reshape(-1, d + 1)
-        difference[:, 1:] = (difference[:, 1:] - difference[:, :1]) / _STEP
-        white = likelihood.whiten(difference.astype(np.float32)).astype(float)
-        # A derivative that cannot be had is taken for none: the prior alone moves that coordinate.
+        slope = (difference[:, 1:] - difference[:, :1]) / _DIFFERENCE_STEP
+        _backward(likelihood, x[rows], cases[rows], difference[:, 0], ok, slope)
+        flat = np.concatenate([difference[:, :1], slope], axis=1).reshape(-1, difference.shape[2])
+        white = likelihood.whitened(flat).reshape(-1, d + 1, likelihood.rank)
         slope = white[:, 1:] * (ok[:, 1:] & ok[:, :1])[..., None]
         information[rows] = slope @ np.swapaxes(slope, 1, 2)
         score[rows] = -np.einsum("npr,nr->np", slope, white[:, 0])
-        misfit = 0.5 * np.einsum("nr,nr->n", white[:, 0], white[:, 0])
-        log_likelihood[rows] = np.where(ok[:, 0], -misfit, -np.inf)
+        log_likelihood[rows] = likelihood.log_density(white[:, 0], ok[:, 0])
     return log_likelihood, information, score
+
+
+def _backward(
+    likelihood: Likelihood,
+    x: np.ndarray,
+    cases: np.ndarray,
+    here: np.ndarray,
+    ok: np.ndarray,
+    slope: np.ndarray,
+) -> None:
+    """Replace derivatives (n, d, n_observed) whose forward simulation failed; updates ``ok`` (n, 1 + d)."""
+    row, column = np.nonzero(~ok[:, 1:] & ok[:, :1])
+    if len(row) == 0:
+        return
+    back = x[row].copy()
+    back[np.arange(len(row)), column] -= _DIFFERENCE_STEP
+    behind, there = likelihood.differences(back, cases[row])
+    slope[row, column] = (here[row] - behind) / _DIFFERENCE_STEP
+    ok[row, 1 + column] = there

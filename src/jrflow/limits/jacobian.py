@@ -1,4 +1,4 @@
-"""How the evoked response changes with each parameter: central finite differences."""
+"""Derivative of the evoked response with respect to each parameter, by central finite differences."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from jrflow.design.priors import Prior
 from jrflow.eeg.projection import baseline_correct
 from jrflow.simulation import simulate
 
-#: Draws on which the step is halved to see whether the differences depend on it.
+#: Draws on which the step is halved to check that the differences do not depend on it.
 _N_CHECKED = 8
 
-#: Largest relative change of a column under halving that is still called a derivative. On limit cycles
-#: the response is so sensitive that no step does better than 1 to 2 %; elsewhere it is below 1e-6.
+#: Largest accepted relative change of a derivative when the step is halved. Measured over 120 draws of each
+#: preset's prior at a relative step of 1e-5: median 2e-9 and 6e-7, largest 7e-3, on limit cycles.
 _STEP_TOLERANCE = 0.05
 
-#: Largest steady-state tolerance. A response whose later trials are not simulated is off by up to about the
-#: tolerance, and where the two sides of a difference settle at different trials, by different amounts; the
-#: difference is itself of the relative step's order, 1e-5 of the response, as is the simulations' tolerance.
+#: Largest steady-state tolerance. A response whose later trials are skipped has an error of about the
+#: tolerance, which differs between the two sides of a difference if these settle at different trials. The
+#: difference itself is of the order of the relative step, 1e-5 of the response, and so is the tolerance of
+#: campaigns. With 1e-10 derivatives change by at most 4e-4 of their size.
 _STEADY_STATE_TOLERANCE = 1e-10
 
-#: A column below this fraction of the largest carries no information worth a precise derivative.
+#: Derivatives below this fraction of the largest one are not checked: they carry no information.
 _NEGLIGIBLE = 1e-6
 
 
@@ -71,7 +72,7 @@ def evoked_jacobian(
 
 
 def precise_arguments(simulation: SimulationConfig, preset: str) -> dict[str, Any]:
-    """As ``SimulationConfig.column_arguments``, so that responses nearby can be subtracted."""
+    """Arguments of simulations whose differences matter: double precision, tight steady-state tolerance."""
     settings = simulation.column_arguments(preset) | {"precision": "float64"}
     tolerance = settings["steady_state_tolerance"]
     if tolerance is not None:

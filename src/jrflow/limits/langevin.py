@@ -1,10 +1,11 @@
-"""Markov chains of many posteriors at once, guided by Fisher information.
+"""Metropolis-adjusted Langevin steps of many chains at once, in the metric of the Fisher information.
 
-The simplified manifold Metropolis-adjusted Langevin algorithm (Girolami & Calderhead 2011, J. R. Stat. Soc.
-B 73:123): from x the proposal is N(x + h/2 G^-1 g, h G^-1), with the gradient g of the log posterior and the
-metric G = Fisher information plus prior precision, both at x, so that steps have the size and the direction
-that the posterior has there, however narrow and bent its valleys. Accepted by Metropolis and Hastings, no
-approximation is left, also none of the differences that derivatives are taken by.
+This is the simplified manifold Metropolis-adjusted Langevin algorithm (Girolami & Calderhead 2011, J. R.
+Stat. Soc. B 73:123; blackjax.mcmc.smmala has the same kernel for automatic derivatives). From x the proposal
+is N(x + h/2 G^-1 g, h G^-1), with the gradient g of the log posterior and the metric G = Fisher information
+plus prior precision, both at x: steps follow the scale and direction of the posterior there. The
+Metropolis-Hastings correction makes errors of gradient and metric, for instance of finite differences, affect
+efficiency only, not the target. It does require the log density itself to be the same function at both ends.
 """
 
 from __future__ import annotations
@@ -15,18 +16,20 @@ from functools import cached_property
 
 import numpy as np
 
-#: Sizes h of steps, drawn anew for each; the largest are the fastest where valleys are straight.
-_SIZES = np.array([0.1, 0.4, 0.8, 1.4])
+#: Step sizes h, one drawn for each step. Near 1 is optimal where a posterior is nearly normal (the drift then
+#: halves the distance to the mode); smaller ones keep chains moving where the metric changes quickly. Tuned
+#: by hand on test simulations at 0 to 59 dB; any set with positive values samples the same target.
+_STEP_SIZES = np.array([0.1, 0.4, 0.8, 1.4])
 
 
 @dataclass(frozen=True)
 class Local:
-    """A log density near points.
+    """A log density near one point of each chain; the state that is kept between steps.
 
     Attributes
     ----------
     log_density
-        But for a constant of each chain, shape (n,); -inf where impossible.
+        Up to a constant of each chain, shape (n,); -inf where impossible.
     metric
         Symmetric and positive definite, shape (n, d, d).
     gradient
@@ -42,34 +45,54 @@ class Local:
         """Newton step, shape (n, d)."""
         return np.linalg.solve(self.metric, self.gradient[..., None])[..., 0]
 
+    def take(self, chains: np.ndarray) -> Local:
+        """Select chains."""
+        return Local(self.log_density[chains], self.metric[chains], self.gradient[chains])
+
+    def replaced(self, chains: np.ndarray, by: Local) -> Local:
+        """Replace the state of some chains, by position."""
+        parts = [part.copy() for part in (self.log_density, self.metric, self.gradient)]
+        for part, new in zip(parts, (by.log_density, by.metric, by.gradient), strict=True):
+            part[chains] = new
+        return Local(*parts)
+
+    def where(self, chosen: np.ndarray, other: Local) -> Local:
+        """Take this state for chosen chains, (n,), and the other state for the rest."""
+        return Local(
+            np.where(chosen, self.log_density, other.log_density),
+            np.where(chosen[:, None, None], self.metric, other.metric),
+            np.where(chosen[:, None], self.gradient, other.gradient),
+        )
+
 
 def langevin_step(
-    local: Callable[[np.ndarray], Local], x: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Move every chain once, or leave it where it is.
+    local: Callable[[np.ndarray], Local], x: np.ndarray, here: Local, rng: np.random.Generator
+) -> tuple[np.ndarray, Local, np.ndarray]:
+    """Propose one step for every chain, and accept or reject it.
 
     Parameters
     ----------
     local
-        Density, metric and gradient at one point of each chain, (n_chains, d).
+        Density, metric and gradient at one point of each chain, (n_chains, d). It is called once.
     x
-        Where chains are, shape (n_chains, d); possible points.
+        Current points, shape (n_chains, d), where the density is positive.
+    here
+        ``local(x)``, as the step before returned it.
     rng
         Source of the proposals.
 
     Returns
     -------
-    x, taken
-        Where they are now, and which have moved, (n_chains,).
+    x, here, accepted
+        Points after the step, the density there, and which chains moved, (n_chains,).
     """
-    here = local(x)
-    size = _SIZES[rng.integers(0, len(_SIZES), len(x))]
+    size = _STEP_SIZES[rng.integers(0, len(_STEP_SIZES), len(x))]
     proposed = _propose(x, here, size, rng)
     there = local(proposed)
     log_ratio = there.log_density - here.log_density
     log_ratio += _log_proposal(proposed, there, x, size) - _log_proposal(x, here, proposed, size)
-    taken = np.log(rng.random(len(x))) < log_ratio
-    return np.where(taken[:, None], proposed, x), taken
+    accepted = np.log(rng.random(len(x))) < log_ratio
+    return np.where(accepted[:, None], proposed, x), there.where(accepted, here), accepted
 
 
 def _propose(x: np.ndarray, here: Local, size: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -82,7 +105,7 @@ def _propose(x: np.ndarray, here: Local, size: np.ndarray, rng: np.random.Genera
 
 
 def _log_proposal(origin: np.ndarray, local: Local, to: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Log density of proposing ``to`` from ``origin``, but for what both ways share; shape (n,)."""
+    """Log density of proposing ``to`` from ``origin``, up to terms that cancel in the ratio; shape (n,)."""
     residual = to - origin - 0.5 * size[:, None] * local.drift
     distance = np.einsum("np,npq,nq->n", residual, local.metric, residual) / size
     log_density: np.ndarray = 0.5 * np.linalg.slogdet(local.metric)[1] - 0.5 * distance

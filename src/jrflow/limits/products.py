@@ -1,7 +1,7 @@
-"""The products C_k = C * a_k, and what they leave open: how they divide into C and the a_k.
+"""The products C_k = C * a_k, and the conditional distribution of C and the a_k given the products.
 
-C enters the equations only as C * a_k, so whatever is observed, p(C | data, C_1..C_4) is p(C | C_1..C_4): a
-density in one dimension on a bounded interval, which quadrature knows to rounding. With f_C and f_k the
+C enters the equations only as C * a_k. Therefore p(C | data, C_1..C_4) = p(C | C_1..C_4) for any data: a
+density in one dimension on a bounded interval, which quadrature integrates to rounding. With f_C and f_k the
 prior densities of log C and log a_k,
 
     p(log C_1..log C_4) = integral of f_C(c) prod_k f_k(log C_k - c) dc,
@@ -19,7 +19,8 @@ from scipy import stats
 
 from jrflow.config.priors import Distribution
 
-#: Gauss-Legendre nodes. The integrand is smooth between its ends, and no narrower than an eighth of them.
+#: Gauss-Legendre nodes. The integrand is smooth between its ends and at least an eighth of them wide, so that
+#: 48 nodes integrate it to 1e-4 in the logarithm (tests/limits/test_coordinates.py).
 _N_NODES = 48
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(_N_NODES)
 #: Cells of the grid on which the distribution function of log C is inverted; their error is of second order.
@@ -117,7 +118,7 @@ class Products:
             lows, highs = (np.log([getattr(d, end) for d in self.contacts]) for end in ("low", "high"))
             low = np.maximum((u - highs).max(axis=1), np.log(self.C.low))
             high = np.minimum((u - lows).min(axis=1), np.log(self.C.high))
-        # A lower end of 0 has a logarithm of no use; what is that far down has no mass.
+        # The logarithm of a lower end of 0 is infinite; there is no mass 50 below the upper end.
         return np.maximum(low, high - 50), high
 
     def _log_integrand(self, c: np.ndarray, u: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from jrflow.limits.gauss_newton import Modes, find_modes
 from jrflow.limits.likelihood import Likelihood
 from jrflow.limits.ridge import Ridge, trace_ridges
 
-#: A mode that is so much lower than the best one is of no weight.
+#: Modes whose log posterior is lower than the best one's by more are ignored: 6e-6 of its density.
 _NEGLIGIBLE = 12.0
 
 
@@ -24,7 +24,7 @@ class Proposal:
     ridges
         One or more, each of all cases.
     log_share
-        Of each ridge in its case, shape (n_ridges, n_cases); -inf for one that is not the case's.
+        Of each ridge in its case, shape (n_ridges, n_cases); -inf if this ridge does not belong to the case.
     """
 
     ridges: tuple[Ridge, ...]
@@ -32,7 +32,7 @@ class Proposal:
 
     @classmethod
     def of(cls, likelihood: Likelihood, starts: np.ndarray, n_along: int, n_ridges: int) -> Proposal:
-        """Climb from all starts (n_cases, n_starts, d), and trace the ridges that the modes are on.
+        """Search modes from all starts (n_cases, n_starts, d), and trace ridges through them.
 
         Along ``n_along`` coordinates, and along each at most ``n_ridges`` of a case.
         """
@@ -43,6 +43,10 @@ class Proposal:
         return cls(
             tuple(ridge for ridges, _ in found for ridge in ridges), log_total - logsumexp(log_total, axis=0)
         )
+
+    def take(self, cases: np.ndarray) -> Proposal:
+        """Select cases by a mask."""
+        return Proposal(tuple(ridge.take(cases) for ridge in self.ridges), self.log_share[:, cases])
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw, shape (n_cases, n, d)."""
@@ -60,9 +64,10 @@ class Proposal:
 
 
 def _longest(modes: Modes, n_scored: int) -> np.ndarray:
-    """Coordinates, those first of which data tell least; what is long in two is covered by no single ridge.
+    """Coordinates in order of decreasing posterior variance, averaged over cases.
 
-    Products come last: of theirs the prior is not normal, and where data tell nothing no ridge is bent.
+    A posterior that is wide in two coordinates needs a ridge along each. Products are no candidates: their
+    prior is not normal.
     """
     variance = np.diagonal(modes.covariance[:, 0], axis1=1, axis2=2).mean(axis=0)
     candidates = variance[:n_scored] if n_scored else variance
@@ -89,7 +94,7 @@ def _ridges(
 
 
 def _elsewhere(modes: Modes, ridge: Ridge) -> np.ndarray:
-    """Modes of some weight that are not on a ridge, shape (n_cases, n_starts)."""
+    """Modes of relevant weight that are not on a ridge, shape (n_cases, n_starts)."""
     height = modes.log_posterior
     weighty = height > height.max(axis=1, keepdims=True) - _NEGLIGIBLE
     answer: np.ndarray = weighty & ~ridge.knows(modes)

@@ -1,22 +1,79 @@
-"""Where to look for a posterior's modes: at simulations near to what was observed, all over the prior."""
+"""Starts of the sampler: modes that searches from the nearest simulations, all over the prior, lead to."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from jrflow.limits.gauss_newton import find_modes
 from jrflow.limits.likelihood import Likelihood
 
 #: Simulations that are compared at a time.
 _AT_ONCE = 4096
-#: Each coordinate that has a normal score is divided at the prior's quartiles.
+#: Each coordinate that is a normal score is divided at the quartiles of the prior.
 _QUARTILES = np.array([-0.6745, 0.0, 0.6745])
+#: A mode does not fit if its misfit (half chi-square) exceeds the mean by this many standard deviations.
+_POOR_FIT = 5.0
+#: Population search where no mode fits: generations, points of each, and those that survive.
+_N_GENERATIONS, _N_POINTS, _N_SURVIVORS = 5, 4096, 64
+#: Spread of a new generation around the survivors, in standard deviations of the survivors.
+_MUTATION = 0.35
+#: Survivors, the nearest ones, from which modes are sought in the end.
+_N_FROM_SURVIVORS = 32
+#: Restarts around the highest mode, and how far: in standard deviations of its Laplace approximation. Where
+#: noise is low the density of oscillating responses has ripples, and the first search ends on any of them.
+_RESTART_SPREADS = np.repeat([2.0, 6.0], 8)
+
+
+def modes_of_the_nearest(likelihood: Likelihood, n_reference: int, seed: int) -> np.ndarray:
+    """Coordinates of posterior modes, sought without knowledge of the true parameters.
+
+    Searches begin at the nearest simulations (:func:`nearest_simulations`). If no mode fits a case, a
+    population of simulations approaches it first: the response of a column that oscillates is so informative
+    that no simulation from the prior is near. In the end all cases are searched again from points around
+    their highest mode.
+
+    Parameters
+    ----------
+    likelihood
+        Of the observed responses.
+    n_reference
+        Draws from the prior, the same for all cases.
+    seed
+        Of the draws.
+
+    Returns
+    -------
+    np.ndarray
+        Shape (n_cases, n_starts, n_coordinates), the highest mode first.
+
+    Raises
+    ------
+    ValueError
+        If no draw could be simulated.
+    """
+    reference, distance = _reference(likelihood, n_reference, seed)
+    modes = find_modes(likelihood, _stratified(likelihood, reference, distance))
+    x, height = modes.x, modes.log_posterior
+    rng = np.random.default_rng([seed, 1])
+    least = -0.5 * likelihood.rank - _POOR_FIT * np.sqrt(0.5 * likelihood.rank)
+    for case in np.flatnonzero(height.max(axis=1) < least):
+        one = likelihood.take(slice(case, case + 1))
+        found = find_modes(one, _population(one, reference, distance[case], rng)[None])
+        both = np.concatenate([x[case], found.x[0]]), np.concatenate([height[case], found.log_posterior[0]])
+        order = np.argsort(-both[1], kind="stable")[: x.shape[1]]
+        x[case], height[case] = both[0][order], both[1][order]
+    again = find_modes(likelihood, _around(likelihood, x, height, rng))
+    x = np.concatenate([x, again.x], axis=1)
+    height = np.concatenate([height, again.log_posterior], axis=1)
+    order = np.argsort(-height, axis=1, kind="stable")
+    return np.take_along_axis(x, order[..., None], axis=1)
 
 
 def nearest_simulations(likelihood: Likelihood, n_reference: int, seed: int) -> np.ndarray:
     """Coordinates of draws from the prior with a large likelihood.
 
-    Posteriors may have several modes, and the nearest simulations may all lead to one of them; so the nearest
-    one is taken of each quarter of the prior along each coordinate.
+    Posteriors may have several modes, and the nearest simulations may all lead to one of them. Therefore the
+    nearest one is taken of each quarter of the prior along each coordinate that is a normal score.
 
     Parameters
     ----------
@@ -37,12 +94,21 @@ def nearest_simulations(likelihood: Likelihood, n_reference: int, seed: int) -> 
     ValueError
         If no draw could be simulated.
     """
+    return _stratified(likelihood, *_reference(likelihood, n_reference, seed))
+
+
+def _reference(likelihood: Likelihood, n_reference: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates of the draws, and their distances from every case."""
     coordinates = likelihood.coordinates
     reference = coordinates.of_parameters(coordinates.prior.sample(n_reference, seed))
     distance = _distances(likelihood, reference)
     if not np.isfinite(distance[0]).any():
         raise ValueError(f"of {n_reference} draws from the prior none could be simulated: narrow the prior")
-    quarter = np.searchsorted(_QUARTILES, reference[:, : len(coordinates.scored)])
+    return reference, distance
+
+
+def _stratified(likelihood: Likelihood, reference: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    quarter = np.searchsorted(_QUARTILES, reference[:, : len(likelihood.coordinates.scored)])
     chosen = [
         np.where(quarter[:, j] == q, distance, np.inf).argmin(axis=1)
         for j in range(quarter.shape[1])
@@ -53,15 +119,47 @@ def nearest_simulations(likelihood: Likelihood, n_reference: int, seed: int) -> 
     return reference[np.take_along_axis(starts, order, axis=1)]
 
 
+def _population(
+    likelihood: Likelihood, reference: np.ndarray, distance: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Coordinates near a single case, (n, d), by repeated mutation and selection of the nearest.
+
+    Each generation is drawn around the survivors of all before, with the covariance that the survivors have.
+    """
+    order = np.argsort(distance)[:_N_SURVIVORS]
+    x, distance = reference[order], distance[order]
+    for _ in range(_N_GENERATIONS):
+        values, axes = np.linalg.eigh(np.cov(x.T, ddof=0).reshape(x.shape[1], -1))
+        away = rng.standard_normal((_N_POINTS, x.shape[1])) * np.sqrt(values.clip(min=0))
+        new = x[rng.integers(0, len(x), _N_POINTS)] + _MUTATION * away @ axes.T
+        both = np.concatenate([x, new]), np.concatenate([distance, _distances(likelihood, new)[0]])
+        order = np.argsort(both[1], kind="stable")[:_N_SURVIVORS]
+        x, distance = both[0][order], both[1][order]
+    return x[:_N_FROM_SURVIVORS]
+
+
+def _around(
+    likelihood: Likelihood, x: np.ndarray, height: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Draws around the highest mode of each case, (n_cases, n_restarts, d)."""
+    rows = np.arange(len(x))
+    at = find_modes(likelihood, x[rows, height.argmax(axis=1)][:, None], max_iterations=0)
+    values, axes = np.linalg.eigh(at.covariance[:, 0])
+    away = rng.standard_normal((len(x), len(_RESTART_SPREADS), x.shape[2])) * _RESTART_SPREADS[:, None]
+    away *= np.sqrt(values.clip(min=0))[:, None]
+    around: np.ndarray = at.x + np.einsum("nrk,nik->nri", away, axes)
+    return around
+
+
 def _distances(likelihood: Likelihood, reference: np.ndarray) -> np.ndarray:
-    """Squared distances (n_cases, n_reference) of simulations, but for a constant; inf if they failed."""
+    """Squared distances (n_cases, n_reference) of simulations, up to a constant; inf if they failed."""
     observed = likelihood.whiten(likelihood.observed.astype(np.float32))
     distance = np.empty((len(observed), len(reference)), np.float32)
     for first in range(0, len(reference), _AT_ONCE):
         part = slice(first, first + _AT_ONCE)
         source, ok = likelihood.sources(reference[part])
         white = likelihood.whiten(np.where(ok[:, None], source, 0).astype(np.float32))
-        # The size of the observation is common to all, and the noise but a factor: neither changes the order.
+        # The observation's own square is common to all, and the noise a factor: neither changes the order.
         squares = np.einsum("nr,nr->n", white, white) - 2 * observed @ white.T
         distance[:, part] = np.where(ok, squares, np.inf)
     return distance

@@ -11,6 +11,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from jrflow.model import coupling, noise
+from jrflow.model.compiling import announce_compilation
 from jrflow.model.coupling import Coupling
 from jrflow.model.kernel_cpu import Block, block_runner
 from jrflow.model.lanes import PAD, pack, room
@@ -49,6 +50,7 @@ def integrate(problem: Problem, n_threads: int | None = None) -> Solution:
     ValueError
         If the solver cannot be used with the delays.
     """
+    announce_compilation()
     solution = Solution.empty(problem)
     stimulus = problem.stimulus()
     n_threads = n_threads or len(os.sched_getaffinity(0))

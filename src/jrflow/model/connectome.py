@@ -1,23 +1,24 @@
-"""A brain's wiring: which region drives which, how strongly and over what distance."""
+"""A brain's connections: which region drives which, how strongly and over what distance."""
 
 from __future__ import annotations
 
-import bz2
 import hashlib
 import json
-import re
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 from os import PathLike
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-#: What the files of TVB's zip are called, in whatever folder.
-_TVB_FILES = {"weights": "weights", "tract lengths": "tract_lengths|tracts", "centres": "centres|centers"}
+from jrflow.model.arguments import chosen, whole
+from jrflow.model.plausible import of_lengths, warn
+from jrflow.model.region_labels import aligned, names_of
+from jrflow.model.tvb_zip import read_tvb_zip
 
 # The brain of `synthetic`: near what least squares gives for the links of tvb-data's human tractographies, 66
 # and 68 regions (tests/model/test_connectome.py fits them anew). Log weight falls by 0.035 and 0.049 per mm
@@ -43,7 +44,8 @@ class Connectome:
     tract_lengths
         mm, at least 0, shape and order of the weights. Without them nothing can be delayed.
     names
-        One a region, no two alike; ``region-00``, ``region-01``, ... if there are none.
+        One for each region, no two alike; by default the labels of the weights, or ``region-00``,
+        ``region-01``, ... Matrices with labels (DataFrame, DataArray) are aligned with the names.
     centres
         Where the regions are, mm, shape (n_regions, 3).
 
@@ -62,17 +64,23 @@ class Connectome:
         self, weights: ArrayLike, tract_lengths: ArrayLike | None = None,
         names: Iterable[str] | None = None, centres: ArrayLike | None = None,
     ) -> None:  # fmt: skip
+        names = names_of(weights) if names is None else names
+        if names is not None and not isinstance(names, str):
+            names = tuple(names)
+            weights, tract_lengths, centres = aligned(names, weights, tract_lengths, centres)
         checked = _array("weights", weights)
         n = len(checked)
         lengths = None if tract_lengths is None else _array("tract_lengths", tract_lengths, (n, n), least=0.0)
-        object.__setattr__(self, "weights", checked)
-        object.__setattr__(self, "tract_lengths", lengths)
-        object.__setattr__(self, "centres", None if centres is None else _array("centres", centres, (n, 3)))
-        object.__setattr__(self, "names", _names(names, n))
+        places = None if centres is None else _array("centres", centres, (n, 3))
+        self._set(weights=checked, tract_lengths=lengths, centres=places, names=_names(names, n))
+        warn(of_lengths(checked, lengths, places))
+
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)  # the class is frozen
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Made anew on the other side: a pickled array forgets that it is read-only.
-        return type(self), (self.weights, self.tract_lengths, self.names, self.centres)
+        return _restored, (type(self), self.weights, self.tract_lengths, self.names, self.centres)
 
     def __repr__(self) -> str:
         return f"Connectome({self.n_regions} regions, density {self.density:.2f}, sha256 {self.digest[:12]})"
@@ -132,17 +140,19 @@ class Connectome:
         """
         size = np.abs(self.weights)
         scales = {"max": size.max(keepdims=True), "in-strength": size.sum(axis=1, keepdims=True)}
-        if how not in scales:
-            raise ValueError(f"how: expected one of {', '.join(scales)}, received {how!r}")
-        return replace(self, weights=self.weights / np.where(scales[how] > 0, scales[how], 1.0))
+        chosen("how", how, scales)
+        scaled = copy(self)
+        scaled._set(weights=_read_only(self.weights / np.where(scales[how] > 0, scales[how], 1.0)))
+        return scaled
 
     @classmethod
     def from_tvb_zip(cls, path: str | PathLike[str]) -> Connectome:
-        """Read a connectivity of The Virtual Brain, such as those that the package ``tvb-data`` carries.
+        """Read a connectivity of The Virtual Brain, such as those of the package ``tvb-data``.
 
-        The zip holds, in any folder, ``weights.txt``, ``tract_lengths.txt`` (mm) and ``centres.txt`` or
-        ``centers.txt`` (label, x, y, z in mm; a header line and further columns are ignored), each perhaps
-        as ``.txt.bz2``. Nothing is transposed: rows receive in TVB, too. Other files are not read.
+        The zip holds, in any folder, ``weights.txt``, ``centres.txt`` or ``centers.txt`` (label, x, y, z in
+        mm; a header line and further columns are ignored) and ``tract_lengths.txt`` (mm), each perhaps as
+        ``.txt.bz2``. Without tract lengths, or with an empty file, nothing can be delayed. Labels that occur
+        several times are numbered, with a warning. Nothing is transposed: rows receive in TVB, too.
 
         Raises
         ------
@@ -150,9 +160,8 @@ class Connectome:
             If the file is no zip, a part is missing, there twice or unreadable, or the parts disagree.
         """
         try:
-            rows = _tvb_rows(path)
-            names, centres = [row[0] for row in rows["centres"]], [row[1:4] for row in rows["centres"]]
-            return cls(rows["weights"], rows["tract lengths"], names, centres)
+            content = read_tvb_zip(path)
+            return cls(content.weights, content.tract_lengths, content.names, content.centres)
         except (ValueError, BadZipFile, zlib.error) as error:
             raise ValueError(f"{path}: expected a connectivity in TVB's zip format; {error}") from error
 
@@ -174,8 +183,7 @@ class Connectome:
         ValueError
             If ``n_regions`` is not a whole number of at least 1.
         """
-        if not isinstance(n_regions, int | np.integer) or n_regions < 1:
-            raise ValueError(f"n_regions: expected a whole number of at least 1, received {n_regions!r}")
+        n_regions, seed = whole("n_regions", n_regions, 1), whole("seed", seed, 0)
         n_left = (int(n_regions) + 1) // 2
         left = _left_hemisphere(n_left)
         centres = np.concatenate([left, left[: n_regions - n_left] * (-1, 1, 1)])
@@ -210,8 +218,23 @@ def _array(what: str, values: ArrayLike, shape: tuple[int, ...] = (), least: flo
     for i, j in np.argwhere(~(np.isfinite(array) & (array >= least))):
         expected = "finite numbers" if np.isinf(least) else f"finite numbers of at least {least:g}"
         raise ValueError(f"{what}: expected {expected}, received {array[i, j]} at [{i}, {j}]")
+    return _read_only(array)
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
     array.setflags(write=False)
     return array
+
+
+def _restored(
+    cls: type[Connectome], weights: np.ndarray, tract_lengths: np.ndarray | None, names: tuple[str, ...],
+    centres: np.ndarray | None,
+) -> Connectome:  # fmt: skip
+    """Unpickle: a pickled array forgets that it is read-only. What was checked is not checked again."""
+    connectome = object.__new__(cls)
+    arrays = {"weights": weights, "tract_lengths": tract_lengths, "centres": centres}
+    connectome._set(**{k: None if v is None else _read_only(v) for k, v in arrays.items()}, names=names)
+    return connectome
 
 
 def _names(names: Iterable[str] | None, n: int) -> tuple[str, ...]:
@@ -224,27 +247,3 @@ def _names(names: Iterable[str] | None, n: int) -> tuple[str, ...]:
         if not isinstance(name, str) or not name.strip() or received.count(name) > 1:
             raise ValueError(f"names: expected strings, none empty and no two alike, received {name!r}")
     return tuple(str(name) for name in received)
-
-
-def _tvb_rows(path: str | PathLike[str]) -> dict[str, list[list[str]]]:
-    """Read every part, line by line and field by field; centres without their header."""
-    rows = {}
-    with ZipFile(path) as archive:
-        # a Mac adds a folder of its own, with a shadow of every file
-        entries = [name for name in archive.namelist() if not name.startswith("__MACOSX")]
-        for part, stems in _TVB_FILES.items():
-            found = [name for name in entries if re.fullmatch(rf"(.*/)?({stems})\.txt(\.bz2)?", name.lower())]
-            if len(found) != 1:
-                raise ValueError(f"{part}: expected one file, found {len(found)} among {', '.join(entries)}")
-            content = archive.read(found[0])
-            try:
-                text = (bz2.decompress(content) if found[0].endswith("bz2") else content).decode("utf-8-sig")
-            except (OSError, ValueError) as error:
-                raise ValueError(f"{found[0]}: {error}") from error
-            lines = (line.partition("#")[0].split() for line in text.splitlines())
-            rows[part] = [line for line in lines if line]
-    try:
-        np.array([row[1:4] for row in rows["centres"][:1]], dtype=np.float64)
-    except ValueError:
-        del rows["centres"][0]
-    return rows

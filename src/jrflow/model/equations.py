@@ -8,7 +8,8 @@ firing rates:
     y2'' = A_i b_i ( a_4 C S(a_3 C y0)       + g_i u )      - 2 b_i y2' - b_i**2 y2
 
 with S(v) = v_max / (1 + exp(r (v_0 - v))), the stimulus u, the background p (1/s) and, in a network,
-k_i(t) = sum_j w_ij S(y1_j - y2_j)(t - tau_ij). The measured source is y1 - y2.
+k_i(t) = sum_j w_ij S_j(y1_j - y2_j)(t - tau_ij), where S_j has the v_max, r and v_0 of the sending region j.
+The measured source is y1 - y2.
 
 The right-hand side comes in three parts: the linear synapses, what the state feeds back through the
 sigmoids (smooth: may be extrapolated), and the input (piecewise constant: must not be).
@@ -53,15 +54,16 @@ class Column(NamedTuple):
     slope_pyr: Value
     slope_exc: Value
     slope_inh: Value
+    v_max: Value  # 1/s
     pyr: Value  # drive at the maximum firing rate, mV/s**2
     exc: Value
     inh: Value
-    coupled: Value  # drive per unit of rate, mV/s
+    excitation: Value  # drive per unit of an excitatory rate, mV/s
+    coupled: Value  # drive per unit of the rates received from other regions, mV/s
     u_pyr: Value
     u_exc: Value
     u_inh: Value
     background: Value
-    fluctuation: Value
     b_e: Value  # 1/s
     b_i: Value
 
@@ -74,16 +76,31 @@ Y1_ROW, Y2_ROW = State._fields.index("y1"), State._fields.index("y2")
 
 
 @inlined
-def rate(s, c):  # type: ignore[no-untyped-def]
-    """S(y1 - y2) as a fraction of v_max: what the column feeds back to itself and sends to others."""
+def activation(s, c):  # type: ignore[no-untyped-def]
+    """S(y1 - y2) as a fraction of the column's own v_max."""
     return logistic2(c.offset - c.slope_pyr * (s.y1 - s.y2))
 
 
 @inlined
-def feedback(s, c, own_rate, received):  # type: ignore[no-untyped-def]
-    """Drive by the sigmoids: the column's own and what it receives, sum_j w_ij of the others' rates."""
+def rate(s, c):  # type: ignore[no-untyped-def]
+    """S(y1 - y2), 1/s: the rate that a region sends to others, with its own v_max, r and v_0."""
+    return c.v_max * activation(s, c)
+
+
+@inlined
+def feedback(s, c, own, received):  # type: ignore[no-untyped-def]
+    """Drive by the sigmoids.
+
+    Parameters
+    ----------
+    own
+        Drive of the pyramidal synapse by the column's own rate, mV/s**2: ``pyr`` times the activation, or
+        ``excitation`` times the rate.
+    received
+        sum_j w_ij of the rates of other regions, 1/s.
+    """
     return Drive(
-        c.pyr * own_rate,
+        own,
         c.exc * logistic2(c.offset - c.slope_exc * s.y0) + c.coupled * received,
         c.inh * logistic2(c.offset - c.slope_inh * s.y0),
     )
@@ -135,15 +152,16 @@ def column(
         slope_pyr=slope,
         slope_exc=slope * p["a_1"] * p["C"],
         slope_inh=slope * p["a_3"] * p["C"],
+        v_max=p["v_max"],
         pyr=excitation * p["v_max"],
         exc=excitation * p["v_max"] * p["a_2"] * p["C"],
         inh=inhibition * p["v_max"] * p["a_4"] * p["C"],
-        coupled=excitation * p["v_max"] * p["G"],
+        excitation=excitation,
+        coupled=excitation * p["G"],
         u_pyr=excitation * gains[0] * stimulated,
         u_exc=excitation * gains[1] * stimulated,
         u_inh=inhibition * gains[2] * stimulated,
         background=excitation * background,
-        fluctuation=excitation,
         b_e=p["b_e"],
         b_i=p["b_i"],
     )

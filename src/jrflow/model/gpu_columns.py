@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from jrflow.model import noise, solvers
-from jrflow.model.equations import N_COLUMN, N_STATE, State, external, feedback, rate, read_column
+from jrflow.model.equations import N_COLUMN, N_STATE, State, activation, external, feedback, read_column
 from jrflow.model.gpu_device import cuda, fresh, kernel, load4, on_device
 from jrflow.model.gpu_recording import add_remaining
 from jrflow.model.solvers import exp_ab
@@ -26,15 +26,21 @@ _BLOCKS = {"float32": 10, "float64": 4}
 
 
 @on_device
+def _feedback(s, c, zero):  # type: ignore[no-untyped-def]
+    """Drive by the column's own sigmoids: nothing is received."""
+    return feedback(s, c, c.pyr * activation(s, c), zero)
+
+
+@on_device
 def _advance(code, n_stages, noisy, s, c, u, z, zero, C, M):  # type: ignore[no-untyped-def]
     """One step of a column."""
     i = external(c, u)
-    s = solvers.stage(code, 0, noisy, s, c, feedback(s, c, rate(s, c), zero), i, z, C, N_COLUMN, 1, M, 0)
+    s = solvers.stage(code, 0, noisy, s, c, _feedback(s, c, zero), i, z, C, N_COLUMN, 1, M, 0)
     if n_stages >= 2:
-        s = solvers.stage(code, 1, noisy, s, c, feedback(s, c, rate(s, c), zero), i, z, C, N_COLUMN, 1, M, 0)
+        s = solvers.stage(code, 1, noisy, s, c, _feedback(s, c, zero), i, z, C, N_COLUMN, 1, M, 0)
     if n_stages == 4:
-        s = solvers.stage(code, 2, noisy, s, c, feedback(s, c, rate(s, c), zero), i, z, C, N_COLUMN, 1, M, 0)
-        s = solvers.stage(code, 3, noisy, s, c, feedback(s, c, rate(s, c), zero), i, z, C, N_COLUMN, 1, M, 0)
+        s = solvers.stage(code, 2, noisy, s, c, _feedback(s, c, zero), i, z, C, N_COLUMN, 1, M, 0)
+        s = solvers.stage(code, 3, noisy, s, c, _feedback(s, c, zero), i, z, C, N_COLUMN, 1, M, 0)
     return s
 
 
@@ -64,7 +70,7 @@ def runner(  # noqa: C901
 
         c = read_column(C, 0, 1)
         s = State(zero, zero, zero, zero, zero, zero)
-        s = solvers.start(code, s, feedback(s, c, rate(s, c), zero), C, N_COLUMN, 1, M, 0)
+        s = solvers.start(code, s, _feedback(s, c, zero), C, N_COLUMN, 1, M, 0)
         z0 = z1 = z2 = z3 = z = before = zero
         change = low = high = zero
         failed, settled, step = np.int32(-1), np.int32(0), np.uint32(0)

@@ -79,7 +79,7 @@ def _start(scheme, layout, b):  # type: ignore[no-untyped-def]
         if node_of(layout, b, k).lives:
             at, c_at = k * b.size, k * scheme.n_coefficients
             s, c = read_state(b.Y, at, 1), read_column(b.C, c_at, 1)
-            f = feedback(s, c, b.Y[at + b.size - 2], b.Y[at + b.size - 1])
+            f = feedback(s, c, c.excitation * b.Y[at + b.size - 2], b.Y[at + b.size - 1])
             s = solvers.start(scheme.code, s, f, b.C, c_at + N_COLUMN, 1, b.Y, at + N_STATE)
             write_state(b.Y, at, 1, s)
 
@@ -91,7 +91,7 @@ def _stage(scheme, layout, b, number, Z, u):  # type: ignore[no-untyped-def]
         if node_of(layout, b, k).lives:
             at, c_at = k * b.size, k * scheme.n_coefficients
             s, c = read_state(b.Y, at, 1), read_column(b.C, c_at, 1)
-            f = feedback(s, c, b.Y[at + b.size - 2], b.Y[at + b.size - 1])
+            f = feedback(s, c, c.excitation * b.Y[at + b.size - 2], b.Y[at + b.size - 1])
             s = solvers.stage(
                 scheme.code, number, scheme.noisy, s, c, f, external(c, u), Z[4 * k],
                 b.C, c_at + N_COLUMN, 1, b.Y, at + N_STATE,

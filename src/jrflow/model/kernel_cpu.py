@@ -12,6 +12,7 @@ from jrflow.model import arrivals, coupling, noise, recording, solvers
 from jrflow.model.equations import (
     N_COLUMN,
     N_STATE,
+    activation,
     external,
     feedback,
     rate,
@@ -33,7 +34,7 @@ class Block(NamedTuple):
     Y
         State and the solver's memory, (n_regions, n_rows * row).
     S
-        Rates S(y1 - y2) / v_max, (n_regions, lanes).
+        Rates S(y1 - y2), 1/s, (n_regions, lanes).
     K
         What each region receives during the next steps, (n_regions, width * lanes).
     R
@@ -79,7 +80,13 @@ def _rates(b, lanes):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _start(code, b, lanes):  # type: ignore[no-untyped-def]
+def _own(coupled, s, c, sent):  # type: ignore[no-untyped-def]
+    """Drive of a column by its own rate; in a network that rate has been computed already, to be sent."""
+    return c.excitation * sent if coupled else c.pyr * activation(s, c)
+
+
+@inlined
+def _start(code, coupled, b, lanes):  # type: ignore[no-untyped-def]
     """Prepare the solver for its first step."""
     vectorise_fully()
     row = lanes + PAD
@@ -87,7 +94,7 @@ def _start(code, b, lanes):  # type: ignore[no-untyped-def]
         Y, P, S, K = b.Y[region], b.P[min(region, b.P.shape[0] - 1)], b.S[region], b.K[region]
         for lane in range(lanes):
             s, c = read_state(Y, lane, row), read_column(P, lane, row)
-            f = feedback(s, c, S[lane], K[lane])
+            f = feedback(s, c, _own(coupled, s, c, S[lane]), K[lane])
             s = solvers.start(code, s, f, P, N_COLUMN * row + lane, row, Y, N_STATE * row + lane)
             write_state(Y, lane, row, s)
 
@@ -103,7 +110,7 @@ def _stage(code, number, noisy, coupled, b, lanes, arrival, quarter, u):  # type
         Z = b.Z[region, quarter * lanes : (quarter + 1) * lanes] if noisy else S
         for lane in range(lanes):
             s, c = read_state(Y, lane, row), read_column(P, lane, row)
-            f = feedback(s, c, S[lane], K[lane]) if coupled else feedback(s, c, rate(s, c), u - u)
+            f = feedback(s, c, _own(coupled, s, c, S[lane]), K[lane] if coupled else u - u)
             s = solvers.stage(
                 code, number, noisy, s, c, f, external(c, u), Z[lane],
                 P, N_COLUMN * row + lane, row, Y, N_STATE * row + lane,
@@ -135,7 +142,7 @@ def _begin(code, mode, b, links, lanes):  # type: ignore[no-untyped-def]
         _gather(mode, b, links, links.n_kept - 1, lanes)
     _receive(mode, b, links, lanes)
     if code > solvers.EXP_AB or code == solvers.STRANG:
-        _start(code, b, lanes)
+        _start(code, mode != coupling.NONE, b, lanes)
 
 
 @inlined

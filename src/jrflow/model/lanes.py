@@ -118,5 +118,6 @@ def pack(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """
     n_rows, lanes, n_regions = values.shape
     block = room(n_regions, n_rows, lanes + PAD, dtype=dtype)
-    block[..., :lanes] = values.transpose(2, 0, 1)
+    with np.errstate(over="ignore"):  # the status tells what is not finite
+        block[..., :lanes] = values.transpose(2, 0, 1)
     return block

@@ -10,6 +10,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from jrflow.model.arguments import chosen
+
 #: Published range of every quantity that the paper varies by half around its default.
 _HALF = 0.5
 
@@ -18,7 +20,9 @@ _HALF = 0.5
 class Parameter:
     """One scalar parameter of a cortical column.
 
-    ``low`` and ``high`` bound the published range; ``None`` where the paper keeps it fixed.
+    ``low`` and ``high`` bound the published range; ``None`` where the paper keeps it fixed. ``plausible``
+    bounds the values that are believable in this unit: beyond them a value is possible, but most likely given
+    in another unit (``jrflow.model.plausible``).
     """
 
     symbol: str
@@ -26,6 +30,7 @@ class Parameter:
     default: float
     long_name: str
     source: str
+    plausible: tuple[float, float]
     low: float | None = None
     high: float | None = None
 
@@ -36,26 +41,37 @@ _PAPER = "Tilwani & O'Reilly, arXiv 2406.05002"
 
 def _contact(k: int, default: float, long_name: str) -> Parameter:
     low, high = default * (1 - _HALF), default * (1 + _HALF)
-    return Parameter(f"a_{k}", "1", default, long_name, f"{_JR95}; range {_PAPER}", low, high)
+    return Parameter(f"a_{k}", "1", default, long_name, f"{_JR95}; range {_PAPER}", (1e-3, 10.0), low, high)
 
 
+_JR95_AND_RANGE = f"{_JR95}; range {_PAPER}"
 _TABLE = (
-    Parameter("A_e", "mV", 3.25, "excitatory synaptic gain", f"{_JR95}; range {_PAPER}", 2.6, 9.75),
-    Parameter("A_i", "mV", 22.0, "inhibitory synaptic gain", f"{_JR95}; range {_PAPER}", 17.6, 110.0),
+    Parameter("A_e", "mV", 3.25, "excitatory synaptic gain", _JR95_AND_RANGE, (0.1, 100.0), 2.6, 9.75),
+    Parameter("A_i", "mV", 22.0, "inhibitory synaptic gain", _JR95_AND_RANGE, (1.0, 1e3), 17.6, 110.0),
     Parameter(
-        "b_e", "1/s", 100.0, "inverse excitatory time constant", f"{_JR95}; range {_PAPER}", 50.0, 150.0
+        "b_e", "1/s", 100.0, "inverse excitatory time constant", _JR95_AND_RANGE, (2.0, 1e3), 50.0, 150.0
     ),
-    Parameter("b_i", "1/s", 50.0, "inverse inhibitory time constant", f"{_JR95}; range {_PAPER}", 25.0, 75.0),
-    Parameter("C", "1", 135.0, "average number of synapses", f"{_JR95}; range {_PAPER}", 65.0, 1350.0),
+    Parameter(
+        "b_i", "1/s", 50.0, "inverse inhibitory time constant", _JR95_AND_RANGE, (2.0, 1e3), 25.0, 75.0
+    ),
+    Parameter("C", "1", 135.0, "average number of synapses", _JR95_AND_RANGE, (1.0, 1e5), 65.0, 1350.0),
     _contact(1, 1.0, "contact probability, pyramidal to excitatory"),
     _contact(2, 0.8, "contact probability, excitatory to pyramidal"),
     _contact(3, 0.25, "contact probability, pyramidal to inhibitory"),
     _contact(4, 0.25, "contact probability, inhibitory to pyramidal"),
-    Parameter("v_max", "1/s", 5.0, "maximum firing rate", _JR95),
+    Parameter("v_max", "1/s", 5.0, "maximum firing rate", _JR95, (0.01, 1e3)),
     Parameter(
-        "v_0", "mV", 6.0, "potential at half the maximum firing rate", f"{_JR95}; range {_PAPER}", 3.12, 6.0
+        "v_0",
+        "mV",
+        6.0,
+        "potential at half the maximum firing rate",
+        _JR95_AND_RANGE,
+        (0.1, 100.0),
+        3.12,
+        6.0,
     ),
-    Parameter("r", "1/mV", 0.56, "slope of the sigmoid", _JR95),
+    # The lower bound admits the preset 'as-published'.
+    Parameter("r", "1/mV", 0.56, "slope of the sigmoid", _JR95, (1e-4, 10.0)),
 )
 
 PARAMETERS: Mapping[str, Parameter] = {p.symbol: p for p in _TABLE}
@@ -64,13 +80,14 @@ PARAMETERS: Mapping[str, Parameter] = {p.symbol: p for p in _TABLE}
 NETWORK_PARAMETERS: Mapping[str, Parameter] = {
     p.symbol: p
     for p in (
-        Parameter("G", "1", 1.0, "global coupling", "scales the connectome's weights"),
+        Parameter("G", "1", 1.0, "global coupling", "scales the connectome's weights", (0.0, math.inf)),
         Parameter(
             "speed",
             "m/s",
             math.inf,
             "conduction speed; infinite for no delays",
             "delay = tract length / speed",
+            (0.1, 200.0),
         ),
     )
 }
@@ -122,6 +139,4 @@ def preset(name: str) -> Preset:
     ValueError
         If there is no such preset; the message lists those there are.
     """
-    if name not in PRESETS:
-        raise ValueError(f"unknown preset {name!r}: expected one of {', '.join(PRESETS)}")
-    return PRESETS[name]
+    return PRESETS[chosen("preset", name, PRESETS)]

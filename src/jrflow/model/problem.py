@@ -1,4 +1,4 @@
-"""What is integrated and what comes of it, as arrays: the same for every processor."""
+"""The problem to integrate and its solution, as arrays: the same for every processor."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Problem:
     sim_ids
         Simulation ids, shape (n_sims,): they key the noise.
     connectome
-        None for regions that do not know one another.
+        None for uncoupled regions.
     G, speed
         Global coupling; conduction speed, m/s, infinite for no delays. Shape (n_sims,).
     stimulated
@@ -63,8 +63,9 @@ class Problem:
         """
         gains = self.protocol.gains if isinstance(self.protocol, EvokedProtocol) else (0.0, 0.0, 0.0)
         values = {name: v[members] for name, v in self.parameters.items()} | {"G": self.G[members, None]}
-        shared = column(values, gains, self.stimulated, self.protocol.background)
-        rows = np.stack(np.broadcast_arrays(*shared, *self.solver.coefficients(values, self.timing.dt)))
+        with np.errstate(over="ignore"):  # the status tells what is not finite
+            shared = column(values, gains, self.stimulated, self.protocol.background)
+            rows = np.stack(np.broadcast_arrays(*shared, *self.solver.coefficients(values, self.timing.dt)))
         return rows[..., :1] if (rows == rows[..., :1]).all() else rows
 
     def stimulus(self) -> np.ndarray:
@@ -80,13 +81,14 @@ class Problem:
         return distribution, self.dtype.type(self.protocol.noise_sd * np.sqrt(1e-3 / self.timing.dt))
 
     def limits(self) -> np.ndarray:
-        """Largest |y1 - y2| before and within the recording, mV."""
-        return np.array([np.finfo(self.dtype).max, self.max_source], self.dtype)
+        """Largest |y1 - y2| before and within the recording, mV: finite, so that infinity is out of range."""
+        largest = np.finfo(self.dtype).max
+        return np.array([largest, min(self.max_source, float(largest))], self.dtype)
 
 
 @dataclass(frozen=True)
 class Solution:
-    """What came of it.
+    """Result of an integration.
 
     Attributes
     ----------

@@ -1,18 +1,55 @@
-"""What is done to the column and what is recorded from it: stimulus train, background, epochs."""
+"""Stimulus train, background input and epochs: what the column receives and what is recorded from it."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from dataclasses import fields
+from functools import wraps
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import ConfigDict, Field, model_validator
+import numpy as np
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 
+from jrflow.model.arguments import described, faults_of
+from jrflow.model.plausible import of_quantities, warn
+
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+_Class = TypeVar("_Class", bound=type)
+
+
+def _no_lookalike(value: Any) -> Any:
+    """Refuse truth values and text, which pydantic would convert to numbers."""
+    for one in value if isinstance(value, list | tuple) else ():
+        _no_lookalike(one)
+    if isinstance(value, bool | np.bool_ | str | bytes):
+        raise ValueError(f"expected a number, received {described(value)}")
+    return value
+
 
 Seconds = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0)]
 
 
+def plain_errors(cls: _Class) -> _Class:
+    """Let a pydantic dataclass report its errors as a plain ``ValueError``, and warn of implausible values.
+
+    Only where it is constructed directly: in a configuration, errors carry the configuration's keys.
+    """
+    construct = cls.__init__  # type: ignore[misc]
+
+    @wraps(construct)
+    def construct_plainly(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            construct(self, *args, **kwargs)
+        except ValidationError as error:
+            raise ValueError(faults_of(error, cls.__name__)) from None
+        warn(of_quantities({f.name: getattr(self, f.name) for f in fields(self)}))
+
+    cls.__init__ = construct_plainly  # type: ignore[misc]
+    return cls
+
+
+@plain_errors
 @dataclass(frozen=True, config=_STRICT)
 class EvokedProtocol:
     """A train of identical pulses; the source is averaged over stimulus-locked epochs.
@@ -46,6 +83,21 @@ class EvokedProtocol:
     ] = None
     kind: Literal["evoked"] = "evoked"
 
+    _numbers = field_validator(
+        "n_trials", "isi", "stim_duration", "stim_rate", "gains", "tmin", "tmax", "transient", "background",
+        "noise_sd", mode="before",
+    )(_no_lookalike)  # fmt: skip
+
+    @field_validator("stim_regions")
+    @classmethod
+    def _some(cls, regions: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if regions is not None and not regions:
+            raise ValueError(
+                "expected at least one region, or null for all, received none: nothing would be stimulated "
+                "(in Python, None for all)"
+            )
+        return regions
+
     @model_validator(mode="after")
     def _consistent(self) -> EvokedProtocol:
         if self.stim_duration > self.isi:
@@ -61,6 +113,7 @@ class EvokedProtocol:
         return self.transient - self.tmin + self.n_trials * self.isi
 
 
+@plain_errors
 @dataclass(frozen=True, config=_STRICT)
 class RestProtocol:
     """No stimulus; the source is recorded at the sampling frequency after a transient.
@@ -78,6 +131,10 @@ class RestProtocol:
         Literal["normal", "uniform"], Field(description="distribution of p around its mean")
     ] = "normal"
     kind: Literal["rest"] = "rest"
+
+    _numbers = field_validator("duration", "transient", "background", "noise_sd", mode="before")(
+        _no_lookalike
+    )
 
 
 Protocol = Annotated[EvokedProtocol | RestProtocol, Field(discriminator="kind")]

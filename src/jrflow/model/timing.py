@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jrflow.model.arguments import number
 from jrflow.model.protocol import EvokedProtocol, RestProtocol
 
 #: A duration may miss a whole number of steps by this fraction of a step (binary rounding of decimals).
 _TOLERANCE = 1e-6
+#: Steps are numbered by 32-bit integers.
+_MOST_STEPS = 2**31
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,11 @@ class Timing:
         Raises
         ------
         ValueError
-            If a duration is no whole number of steps or samples, or no epoch is complete.
+            If step or frequency is not a finite number above 0, a duration is no whole number of steps or
+            samples, there are too many steps, or no epoch is complete.
         """
+        dt = number("dt", dt, "a finite integration step above 0, in s", above=0)
+        sfreq = number("sfreq", sfreq, "a finite sampling frequency above 0, in Hz", above=0)
         stride = _whole(1 / sfreq, dt, "the sampling interval 1/sfreq", "dt")
         first = _whole(protocol.transient, 1 / sfreq, "transient", "the sampling interval")
         if isinstance(protocol, RestProtocol):
@@ -76,6 +82,11 @@ class Timing:
         start: int, n_baseline: int,
     ) -> Timing:  # fmt: skip
         last = first + (n_epochs - 1) * period + n_times - 1
+        if last * stride >= _MOST_STEPS:
+            raise ValueError(
+                f"dt = {dt:g} s and sfreq = {sfreq:g} Hz: the run takes {last * stride:.3g} steps, expected "
+                f"at most {_MOST_STEPS - 1}: take a longer step, a shorter protocol, or seconds instead of ms"
+            )
         times = np.arange(start, start + n_times) / sfreq
         return cls(dt, sfreq, last * stride + 1, stride, first, period, n_epochs, n_times, n_baseline, times)
 
@@ -120,9 +131,9 @@ def _partly_on(fraction: float, n_moments: int) -> np.ndarray:
 
 
 def _whole(value: float, unit: float, name: str, unit_name: str) -> int:
-    """Express a duration in whole units, or say by how much it misses."""
+    """Express a duration in whole units; the error says by how much it misses."""
     count = value / unit
-    if abs(count - round(count)) > _TOLERANCE:
+    if not np.isfinite(count) or abs(count - round(count)) > _TOLERANCE:
         raise ValueError(
             f"{name} ({value:g} s) must be a whole multiple of {unit_name} ({unit:g} s), but it is "
             f"{count:g} times that; change one of them"

@@ -36,6 +36,10 @@ class Table:
         Optional row above the header: (label, number of columns).
     left
         Columns of text, aligned left; the others hold numbers.
+    prose
+        Columns of sentences, which may break into lines.
+    folded
+        Whether it is unfolded at a click.
     """
 
     caption: Markup
@@ -43,6 +47,8 @@ class Table:
     rows: Sequence[Sequence[Any]]
     groups: Sequence[tuple[Any, int]] = ()
     left: Sequence[int] = (0,)
+    prose: Sequence[int] = ()
+    folded: bool = False
     kind: str = field(default="table", init=False)
 
 
@@ -111,6 +117,11 @@ def html_unit(unit: str) -> str:
     return unit.replace("uV", "µV")
 
 
+def count(n: int, noun: str) -> str:
+    """A number with its noun: '1 region', '4 regions'."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def number(value: float, digits: int = 2) -> str:
     """Fixed number of decimals with a true minus sign; a dash for what is undefined."""
     if value != value:
@@ -126,6 +137,7 @@ def percent(fraction: float) -> str:
     if fraction != fraction:
         return "–"
     percentage = 100 * fraction
+    digits = f"{percentage:.0f}" if abs(percentage) >= 10 else f"{percentage:.2g}"
     return (
-        f"{percentage:.0f}\N{NO-BREAK SPACE}%" if percentage >= 10 else f"{percentage:.2g}\N{NO-BREAK SPACE}%"
+        digits.replace("-", "−") + "\N{NO-BREAK SPACE}%" if percentage < 0 else f"{digits}\N{NO-BREAK SPACE}%"
     )

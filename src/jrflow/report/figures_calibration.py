@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -33,9 +32,10 @@ def calibration_figure(found: xr.Dataset, parameters: Sequence[str]) -> Figure:
     levels = _shown([str(name) for name in found["noise"].values])
     figure = Figure(figsize=(style.WIDTH, 2.7))
     axes = figure.subplots(1, len(levels) + 1, width_ratios=[1] * len(levels) + [1.25])
-    colours = style.target_colours(parameters)
+    ranks = found["rank"].sel(noise=levels)
+    colours = _colours(ranks, parameters)
     for ax, level in zip(axes, levels, strict=False):
-        _draw_ranks(ax, found["rank"].sel(noise=level), parameters, colours)
+        _draw_ranks(ax, ranks.sel(noise=level), parameters, colours)
         ax.set_title(level, loc="left")
         ax.sharey(axes[0])
         ax.tick_params(labelleft=ax is axes[0])
@@ -43,8 +43,37 @@ def calibration_figure(found: xr.Dataset, parameters: Sequence[str]) -> Figure:
     axes[(len(levels) - 1) // 2].set_xlabel("rank of the true value among draws")
     _draw_coverage(axes[-1], found, levels)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=max(1, len(labels)), columnspacing=0.8)
+    if labels:
+        figure.legend(handles, labels, loc="outside upper left", ncols=len(labels), columnspacing=0.8)
     return figure
+
+
+def _colours(ranks: xr.DataArray, parameters: Sequence[str]) -> dict[str, str]:
+    """Colours of the targets whose ranks leave the band somewhere, those that leave it furthest first.
+
+    The others need not be told apart, nor can more than eight colours be.
+    """
+    furthest = {
+        name: max(
+            abs(_departure(ranks.sel(noise=level, parameter=name).values)).max() for level in ranks["noise"]
+        )
+        for name in parameters
+    }
+    reach = _reach(ranks.sizes["diagnosed"])
+    outside = sorted((n for n in parameters if furthest[n] > reach), key=lambda name: -furthest[name])
+    return dict(zip(outside, style.DISTINCT, strict=False))
+
+
+def _reach(n: int) -> float:
+    """Half width of Kolmogorov's 95 % band for n ranks."""
+    return float(kstwobign.ppf(0.95) / np.sqrt(n))
+
+
+def _departure(ranks: np.ndarray) -> np.ndarray:
+    """Empirical distribution of ranks less the uniform one, on the grid."""
+    below = np.searchsorted(np.sort(ranks), _GRID, side="right") / len(ranks)
+    difference: np.ndarray = below - _GRID
+    return difference
 
 
 def _shown(levels: list[str]) -> list[str]:
@@ -53,15 +82,15 @@ def _shown(levels: list[str]) -> list[str]:
     return [levels[round(place)] for place in places]
 
 
-def _draw_ranks(ax: Axes, ranks: xr.DataArray, parameters: Sequence[str], colours: dict[str, Any]) -> None:
+def _draw_ranks(ax: Axes, ranks: xr.DataArray, parameters: Sequence[str], colours: Mapping[str, str]) -> None:
     """Distribution of the ranks less that of a uniform variable, with the 95 % band of Kolmogorov."""
-    reach = kstwobign.ppf(0.95) / np.sqrt(ranks.sizes["diagnosed"])
+    reach = _reach(ranks.sizes["diagnosed"])
     ax.fill_between(_GRID, -reach, reach, color=style.GREY, alpha=0.3, linewidth=0)
     style.zero_line(ax)
-    for name in parameters:
-        values = np.sort(ranks.sel(parameter=name).values)
-        below = np.searchsorted(values, _GRID, side="right") / len(values) - _GRID
-        ax.plot(_GRID, below, color=colours[name], linewidth=0.9, label=style.symbol(name))
+    for name in sorted(parameters, key=lambda name: name in colours):  # grey ones below
+        below = _departure(ranks.sel(parameter=name).values)
+        label = style.symbol(name) if name in colours else "_nolegend_"
+        ax.plot(_GRID, below, color=colours.get(name, style.GREY), linewidth=0.9, label=label)
     ax.set_xticks([0, 0.5, 1])
 
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from jrflow.report import style
 from jrflow.report.content import number
 
-_COLUMNS = 4
+_COLUMNS = 5
 
 
 def recovery_figure(predictions: xr.Dataset, r2: pd.Series, limits: pd.Series) -> Figure:
@@ -30,7 +30,7 @@ def recovery_figure(predictions: xr.Dataset, r2: pd.Series, limits: pd.Series) -
     """
     names = [str(name) for name in predictions["parameter"].values]
     n_rows = -(-len(names) // _COLUMNS)
-    figure = Figure(figsize=(style.WIDTH, 1.7 * n_rows + 0.2))
+    figure = Figure(figsize=(style.WIDTH, 1.55 * n_rows + 0.2))
     axes = list(figure.subplots(n_rows, _COLUMNS, squeeze=False).flat)
     for spare in axes[len(names) :]:
         spare.remove()

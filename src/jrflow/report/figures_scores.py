@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,9 @@ from jrflow.report import style
 #: Panels in a row of small multiples.
 _COLUMNS = 5
 
+#: Entries in a row of the legend.
+_LEGEND_COLUMNS = 5
+
 #: Lowest R2 drawn: an estimator may be worse than the mean, without end.
 _LOWEST_R2 = -0.15
 
@@ -22,7 +25,13 @@ _LOWEST_R2 = -0.15
 NOMINAL = 0.9
 
 
-def scores_figure(scores: pd.DataFrame, parameters: Sequence[str], estimators: Sequence[str]) -> Figure:
+def scores_figure(
+    scores: pd.DataFrame,
+    parameters: Sequence[str],
+    estimators: Sequence[str],
+    styles: Mapping[str, style.EstimatorStyle] | None = None,
+    partly: Collection[str] = (),
+) -> Figure:
     """Draw R2 over the signal-to-noise ratio, one panel for each parameter of one preset.
 
     Parameters
@@ -31,13 +40,20 @@ def scores_figure(scores: pd.DataFrame, parameters: Sequence[str], estimators: S
         Rows of one preset, averaged over seeds.
     parameters, estimators
         Panels and curves, in this order.
+    styles
+        Colour and marker of each estimator; by default chosen here.
+    partly
+        Estimators that were scored on a part of the test campaign: open markers without a line.
     """
-    figure, axes = _small_multiples(len(parameters), height=1.45)
+    styles = styles or style.estimator_styles(estimators)
+    n_legend_rows = -(-(len(estimators) + 1) // _LEGEND_COLUMNS)
+    figure, axes = _small_multiples(len(parameters), height=1.45, above=0.2 * n_legend_rows)
     for ax, name in zip(axes, parameters, strict=True):
         rows = scores[scores["parameter"] == name]
         style.zero_line(ax)
         for estimator in estimators:
-            _draw_estimator(ax, rows[rows["estimator"] == estimator], estimator)
+            one = rows[rows["estimator"] == estimator].sort_values("snr_db")
+            _draw_estimator(ax, one, estimator, styles[estimator], estimator in partly)
         limit = rows.groupby("snr_db")["r2_limit"].first()
         ax.plot(
             limit.index, limit, color=style.BLACK, linestyle="--", marker="_", markersize=9, label="limit"
@@ -49,16 +65,18 @@ def scores_figure(scores: pd.DataFrame, parameters: Sequence[str], estimators: S
     figure.supxlabel("signal-to-noise ratio of the evoked response (dB)", fontsize=8)
     figure.supylabel("R² on the test campaign", fontsize=8)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), _LEGEND_COLUMNS))
     return figure
 
 
-def _draw_estimator(ax: Axes, rows: pd.DataFrame, estimator: str) -> None:
-    rows = rows.sort_values("snr_db")
-    colour = style.ESTIMATOR_COLOURS.get(estimator, style.PURPLE)
-    marker = style.ESTIMATOR_MARKERS.get(estimator, "D")
-    label = style.ESTIMATOR_NAMES.get(estimator, estimator)
-    ax.plot(rows["snr_db"], rows["r2"].clip(lower=_LOWEST_R2), color=colour, marker=marker, label=label)
+def _draw_estimator(
+    ax: Axes, rows: pd.DataFrame, estimator: str, look: style.EstimatorStyle, is_partly: bool
+) -> None:
+    ax.plot(
+        rows["snr_db"], rows["r2"].clip(lower=_LOWEST_R2), color=look.colour, marker=look.marker,
+        label=style.estimator_name(estimator), linestyle="none" if is_partly else "-",
+        markerfacecolor="none" if is_partly else None,
+    )  # fmt: skip
 
 
 def recoverable_figure(scores: pd.DataFrame, parameters: Sequence[str], presets: Sequence[str]) -> Figure:
@@ -131,14 +149,14 @@ def _draw_chance(ax: Axes, n: int) -> None:
     ax.axhline(NOMINAL, color=style.BLACK, linewidth=0.6)
 
 
-def _small_multiples(n: int, height: float) -> tuple[Figure, list[Axes]]:
+def _small_multiples(n: int, height: float, above: float) -> tuple[Figure, list[Axes]]:
     """Rows of equal panels, the unused ones of the last row removed."""
     n_rows = -(-n // _COLUMNS)
-    figure = Figure(figsize=(style.WIDTH, height * n_rows + 0.5))
+    figure = Figure(figsize=(style.WIDTH, height * n_rows + 0.3 + above))
     grid = figure.subplots(n_rows, _COLUMNS, sharex=True, sharey=True, squeeze=False)
     axes = list(grid.flat)
     for spare in axes[n:]:
         spare.remove()
-    for above in axes[max(0, n - _COLUMNS) : n]:
-        above.xaxis.set_tick_params(labelbottom=True)
+    for lowest in axes[max(0, n - _COLUMNS) : n]:
+        lowest.xaxis.set_tick_params(labelbottom=True)
     return figure, axes[:n]

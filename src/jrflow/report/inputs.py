@@ -140,6 +140,10 @@ class RunResults:
         """Limits of R2 for a model's prior, over (noise, parameter)."""
         return self._netcdf(f"limits/{model}.nc")
 
+    def reference(self, model: str) -> xr.Dataset | None:
+        """Reference posteriors of test simulations, (noise, case, draw, parameter), and their checks."""
+        return self._netcdf(f"limits/{model}-gold.nc")
+
     def sobol(self, campaign: str) -> xr.Dataset | None:
         """Sobol indices of a saltelli campaign."""
         return self._netcdf(f"sensitivity/{campaign}.nc")

@@ -14,6 +14,7 @@ from jrflow.report.content import Missing, Plate, Section, Table
 from jrflow.report.inputs import RunResults
 from jrflow.report.section_calibration import calibration_section
 from jrflow.report.section_model import evoked_section, presets_section
+from jrflow.report.section_parameters import parameters_section
 from jrflow.report.section_published import published_section
 from jrflow.report.section_recordings import recordings_section
 from jrflow.report.section_run import run_section
@@ -25,6 +26,7 @@ from jrflow.report.style import journal_style, save
 
 _SECTIONS = (
     summary_section,
+    parameters_section,
     run_section,
     evoked_section,
     presets_section,

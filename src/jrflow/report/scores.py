@@ -52,15 +52,36 @@ def parameters(scores: pd.DataFrame) -> list[str]:
     return known + sorted(found.difference(known))
 
 
+def full_tests(scores: pd.DataFrame) -> pd.DataFrame:
+    """Rows whose estimators were scored on the whole test campaign.
+
+    A score on fewer simulations (of ``+exact``, whose estimates take long) is another quantity: with its own
+    sampling error, of other cases. It is printed with its number of simulations and ranked with nobody.
+    """
+    largest = scores.groupby(["preset", "noise"])["n"].transform("max")
+    chosen: pd.DataFrame = scores[scores["n"] == largest]
+    return chosen
+
+
+def partly_tested(scores: pd.DataFrame) -> list[str]:
+    """Estimators with scores on a part of the test campaign."""
+    full = set(full_tests(scores)["estimator"])
+    return [str(name) for name in scores["estimator"].unique() if name not in full]
+
+
 def estimators(scores: pd.DataFrame) -> list[str]:
-    """Estimators: the best one first, that of the largest R2 on average over the rows; baselines last."""
-    mean = scores.groupby("estimator", sort=False)["r2"].mean().sort_values(ascending=False, kind="stable")
-    found = [str(name) for name in mean.index]
-    return [n for n in found if n not in BASELINES] + [n for n in BASELINES if n in found]
+    """Estimators: trained ones, baselines, and last those tested on a part of the campaign.
+
+    The first two kinds are ordered by mean R2, each by itself; the last kind is not ranked.
+    """
+    mean = full_tests(scores).groupby("estimator", sort=False)["r2"].mean()
+    found = [str(name) for name in mean.sort_values(ascending=False, kind="stable").index]
+    trained = [n for n in found if n not in BASELINES]
+    return trained + [n for n in BASELINES if n in found] + sorted(partly_tested(scores))
 
 
 def best_estimator(scores: pd.DataFrame) -> str:
-    """The best estimator, or the best baseline where there is nothing else."""
+    """The best estimator on the whole test campaign, or the best baseline where there is nothing else."""
     return estimators(scores)[0]
 
 

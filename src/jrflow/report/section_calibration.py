@@ -1,17 +1,20 @@
-"""Whether the posteriors can be trusted, and how sharp they are."""
+"""Whether the posteriors can be trusted, how sharp they are, and what one looks like."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from markupsafe import Markup
 
-from jrflow.report.content import Block, Plate, Section, Table, missing, number, symbol, text
+from jrflow.report.content import Block, Plate, Section, Table, missing, number, percent, symbol, text
 from jrflow.report.figures_calibration import calibration_figure
+from jrflow.report.figures_posterior import posterior_figure
 from jrflow.report.inputs import RunResults
-from jrflow.report.style import ESTIMATOR_NAMES
+from jrflow.report.style import estimator_name
+from jrflow.report.trust import answers, unresolved_share
 
 #: Of the tests of uniform ranks: a smaller p-value is marked.
 _SUSPICIOUS = 0.01
@@ -20,19 +23,47 @@ _SUSPICIOUS = 0.01
 def calibration_section(run: RunResults) -> Section:
     """Show what simulation-based calibration and expected coverage say of every density that was trained."""
     title = "Can the posteriors be trusted?"
-    found = {name: labelled for name in run.config.inference.trainings if (labelled := _diagnosed(run, name))}
-    if not found:
+    found, references = diagnosed(run), reference_posteriors(run)
+    if not found and not references:
         left = "Left out: no model answers a density (inference.networks of kind npe)."
         return Section("calibration", title, [missing(left)])
-    blocks: list[Block] = [_explain()]
+    blocks: list[Block] = [_answer(run, found, references), _explain()]
     for name, labelled in found.items():
         blocks += _of_model(run, name, labelled)
+    for name, reference in references.items():
+        blocks.append(_reference_table(run, name, reference))
     return Section("calibration", title, blocks)
 
 
-def _diagnosed(run: RunResults, name: str) -> xr.Dataset | None:
-    predictions = run.predictions(name)
-    return predictions if predictions is not None and "rank" in predictions else None
+def diagnosed(run: RunResults) -> dict[str, xr.Dataset]:
+    """Predictions of every density that was checked, by model."""
+    found = {name: run.predictions(name) for name in run.config.inference.trainings}
+    return {name: one for name, one in found.items() if one is not None and "rank" in one}
+
+
+def reference_posteriors(run: RunResults) -> dict[str, xr.Dataset]:
+    """Reference posteriors that were diagnosed, by experiment."""
+    found = {name: run.reference(name) for name in run.experiments}
+    return {name: one for name, one in found.items() if one is not None and "rank_p" in one}
+
+
+def _answer(run: RunResults, found: Mapping[str, xr.Dataset], references: Mapping[str, xr.Dataset]) -> Table:
+    rows = []
+    for kind, datasets in (("density", found), ("reference", references)):
+        for name, labelled in datasets.items():
+            label = name if kind == "density" else f"reference posteriors ({name})"
+            for answer in answers(labelled):
+                verdict, _, why = answer.words.partition(": ")
+                rows.append([label, answer.level, Markup("<b>{}</b>").format(verdict), why])
+    caption = Markup(
+        "Can the posteriors be trusted? The answer at each noise level. No: at least one check fails that "
+        "right posteriors fail in 1 % of runs (uniform ranks, coverage of 90 % intervals, coverage of "
+        "regions of all targets together), or responses simulated from draws do not fit the data (a "
+        "chi-square per degree of freedom above 1.2 in the median or above 2 for one response in twenty, "
+        "where 1 is right), or more than 5 % of the posteriors are not resolved by their Markov chains. "
+        "Yes: no check fails. Checks on few simulations find large errors only."
+    )
+    return Table(caption, ["posteriors", "noise", "trusted", "because"], rows, left=(0, 1, 2, 3), prose=(3,))
 
 
 def _explain() -> Block:
@@ -40,7 +71,8 @@ def _explain() -> Block:
         "If a posterior is right, the true value's rank among draws from it is uniform (simulation-based "
         "calibration), and regions of any credibility hold the true values as often as they say (expected "
         "coverage, of all targets together, by TARP). Neither says that a posterior is sharp: the prior "
-        "itself would pass. So the width of the intervals stands beside their coverage."
+        "itself would pass. So the tables show the width of the intervals beside their coverage, and whether "
+        "responses simulated from draws fit the data (posterior-predictive check)."
     )
 
 
@@ -49,20 +81,23 @@ def _of_model(run: RunResults, name: str, found: xr.Dataset) -> list[Block]:
     preset, n = run.preset(training.test), found.sizes["diagnosed"]
     caption = Markup(
         "Model {model}, preset {preset}, {n} test simulations. Left: distribution of the ranks less that of "
-        "uniform ones, by noise level; curves of exact posteriors stay within the grey band in 95 % of cases "
-        "(each target by itself). Above zero at the left and below it at the right: too narrow; the other "
-        "way round: too wide; all on one side: biased. Right: coverage of regions around random points."
+        "uniform ones, by noise level; curves of right posteriors stay within the grey band in 95 % of cases "
+        "(each target by itself); those that leave it are coloured. Above zero at the left and below it at "
+        "the right: too narrow; the other way round: too wide; all on one side: biased. Right: coverage of "
+        "regions around random points."
     ).format(model=name, preset=preset, n=f"{n:,}")
     parameters = [str(p) for p in found["parameter"].values]
     table_caption = Markup(
         "{estimator}, preset {preset}: coverage of 90 % intervals (%) and their mean width as a share of the "
         "prior's (%); in italics where ranks are not uniform (Kolmogorov-Smirnov, p &lt; {p})."
-    ).format(estimator=ESTIMATOR_NAMES.get(training.network, training.network), preset=preset, p=_SUSPICIOUS)
+    ).format(estimator=estimator_name(training.network), preset=preset, p=_SUSPICIOUS)
     levels = [str(level) for level in found["noise"].values]
+    example = _example(run, name, found)
     groups = [("", 1), ("coverage (%)", len(levels)), ("width (% of the prior's)", len(levels))]
     header = ["parameter", *levels, *levels]
     rows = [_row(found.sel(parameter=p), p, levels) for p in parameters]
     return [
+        *example,
         Plate(f"calibration-{name}", calibration_figure(found, parameters), caption),
         Table(table_caption, header, rows, groups),
         _fit(name, found, levels),
@@ -70,12 +105,68 @@ def _of_model(run: RunResults, name: str, found: xr.Dataset) -> list[Block]:
     ]
 
 
+def _example(run: RunResults, name: str, found: xr.Dataset) -> list[Block]:
+    """What a posterior looks like: that of the first test simulation, at all noise levels."""
+    if "draws" not in found:
+        return []
+    sim = int(found["sim"].values[0])
+    preset = run.preset(run.config.inference.trainings[name].test)
+    caption = Markup(
+        "One posterior of {model}, preset {preset}: test simulation {sim}, by noise level; {n} draws. Each "
+        "panel spans the values in the test campaign; vertical line: the true value. A curve as wide "
+        "as its panel means that the response carries no information about the parameter."
+    ).format(model=name, preset=preset, sim=sim, n=f"{found.sizes['draw']:,}")
+    true = found["true"].isel(sim=0)
+    span = found["true"].min("sim"), found["true"].max("sim")
+    return [
+        Plate(f"posterior-{name}", posterior_figure(found["draws"].isel(example=0), true, *span), caption)
+    ]
+
+
+def _reference_table(run: RunResults, name: str, reference: xr.Dataset) -> Table:
+    """How right the reference posteriors are: calibration, and convergence of their chains."""
+    preset = run.preset(run.config.inference.trainings[name].test)
+    unresolved = unresolved_share(reference)
+    rows = []
+    for level in reference["noise"].values:
+        one = reference.sel(noise=level)
+        smallest = min(1.0, float(one["rank_p"].min()) * one.sizes["parameter"])
+        covered = 100 * float(one["coverage"].sel(nominal=0.9).mean())
+        joint = f"{float(one['expected_coverage_p']):.2g}" if "expected_coverage_p" in one else "–"
+        share = "–" if unresolved is None else percent(float(unresolved.sel(noise=level)))
+        rows.append([str(level), f"{smallest:.2g}", joint, number(covered, 1), share, *_convergence(one)])
+    caption = Markup(
+        "Reference posteriors, preset {preset}: {n} test simulations, sampled by Markov chains on the "
+        "likelihood. Ranks: smallest p-value of all targets, times their number; below 0.01 the ranks of the "
+        "true values are not uniform. Joint: p-value of the coverage of regions of all targets (TARP). "
+        "Coverage: of 90 % intervals, mean over targets. Unresolved: cases whose chains disagree or hold too "
+        "few effective draws. Effective draws and Monte Carlo error (MCSE, in posterior standard "
+        "deviations): worst target, median over cases."
+    ).format(preset=preset, n=f"{reference.sizes['case']:,}")
+    header = ["noise", "ranks", "joint", "coverage (%)", "unresolved", "effective draws", "MCSE"]
+    return Table(caption, header, rows)
+
+
+def _convergence(one: xr.Dataset) -> list[str]:
+    """Effective draws and Monte Carlo error where computed: worst target, median case."""
+    cells = []
+    for key, worst, pattern in (("ess", "min", "{:.0f}"), ("mcse", "max", "{:.2f}")):
+        if key not in one:
+            cells.append("–")
+            continue
+        values = one[key]
+        others = [dim for dim in values.dims if dim != "case"]
+        values = getattr(values, worst)(others) if others else values
+        cells.append(pattern.format(float(values.median())))
+    return cells
+
+
 def _fit(name: str, found: xr.Dataset, levels: list[str]) -> Table:
     """What draws leave unexplained: a posterior-predictive check."""
     caption = Markup(
         "Posterior-predictive check of {model}: chi-square per degree of freedom of what draws leave "
-        "unexplained of {n} responses. Draws from the exact posterior leave what noise leaves, 1 in the "
-        "median; where the density is wider than the posterior, or elsewhere, they do not explain the data."
+        "unexplained of {n} responses. Draws from a right posterior leave what noise leaves: little more "
+        "than 1 in the median. Where the density is wider than the posterior, or elsewhere, they leave more."
     ).format(model=name, n=found.sizes["checked"])
     rows = []
     for level in levels:
@@ -86,12 +177,13 @@ def _fit(name: str, found: xr.Dataset, levels: list[str]) -> Table:
 
 
 def _agreement(name: str, found: xr.Dataset, parameters: list[str], levels: list[str]) -> list[Block]:
-    """Beside exact posteriors, where there are some."""
+    """Compare with reference posteriors, where there are some."""
     if "spread" not in found:
         return []
     caption = Markup(
-        "{model} beside exact posteriors of the same responses: root mean square distance of the means, in "
-        "exact standard deviations, and median ratio of the standard deviations."
+        "{model} compared with reference posteriors of the same responses (Markov chains on the likelihood): "
+        "root mean square distance of the means, in reference standard deviations, and median ratio of the "
+        "standard deviations."
     ).format(model=name)
     groups = [("", 1), ("distance of the means", len(levels)), ("ratio of the widths", len(levels))]
     rows = [

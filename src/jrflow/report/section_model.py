@@ -109,10 +109,11 @@ def presets_section(run: RunResults) -> Section:
 
 
 def _lead(maps: Mapping[str, xr.Dataset]) -> Block:
-    parts = []
+    parts, names = [], list(LOOP)
     for preset, dataset in maps.items():
         loop = [name for name in LOOP if name in dataset["parameter"].values]
         if loop:
+            names = loop
             largest = dataset["effect"].sel(parameter=loop).max("end")
             parts.append(
                 Markup("{}: {} to {}").format(
@@ -120,16 +121,16 @@ def _lead(maps: Mapping[str, xr.Dataset]) -> Block:
                 )
             )
     sentence = (
-        "How much the evoked response changes when {names} moves to the far end of its range, relative to "
-        "the response at the default: {parts}."
+        "How much the evoked response changes when one of {names} moves to the far end of its range, "
+        "relative to the response at the default: {parts}."
     )
     if "as-published" in maps:
         sentence += (
             " In the as-published preset potentials are in volts while the slope of the sigmoid is per "
             "millivolt: the sigmoids sit flat at half height, the loops carry nothing, and no method can "
-            "find these parameters in the response."
+            "find C or the contact probabilities in the response."
         )
-    return text(sentence, names=symbols(LOOP), parts=Markup("; ").join(parts))
+    return text(sentence, names=symbols(names), parts=Markup("; ").join(parts))
 
 
 def _ranges(maps: Mapping[str, xr.Dataset]) -> str:

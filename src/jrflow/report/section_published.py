@@ -12,7 +12,7 @@ from jrflow.report.content import Section, Table, number, symbol, text
 from jrflow.report.inputs import RunResults
 from jrflow.report.published import COLUMNS, PUBLISHED
 from jrflow.report.scores import estimators, mean_over_seeds, noise_levels, one_level
-from jrflow.report.style import ESTIMATOR_NAMES
+from jrflow.report.style import estimator_name
 
 _CONTACTS = ("a_1", "a_2", "a_3", "a_4")
 
@@ -66,7 +66,7 @@ def _own_row(run: RunResults, preset: str, noise: str, estimator: str, r: pd.Ser
     )
     correlations = [number(value) for value in r.reindex(COLUMNS)]
     contacts = " ".join(number(value) for value in r.reindex(_CONTACTS))
-    label = ESTIMATOR_NAMES.get(estimator, estimator)
+    label = estimator_name(estimator)
     return [label, f"this run, {preset}", size, noise, *correlations, contacts, ""]
 
 

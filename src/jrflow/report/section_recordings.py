@@ -9,6 +9,7 @@ from typing import Any
 import xarray as xr
 from markupsafe import Markup
 
+from jrflow.inference.verdict import LEVEL, headline, sentences
 from jrflow.limits.chains import chains_agree
 from jrflow.model.parameters import PRODUCTS, preset
 from jrflow.model.protocol import EvokedProtocol
@@ -50,7 +51,8 @@ def _blocks(run: RunResults, estimates: Mapping[str, Any], responses: xr.Dataset
     for index, response in enumerate(found, 1):
         yield _verdict(index, response)
     yield from _untrained(found)
-    yield _goodness_table(found)
+    yield _shares_table(found)
+    yield _tests_table(found)
     protocol = run.config.simulation.protocol
     if isinstance(protocol, EvokedProtocol):
         yield Plate("recordings", courses_figure(responses, protocol.stim_duration), _COURSES_CAPTION)
@@ -63,8 +65,8 @@ def _blocks(run: RunResults, estimates: Mapping[str, Any], responses: xr.Dataset
     caption = Markup(
         "Estimates and 90 % intervals of each response (numbered as above); height of a panel: the prior's "
         "range, "
-        "dashed: the default. An interval as wide as its panel says that the response does not tell; n = "
-        "{n} responses."
+        "dashed: the default. An interval as wide as its panel means that the response carries no "
+        "information about this parameter; n = {n} responses."
     ).format(n=len(found))
     is_exact = any(response["exact"] for response in found)
     yield Plate("recording-estimates", estimates_figure(found, bounds, defaults), caption + _EXACT * is_exact)
@@ -110,27 +112,22 @@ _COURSES_CAPTION = Markup(
 def _verdict(index: int, response: Mapping[str, Any]) -> Block:
     fit, best = response["goodness"], response["best_fit"]
     sentence = (
-        "<b>{i}. {name}</b> ({n} averages): <b>{verdict}</b> by the model. What fits best, of all parameters "
-        "within the range of the training, explains {best} of the measured power over channels and time "
-        "after the onset, the response re-simulated from the estimates {explained}; no time course at this "
-        "source could explain more than {ceiling}. Noise as assumed would account for {noise} of the power; "
-        "what the best fit leaves is {chi2} times as large as such noise over all channels (the baseline: "
-        "{baseline} times), and {source} times as large as the source's own noise in its time course "
-        "(1: nothing is left to explain)."
+        "<b>{i}. {name}</b> ({n} averages): <b>{verdict}</b>. {reasons} The best fit within the range of the "
+        "training explains {best} of the measured power over channels and time after the onset; the response "
+        "re-simulated from the estimates explains {explained}. No time course at this source could explain "
+        "more than {ceiling}. Noise as measured accounts for {noise} of the power."
     )
     return text(
         sentence,
         i=index,
         name=response["response"],
         n=response["n_averages"],
-        verdict=best["verdict"],
+        verdict=headline(best["verdict"]),
+        reasons=" ".join(sentences(best)),
         best=_share(best["explained"]),
         explained=_share(fit["explained"]),
-        ceiling=percent(fit["topography_ceiling"]),
-        noise=percent(fit["noise_share"]),
-        chi2=number(best["reduced_chi2"], 1),
-        source=number(best["source_chi2"], 1),
-        baseline=number(best["baseline_chi2"], 1),
+        ceiling=_percent(fit["topography_ceiling"]),
+        noise=_percent(best["noise_share"]),
     )
 
 
@@ -145,39 +142,71 @@ def _untrained(found: list[dict[str, Any]]) -> Iterator[Block]:
         )
 
 
-def _share(explained: float) -> str:
+def _share(explained: float | None) -> str:
     """Explained share; below zero the model is worse than no response at all."""
-    return (
-        percent(explained)
-        if explained >= 0
-        else f"nothing ({number(100 * explained, 0)} %: worse than a flat line)"
-    )
+    if explained is None or explained >= 0:
+        return _percent(explained)
+    return f"nothing ({number(100 * explained, 0)} %: worse than a flat line)"
 
 
-def _goodness_table(found: list[dict[str, Any]]) -> Table:
+def _percent(share: float | None) -> str:
+    return "–" if share is None else percent(share)
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "–" if value is None else number(value, digits)
+
+
+def _shares_table(found: list[dict[str, Any]]) -> Table:
     rows = []
     for index, response in enumerate(found, 1):
         fit, best = response["goodness"], response["best_fit"]
-        tests = (best[key] for key in ("noise_share", "reduced_chi2", "source_chi2", "baseline_chi2"))
         shares = (fit["explained"], best["explained"], best["topography_ceiling"], best["source_explained"])
+        noise = (best["noise_share"], best["noise_ratio"])
         rows.append(
-            [f"{index}. {response['response']}", response["n_averages"], *(number(share) for share in shares),
-             *(number(test) for test in tests), best["verdict"]]
+            [_label(index, response), response["n_averages"],
+             *(_number(share) for share in (*shares, *noise)), best["verdict"]]
         )  # fmt: skip
     header = [
         "response", "averages", "by the estimates", "by the best fit", "ceiling", "of the source",
-        "noise", "residual", "of the source", "baseline", "verdict",
+        "share", "over assumed", "verdict",
     ]  # fmt: skip
-    groups = [("", 2), ("explained share of power", 4), ("share", 1), ("reduced χ²", 3), ("", 1)]
+    groups = [("", 2), ("explained share of power", 4), ("noise as measured", 2), ("", 1)]
     caption = Markup(
         "How much of each measured response is explained, after the onset, over all channels (1: "
         "everything; below 0: worse than a flat line). Ceiling: the most that any time course at this source "
-        "could explain. Of the source: share of its estimated time course that the best fit explains. "
-        "Reduced χ²: power of what the best fit leaves over all channels and in the source's time course, "
-        "and of the measured baseline, over the assumed noise's (of the source: what its baseline, or that "
-        "of all channels, tells, if that is larger); 1 if nothing but that noise is left."
+        "could explain. Of the source: share of its estimated time course that the best fit explains. Noise "
+        "is measured in the recording, across the source: its share of the power, and its power over that of "
+        "the noise assumed."
     )
-    return Table(caption, header, rows, groups, left=(0, 10))
+    return Table(caption, header, rows, groups, left=(0, 8))
+
+
+def _tests_table(found: list[dict[str, Any]]) -> Table:
+    rows = []
+    for index, response in enumerate(found, 1):
+        best = response["best_fit"]
+        tests = (best["p_flat"], best["p_place"], best["p_course"], best["p_value"])
+        power = (best["detectable_place_uv"], best["detectable_course_mv"])
+        rows.append(
+            [_label(index, response), *(_number(p, 3) for p in tests), *(_number(size) for size in power)]
+        )
+    header = [
+        "response", "flat line", "place", "time course", "both", "second source, µV", "time course, mV",
+    ]  # fmt: skip
+    groups = [("", 1), ("p-values", 4), ("detectable", 2)]
+    caption = Markup(
+        "What the verdicts rest on. p-values: probability that noise alone deviates as much from a flat "
+        "line; that it leaves as much as the best fit across the source (a second source, a wrong place) and "
+        "in its time course; and of the smaller of these two, corrected for two tests. Below {level:g} the "
+        "response is not fully explained. Detectable: root mean square that these tests find with 80 % "
+        "probability."
+    ).format(level=LEVEL)
+    return Table(caption, header, rows, groups)
+
+
+def _label(index: int, response: dict[str, Any]) -> str:
+    return f"{index}. {response['response']}"
 
 
 def _estimates_table(

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from jrflow.report.content import Block, Folded, Section, Table, missing, percent, text
+from jrflow.report.content import Block, Folded, Section, Table, count, missing, percent, text
 from jrflow.report.inputs import RunResults
 
 #: Statuses that a sealed campaign can have, as headings.
@@ -56,9 +56,10 @@ def _campaigns(run: RunResults) -> list[Block]:
         "become periodic before the last trial, so that the other trials were known and not simulated; "
         "trials: median of those simulated, and of how many."
     )
-    seeds = ", ".join(f"{name} {m['specification']['seed']}" for name, m in run.manifests.items())
+    widest = max(len(name) for name in run.manifests)
+    seeds = "\n".join(f"{n:{widest}}  {m['specification']['seed']}" for n, m in run.manifests.items())
     blocks: list[Block] = [
-        *_network(run), Table(caption, header, rows, left=(0, 1, 2)), text("Seeds: {seeds}.", seeds=seeds),
+        *_network(run), Table(caption, header, rows, left=(0, 1, 2)), Folded("Seeds of the campaigns", seeds),
         *_failures(run),
     ]  # fmt: skip
     unsealed = [name for name in run.config.campaigns if name not in run.manifests]
@@ -94,8 +95,8 @@ def _network(run: RunResults) -> list[Block]:
     )
     return [
         text(
-            "Network: {n} regions, connectome of kind {kind} (sha256 <code>{digest}</code>).",
-            n=f"{n_regions:,}", kind=connectome.kind, digest=digest[:12],
+            "Network: {n}, connectome of kind {kind} (sha256 <code>{digest}</code>).",
+            n=count(n_regions, "region"), kind=connectome.kind, digest=digest[:12],
         )
     ]  # fmt: skip
 

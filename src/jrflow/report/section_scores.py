@@ -23,8 +23,13 @@ from jrflow.report.scores import (
     noise_levels,
     one_level,
     parameters,
+    partly_tested,
 )
-from jrflow.report.style import ESTIMATOR_NAMES
+from jrflow.report.section_limits import limit_blocks
+from jrflow.report.style import estimator_name, estimator_styles
+
+#: Estimators beside which a table still has room for the other scores of the best one.
+_MANY = 5
 
 _NO_SCORES = "Left out: no model was evaluated (evaluation/scores.csv is absent)."
 
@@ -69,35 +74,26 @@ def scores_section(run: RunResults) -> Section:
         return Section("scores", title, [missing(_NO_SCORES)])
     scores = mean_over_seeds(run.scores)
     presets, noise = list(scores["preset"].unique()), middle_noise(scores)
-    blocks: list[Block] = [_explain(run)]
+    blocks: list[Block] = _explain(run)
     blocks.append(_recoverable(scores, presets, noise))
     for preset in presets:
-        blocks.append(_by_noise(scores, preset))
+        blocks.append(_by_noise(run, scores, preset))
     blocks.append(_coverage(scores, presets))
     for preset in presets:
-        blocks += [_score_table(scores, preset, level) for level in noise_levels(scores)]
+        blocks += [_score_table(scores, preset, level, level != noise) for level in noise_levels(scores)]
     return Section("scores", title, blocks)
 
 
-def _explain(run: RunResults) -> Block:
-    return text(
-        "R² is 1 minus the mean squared error over the variance of the true values: 0 for a predictor that "
-        "always answers the mean, 1 for a perfect one, negative for one worse than the mean. The limit is "
-        "what any method could reach on this prior and this noise, as far as a Gaussian approximation of "
-        "the posterior goes (Fisher information and prior, averaged over {n} draws from the prior{error}); "
-        "a score may exceed it by that much. NRMSE is the root mean square error over the width of the "
-        "parameter's range. A correlation alone is no score: a prediction that hardly moves can correlate "
-        "perfectly.",
-        n=run.config.limits.n_draws,
-        error=_limit_error(run),
-    )
-
-
-def _limit_error(run: RunResults) -> str:
-    """How uncertain the limits are, where they say so."""
-    found = [limits for name in run.experiments if (limits := run.limits(name)) is not None]
-    errors = [float(limits["r2_limit_se"].max()) for limits in found]
-    return f", standard error at most {number(max(errors), 3)}" if errors else ""
+def _explain(run: RunResults) -> list[Block]:
+    return [
+        text(
+            "R² is 1 minus the mean squared error over the variance of the true values: 0 for a predictor "
+            "that always answers the mean, 1 for a perfect one, negative for one worse than the mean. NRMSE "
+            "is the root mean square error over the width of the parameter's range. A correlation alone is "
+            "no score: a prediction that hardly moves can correlate perfectly."
+        ),
+        *limit_blocks(run),
+    ]
 
 
 def _recoverable(scores: pd.DataFrame, presets: Sequence[str], noise: str) -> Block:
@@ -116,17 +112,24 @@ def _recoverable(scores: pd.DataFrame, presets: Sequence[str], noise: str) -> Bl
 
 def _named(rows: pd.DataFrame) -> str:
     """Estimators that rows are of, as they are called."""
-    return " and ".join(ESTIMATOR_NAMES.get(name, name) for name in rows["estimator"].unique())
+    return " and ".join(estimator_name(name) for name in rows["estimator"].unique())
 
 
-def _by_noise(scores: pd.DataFrame, preset: str) -> Block:
+def _by_noise(run: RunResults, scores: pd.DataFrame, preset: str) -> Block:
     rows = scores[scores["preset"] == preset]
     levels = "; ".join(describe_level(rows[rows["noise"] == noise]) for noise in noise_levels(rows))
+    partly = partly_tested(rows)
     caption = Markup(
-        "R² over the signal-to-noise ratio, preset {preset}, n = {n} test simulations; limit: what any "
-        "method could reach. Noise levels: {levels}. Values below −0.15 are drawn there."
-    ).format(preset=preset, n=f"{int(rows['n'].max()):,}", levels=levels)
-    return Plate(f"scores-{preset}", scores_figure(rows, parameters(rows), estimators(rows)), caption)
+        "R² over the signal-to-noise ratio, preset {preset}, n = {n} test simulations; limit: the largest "
+        "R² that any method can reach, as explained above. Noise levels: {levels}. {below}{open}"
+    ).format(
+        preset=preset, n=f"{int(rows['n'].max()):,}", levels=levels,
+        below="Values below −0.15 are drawn there. " if (rows["r2"] < -0.15).any() else "",
+        open="Open markers: R² on fewer test simulations, not comparable with the others. " if partly else "",
+    )  # fmt: skip
+    styles = estimator_styles(scores["estimator"])
+    figure = scores_figure(rows, parameters(rows), estimators(rows), styles, partly)
+    return Plate(f"scores-{preset}", figure, caption)
 
 
 def _coverage(scores: pd.DataFrame, presets: Sequence[str]) -> Block:
@@ -137,25 +140,39 @@ def _coverage(scores: pd.DataFrame, presets: Sequence[str]) -> Block:
     shown = [preset for preset in presets if preset in set(rows["preset"])]
     caption = Markup(
         "Share of the test campaign whose true value lies in the 90 % interval of {name}, by parameter and "
-        "noise level (n = {n} a preset). Line: 90 %; grey: where exact intervals would lie in 95 % of test "
-        "campaigns of this size."
+        "noise level (n = {n} a preset). Line: 90 %; grey: where the coverage of intervals that hold exactly "
+        "90 % lies in 95 % of test campaigns of this size."
     ).format(name=_named(rows), n=f"{int(rows['n'].max()):,}")
     return Plate("coverage", coverage_figure(rows, parameters(rows), shown), caption)
 
 
-def _score_table(scores: pd.DataFrame, preset: str, noise: str) -> Table:
+def _score_table(scores: pd.DataFrame, preset: str, noise: str, folded: bool) -> Table:
     rows = one_level(scores, preset, noise)
-    names, best = estimators(rows), best_estimator(rows)
-    labels = [ESTIMATOR_NAMES.get(name, name).removesuffix(" predictor") for name in names]
+    names, best, partly = estimators(rows), best_estimator(rows), partly_tested(rows)
+    counts = rows.groupby("estimator")["n"].max()
+    labels = [
+        f"{_short(name)} (n = {int(counts[name])})" if name in partly else _short(name) for name in names
+    ]
     table = rows.pivot(index="parameter", columns="estimator")
     body = [_score_row(table, parameter, names) for parameter in parameters(rows)]
-    groups = [("", 1), ("R²", len(names) + 1), (labels[0], 4)]
-    header = ["parameter", "limit", *labels, "of limit", "NRMSE", "Pearson r", "coverage"]
+    body = [row if len(names) <= _MANY else row[: len(names) + 3] for row in body]
+    # Beside many estimators there is no room for the other scores of the best one.
+    others = ["NRMSE", "Pearson r", "coverage"] if len(names) <= _MANY else []
+    groups = [("", 1), ("R²", len(names) + 1), (estimator_name(best), 1 + len(others))]
+    header = ["parameter", "limit", *labels, "of limit", *others]
     caption = Markup(
-        "Scores, preset {}, noise {}, n = {}. Of limit: R² of {} over the limit. "
-        "Coverage: of its 90 % intervals."
-    ).format(preset, describe_level(rows), f"{int(rows['n'].max()):,}", ESTIMATOR_NAMES.get(best, best))
-    return Table(caption, header, body, groups)
+        "Scores, preset {}, noise {}, n = {}. {} has the largest mean R² here. Of limit: its R² over the "
+        "limit. {}{}"
+    ).format(
+        preset, describe_level(rows), f"{int(rows['n'].max()):,}", estimator_name(best),
+        "Coverage: of its 90 % intervals." if others else "All other scores: evaluation/scores.csv.",
+        " R² on fewer simulations has its own error: compare it with no other column." * bool(partly),
+    )  # fmt: skip
+    return Table(caption, header, body, groups, folded=folded)
+
+
+def _short(name: str) -> str:
+    return estimator_name(name).removesuffix(" predictor")
 
 
 def _score_row(table: pd.DataFrame, parameter: str, names: Sequence[str]) -> list[Any]:
@@ -165,10 +182,10 @@ def _score_row(table: pd.DataFrame, parameter: str, names: Sequence[str]) -> lis
         return float(table.loc[parameter, (column, estimator)])  # type: ignore[arg-type]
 
     best = names[0]
-    limit = score("r2_limit", best)
+    limit, covered = score("r2_limit", best), score("coverage_90", best)
     ratio = percent(score("r2", best) / limit) if limit > SMALLEST_LIMIT else "–"
     cells = [symbol(parameter), number(limit), *(number(score("r2", name)) for name in names), ratio]
     return [
         *cells, number(score("nrmse", best)), number(score("pearson_r", best)),
-        f"{number(100 * score('coverage_90', best), 1)} %",
+        f"{number(100 * covered, 1)} %" if covered == covered else "–",
     ]  # fmt: skip

@@ -5,9 +5,9 @@ from __future__ import annotations
 import xarray as xr
 from markupsafe import Markup
 
-from jrflow.report.content import Block, Plate, Section, Table, html_unit, missing, percent, text
+from jrflow.report.content import Block, Plate, Section, Table, count, html_unit, missing, percent, text
 from jrflow.report.figures_oat import heat_map_figure
-from jrflow.report.figures_sobol import sobol_figure
+from jrflow.report.figures_sobol import n_cut, sobol_figure
 from jrflow.report.inputs import RunResults
 
 
@@ -28,17 +28,18 @@ def sobol_section(run: RunResults) -> Section:
 
 
 def _sobol_blocks(campaign: str, indices: xr.Dataset) -> list[Block]:
-    n, dropped = int(indices["n_groups"].max()), float(indices["fraction_dropped"].max())
+    n = int(indices["n_groups"].max())
     caption = Markup(
         "Sobol indices of features of the evoked response at channel {channel}, preset {preset} (campaign "
-        "{campaign}; n = {n} base points, {rows} simulations; whiskers: 95 % bootstrap intervals, cut at the "
-        "axis; dimensionless). First-order: share of a feature's variance that the parameter explains alone; "
-        "total: with all its interactions. {dropped}"
+        "{campaign}; n = {n} base points, {rows} simulations; dimensionless). First-order: share of a "
+        "feature's variance that the parameter explains alone; total: with all its interactions. {whiskers}"
+        "With one region, all channels show the same time course but for its scale, so indices are the same "
+        "at every channel."
     ).format(
         channel=indices.attrs["channel"], preset=indices.attrs["preset"], campaign=campaign, n=f"{n:,}",
-        rows=f"{n * (indices.sizes['parameter'] + 2):,}", dropped=_dropped(dropped),
+        rows=f"{n * (indices.sizes['parameter'] + 2):,}", whiskers=_whiskers(indices),
     )  # fmt: skip
-    blocks: list[Block] = [Plate(f"sobol-{campaign}", sobol_figure(indices), caption)]
+    blocks: list[Block] = [Plate(f"sobol-{campaign}", sobol_figure(indices), caption), _dropped(indices)]
     constant = [str(f) for f in indices["feature"].values[indices["ST"].isnull().all("parameter").values]]
     if constant:
         sentence = "Constant or almost never defined, hence without indices: {names}."
@@ -46,13 +47,43 @@ def _sobol_blocks(campaign: str, indices: xr.Dataset) -> list[Block]:
     return blocks
 
 
-def _dropped(fraction: float) -> str:
-    if fraction == 0:
-        return "No base point was dropped."
+def _whiskers(indices: xr.Dataset) -> str:
+    """What the whiskers are, and how many of them are cut."""
+    cut = n_cut(indices)
+    beyond = f" (triangles: {count(cut, 'interval')} beyond the axis)" if cut else ""
+    if indices.attrs.get("interval") == "scrambles":
+        replicates = indices.attrs["replicates"]
+        return f"Whiskers: 95 % intervals by Student's t over {replicates} independent scrambles{beyond}. "
     return (
-        f"Up to {percent(fraction)} of the base points were dropped, because a simulation failed or "
-        "the feature is undefined."
+        f"Whiskers: bootstrap over one scrambled design{beyond}; they are no calibrated 95 % intervals, "
+        "and no independent error is available. Simulate the campaign again, under another name, for one. "
     )
+
+
+def _dropped(indices: xr.Dataset) -> Block:
+    """Which features lost base points, how many, and what that means."""
+    lost = indices["fraction_dropped"]
+    named = [
+        f"{str(name).replace('_', ' ')} {percent(float(share))}{_by_replicate(indices, name)}"
+        for name, share in zip(indices["feature"].values, lost.values, strict=True)
+        if share > 0
+    ]
+    if not named:
+        return text("No base point was dropped.")
+    return text(
+        "Base points were dropped where a simulation failed or the feature is undefined: {names}. Indices of "
+        "these features describe only the parameters for which all simulations of a base point succeed; they "
+        "are biased if that depends on the parameters.",
+        names="; ".join(named),
+    )
+
+
+def _by_replicate(indices: xr.Dataset, feature: str) -> str:
+    """Range over the scrambles, where it is known."""
+    if "fraction_dropped_by_replicate" not in indices or indices.attrs.get("replicates", 1) == 1:
+        return ""
+    each = indices["fraction_dropped_by_replicate"].sel(feature=feature)
+    return f" ({percent(float(each.min()))} to {percent(float(each.max()))} by scramble)"
 
 
 def _feature_table(indices: xr.Dataset) -> Table:
@@ -64,7 +95,7 @@ def _feature_table(indices: xr.Dataset) -> Table:
         )
     ]  # fmt: skip
     caption = Markup("Features of the evoked response at channel {}.").format(indices.attrs["channel"])
-    return Table(caption, ["feature", "definition", "unit"], rows, left=(0, 1))
+    return Table(caption, ["feature", "definition", "unit"], rows, left=(0, 1), prose=(1,))
 
 
 def heat_map_section(run: RunResults) -> Section:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from markupsafe import Markup
 
+from jrflow.inference.verdict import VERDICTS, headline
 from jrflow.model.parameters import INFERRED
 from jrflow.report.content import Block, Section, missing, number, percent, symbols, text
 from jrflow.report.inputs import RunResults
@@ -16,19 +17,19 @@ from jrflow.report.scores import (
     mean_over_seeds,
     middle_noise,
     one_level,
+    partly_tested,
 )
+from jrflow.report.section_calibration import diagnosed, reference_posteriors
 from jrflow.report.section_model import LOOP
-from jrflow.report.style import ESTIMATOR_NAMES
-
-#: Verdicts on a measured response, from best to worst.
-VERDICTS = ("explained", "partly explained", "not explained")
+from jrflow.report.style import estimator_name
+from jrflow.report.trust import answers, in_short, unresolved_share
 
 
 def summary_section(run: RunResults) -> Section:
     """Say what was found."""
     blocks: list[Block] = [
-        *_simulated(run), *_effects(run), *_recovered(run), *_unrecoverable(run), *_learned(run),
-        *_explained(run),
+        *_simulated(run), *_effects(run), *_recovered(run), *_unrecoverable(run), *_trusted(run),
+        *_learned(run), *_explained(run),
     ]  # fmt: skip
     if not blocks:
         blocks.append(missing("There are no results yet."))
@@ -47,11 +48,12 @@ def _simulated(run: RunResults) -> Iterator[Block]:
 
 def _effects(run: RunResults) -> Iterator[Block]:
     """What C and the contact probabilities do to the evoked response, preset by preset."""
-    found = []
+    found, names = [], list(LOOP)
     for preset in run.presets:
         maps = run.one_at_a_time(preset)
         loop = [] if maps is None else [name for name in LOOP if name in maps["parameter"].values]
         if maps is not None and loop:
+            names = loop
             largest = maps["effect"].sel(parameter=loop).max("end")
             found.append(
                 Markup("{} to {} in the <b>{}</b> preset").format(
@@ -60,8 +62,9 @@ def _effects(run: RunResults) -> Iterator[Block]:
             )
     if found:
         yield text(
-            "Moving one of {names} to the end of its range changes the evoked response by {found}.",
-            names=symbols(LOOP), found=Markup(", but by ").join(found),
+            "Moving one of {names} (the <a href='#parameters'>number of synapses and the contact "
+            "probabilities</a>) to the end of its range changes the evoked response by {found}.",
+            names=symbols(names), found=Markup(", but by ").join(found),
         )  # fmt: skip
 
 
@@ -73,20 +76,51 @@ def _recovered(run: RunResults) -> Iterator[Block]:
     for preset in scores["preset"].unique():
         rows = one_level(scores, preset, noise)
         rows = rows[rows["parameter"].isin(INFERRED)]
+        best, partly = best_estimator(rows), partly_tested(rows)
         means = rows.groupby("estimator")["r2"].mean()
-        best = best_estimator(rows)
         limit = rows[rows["estimator"] == best]["r2_limit"].mean()
         others = ", ".join(
-            f"{ESTIMATOR_NAMES.get(e, e)} {number(means[e])}" for e in estimators(rows) if e != best
+            f"{estimator_name(e)} {number(means[e])}" for e in estimators(rows) if e not in (best, *partly)
         )
         yield text(
             "<b>{preset}</b>, noise {noise} ({snr} dB): mean R² over {n} parameters {r2} for {name}, "
-            "{share} of the limit of {limit} ({others}).",
+            "{share} of the limit of {limit} ({others}).{uncertain}",
             preset=preset, noise=noise, snr=number(rows["snr_db"].median(), 1),
-            n=rows["parameter"].nunique(), r2=number(means[best]), name=ESTIMATOR_NAMES.get(best, best),
+            n=rows["parameter"].nunique(), r2=number(means[best]), name=estimator_name(best),
             share=percent(means[best] / limit) if limit > SMALLEST_LIMIT else "–", limit=number(limit),
-            others=others or "no baselines",
+            others=others or "no baselines", uncertain=_uncertain(run, preset, noise),
         )  # fmt: skip
+
+
+def _uncertain(run: RunResults, preset: str, noise: str) -> str:
+    """A warning where the limit rests on posteriors that are not resolved."""
+    for name in run.experiments:
+        reference = run.reference(name)
+        if reference is None or run.preset(run.config.inference.trainings[name].test) != preset:
+            continue
+        share = unresolved_share(reference)
+        if share is not None and noise in share["noise"].values and share.sel(noise=noise) > 0:
+            unresolved = percent(float(share.sel(noise=noise)))
+            return f" The limit is uncertain: {unresolved} of the posteriors behind it are not resolved."
+    return ""
+
+
+def _trusted(run: RunResults) -> Iterator[Block]:
+    """Whether the posteriors can be trusted, by noise level."""
+    for name, found in diagnosed(run).items():
+        yield text(
+            'Can the posteriors of <b>{name}</b> be trusted? {answer} (<a href="#calibration">why</a>).',
+            name=name, answer=_sentence(in_short(answers(found))),
+        )  # fmt: skip
+    for name, found in reference_posteriors(run).items():
+        yield text(
+            'The reference posteriors of <b>{name}</b>? {answer} (<a href="#calibration">why</a>).',
+            name=name, answer=_sentence(in_short(answers(found))),
+        )  # fmt: skip
+
+
+def _sentence(words: str) -> str:
+    return words[0].upper() + words[1:]
 
 
 def _unrecoverable(run: RunResults) -> Iterator[Block]:
@@ -127,10 +161,11 @@ def _explained(run: RunResults) -> Iterator[Block]:
     if run.estimates is None:
         return
     fits = [response["best_fit"] for response in run.estimates["responses"]]
-    counts = [f"{sum(fit['verdict'] == verdict for fit in fits)} {verdict}" for verdict in VERDICTS]
-    best = max(fit["explained"] for fit in fits)
+    counted = {verdict: sum(fit["verdict"] == verdict for fit in fits) for verdict in VERDICTS}
+    counts = [f"{count} {headline(verdict)}" for verdict, count in counted.items() if count]
+    best = max(fit["explained"] or 0.0 for fit in fits)
     yield text(
-        "<b>Recordings</b>: of {n} measured responses, {counts} by the model; the best fit of all explains "
-        "{best} of the measured power.",
+        "<b>Recordings</b>: of {n} measured responses, {counts}; the best fit of all explains {best} of the "
+        "measured power.",
         n=len(fits), counts=", ".join(counts), best=percent(best) if best > 0 else "nothing",
     )  # fmt: skip

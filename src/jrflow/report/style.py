@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +25,63 @@ BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#8C8C8C"
 YELLOW, BROWN = "#B8A600", "#7F4F24"
 
+#: Colours that can be told apart in one figure, beside black and grey.
+DISTINCT = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BROWN, YELLOW)
+
 PRESET_COLOURS = {"unit-consistent": BLUE, "as-published": VERMILLION, "jansen-rit-1995": GREEN}
-ESTIMATOR_COLOURS = {
-    "bilstm": GREEN, "lstm": SKY, "cnn_bilstm": BLUE, "transformer": PURPLE, "mlp": VERMILLION, "npe": YELLOW,
-    "refined": BLACK, "paper": BROWN, "extra-trees": ORANGE, "mean": GREY,
-}  # fmt: skip
-ESTIMATOR_MARKERS = {
-    "bilstm": "o", "lstm": "<", "cnn_bilstm": ">", "transformer": "P", "mlp": "D", "npe": "*", "refined": "x",
-    "paper": "X", "extra-trees": "s", "mean": "v",
-}  # fmt: skip
-ESTIMATOR_NAMES = {
-    "bilstm": "Bi-LSTM", "lstm": "LSTM", "cnn_bilstm": "CNN-Bi-LSTM", "transformer": "transformer",
-    "mlp": "perceptron", "npe": "NPE", "refined": "refined", "paper": "paper's Bi-LSTM",
-    "extra-trees": "extra-trees", "mean": "mean predictor",
-}  # fmt: skip
+#: Colour, marker and name of the estimators that exist under a fixed name.
+_KNOWN = {
+    "bilstm": (GREEN, "o", "Bi-LSTM"),
+    "lstm": (SKY, "<", "LSTM"),
+    "cnn_bilstm": (BLUE, ">", "CNN-Bi-LSTM"),
+    "transformer": (PURPLE, "P", "transformer"),
+    "mlp": (VERMILLION, "D", "perceptron"),
+    "npe": (YELLOW, "*", "NPE"),
+    "paper": (BROWN, "X", "paper's Bi-LSTM"),
+    "extra-trees": (ORANGE, "s", "extra-trees"),
+    "mean": (GREY, "v", "mean predictor"),
+}
+#: Markers of estimators with other names, in the order in which they are given out.
+_MARKERS = ("h", "^", "d", "p", "H", "8", "<", ">", "P", "D", "o", "s", "*", "X", "v")
+#: Ending of estimators whose estimates were refined by the likelihood.
+_REFINED = "+exact"
+
+
+@dataclass(frozen=True)
+class EstimatorStyle:
+    """Colour and marker of one estimator's curve; no two of a run have the same pair."""
+
+    colour: str
+    marker: str
+
+
+def estimator_styles(names: Iterable[str]) -> dict[str, EstimatorStyle]:
+    """Styles of the estimators of a run.
+
+    Known names always look the same. Others (``bilstm-tuned``, ``mlp+exact``) take colours that nobody in the
+    run has, in the order given, and share colours, with other markers, only when all are taken.
+    """
+    names = list(dict.fromkeys(names))
+    found = {name: EstimatorStyle(*_KNOWN[name][:2]) for name in names if name in _KNOWN}
+    for name in names:
+        if name in found:
+            continue
+        used = Counter(style.colour for style in found.values())
+        colour = min(DISTINCT, key=lambda one: used[one])  # the first of the least used
+        markers = {style.marker for style in found.values()}
+        # Beyond fifteen markers a pair of colour and marker is still new.
+        marker = next((m for m in _MARKERS if m not in markers), "")
+        marker = marker or next(m for m in _MARKERS if EstimatorStyle(colour, m) not in found.values())
+        found[name] = EstimatorStyle(colour, marker)
+    return {name: found[name] for name in names}
+
+
+def estimator_name(name: str) -> str:
+    """Name of an estimator in text: 'Bi-LSTM'; 'perceptron + likelihood' if refined by the likelihood."""
+    stem = name.removesuffix(_REFINED)
+    called = _KNOWN[stem][2] if stem in _KNOWN else stem
+    return f"{called} + likelihood" if name.endswith(_REFINED) else called
+
 
 #: Maps of one quantity; perceptually uniform and safe for colour vision deficiencies.
 MAP = "viridis"
@@ -90,12 +135,6 @@ def save(figure: Figure, folder: Path, name: str) -> str:
 def level_colours(levels: Iterable[str]) -> dict[str, str]:
     """Colour of each noise level, in the order given."""
     return dict(zip(levels, itertools.cycle((PURPLE, SKY, BLUE, GREEN, ORANGE))))
-
-
-def target_colours(names: Sequence[str]) -> dict[str, Any]:
-    """Colour of each of many targets, in the order given."""
-    colours = mpl.colormaps["turbo"]
-    return {name: colours((i + 0.5) / len(names)) for i, name in enumerate(names)}
 
 
 def symbol(name: str) -> str:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
+
 import numpy as np
 import xarray as xr
 from SALib.analyze import sobol
+from scipy.stats import norm, t as student
+
+from jrflow.config.analysis import FEWEST_GROUPS
+from jrflow.sensitivity.estimator import Estimates, estimate
 
 #: Confidence level of the intervals.
 CONF_LEVEL = 0.95
-#: Fewest complete groups from which indices are estimated.
-MIN_GROUPS = 16
+#: A larger fraction of dropped groups is warned of: indices were wrong by up to 0.013 with 0.9 % of the
+#: groups dropped, by 0.027 with 2.2 % (docs/science/sensitivity.md).
+MOST_DROPPED = 0.01
 
 
 class TooFewSimulations(ValueError):
     """So many simulations failed that no index can be trusted."""
+
+
+class SensitivityWarning(UserWarning):
+    """Indices or intervals that hold only under a condition."""
 
 
 def sobol_indices(
@@ -25,22 +37,23 @@ def sobol_indices(
     ----------
     campaign
         Archive of a saltelli campaign: ``status`` and one coordinate per parameter over ``sim``;
-        ``attrs["varied_names"]`` lists the parameters in the order of the design.
+        ``attrs["varied_names"]`` lists the parameters in the order of the design, ``attrs["replicates"]``
+        is the number of independent scrambles that take turns (1 if absent, as in version 0.1).
     features
         One variable per feature over ``sim``, joined to the campaign by simulation id. A missing
         simulation or a value that is not finite counts as undefined.
-    n_bootstrap
-        Resamples behind the confidence intervals.
-    seed
-        Seed of the resampling.
+    n_bootstrap, seed
+        Resamples, and their seed, for campaigns of one scramble. Not used for several.
 
     Returns
     -------
     xr.Dataset
-        Over (feature, parameter): ``S1``, ``ST`` and the half widths ``S1_conf``, ``ST_conf`` of
-        their 95 % intervals; over feature: ``n_groups`` and ``fraction_dropped``. A group (one row of
-        A, of B, and the mixed rows between) is used only whole. Indices are NaN for a feature that
-        is constant or defined in too few groups.
+        Over (feature, parameter): ``S1``, ``ST``, their standard errors ``S1_se``, ``ST_se`` and the half
+        widths ``S1_conf``, ``ST_conf`` of their 95 % intervals; over feature: ``n_groups``, the number of
+        scrambles with any group ``n_replicates``, ``fraction_dropped``; over (feature, replicate):
+        ``fraction_dropped_by_replicate``. A group (one row of A, of B, and the mixed rows between) is used
+        only whole. Indices are NaN for a feature that is constant or defined in too few groups. The
+        attribute ``interval`` says where the intervals come from: ``scrambles`` or ``bootstrap``.
 
     Raises
     ------
@@ -49,27 +62,36 @@ def sobol_indices(
     TooFewSimulations
         If failed simulations leave fewer than 16 whole groups.
 
+    Warns
+    -----
+    SensitivityWarning
+        If more than 1 % of the groups are dropped for a feature: the indices are then those of the
+        parameters for which all simulations of a group succeed. If the campaign has one scramble:
+        bootstrap intervals are not calibrated.
+
     Notes
     -----
-    Estimators of Saltelli et al. 2010 (doi:10.1016/j.cpc.2009.09.018), computed by SALib.
+    Estimators of Saltelli et al. 2010 (doi:10.1016/j.cpc.2009.09.018). Intervals by Student's t over the
+    scrambles, with one degree of freedom less than scrambles.
     """
     names = list(campaign.attrs["varied_names"])
+    replicates = int(campaign.attrs.get("replicates", 1))
     campaign = campaign.sortby("sim")
     shape = _check_design(campaign, names)
     succeeded = (campaign["status"].values == 0).reshape(shape)
-    if (n_whole := int(succeeded.all(axis=1).sum())) < MIN_GROUPS:
+    if (n_whole := int(succeeded.all(axis=1).sum())) < FEWEST_GROUPS:
         raise TooFewSimulations(
-            f"Sobol indices need at least {MIN_GROUPS} groups of {shape[1]} successful simulations, but "
+            f"Sobol indices need at least {FEWEST_GROUPS} groups of {shape[1]} successful simulations, but "
             f"{n_whole} of {shape[0]} groups are whole ({(~succeeded).sum()} simulations failed); "
             "narrow the prior or enlarge the campaign"
         )
-
     features = features.reindex(sim=campaign["sim"])
-    rows = []
-    for name in features.data_vars:
-        outputs = np.where(succeeded, features[name].values.reshape(shape), np.nan)
-        rows.append(_indices(outputs, names, n_bootstrap, seed))
-    return _label(xr.concat(rows, "feature"), features, n_bootstrap, seed)
+    outputs = np.stack([features[name].values.reshape(shape) for name in features.data_vars], axis=-1)
+    outputs = np.where(succeeded[..., np.newaxis], outputs, np.nan)
+    replicate = np.arange(shape[0]) % replicates
+    indices = _indices(outputs, replicate, replicates, n_bootstrap, seed)
+    _warn(indices, [str(name) for name in features.data_vars])
+    return _label(indices.assign_coords(parameter=names), features)
 
 
 def _check_design(campaign: xr.Dataset, names: list[str]) -> tuple[int, int]:
@@ -96,36 +118,97 @@ def _check_design(campaign: xr.Dataset, names: list[str]) -> tuple[int, int]:
     return n_sims // group, group
 
 
-def _indices(outputs: np.ndarray, names: list[str], n_bootstrap: int, seed: int) -> xr.Dataset:
-    """Analyse one feature, shape (n_groups, D + 2), NaN where undefined."""
-    whole = outputs[np.isfinite(outputs).all(axis=1)]
-    if len(whole) < MIN_GROUPS or np.ptp(whole) == 0:
-        found = dict.fromkeys(("S1", "S1_conf", "ST", "ST_conf"), np.full(len(names), np.nan))
+def _indices(
+    outputs: np.ndarray, replicate: np.ndarray, replicates: int, n_bootstrap: int, seed: int
+) -> xr.Dataset:
+    """Indices, errors and counts of outputs of shape (n_groups, D + 2, n_features)."""
+    whole = np.isfinite(outputs).all(axis=1)  # (n_groups, n_features)
+    estimated = estimate(outputs, replicate, replicates)
+    if replicates > 1:
+        widths = student.ppf(0.5 + CONF_LEVEL / 2, np.maximum(estimated.n_replicates - 1, 1))
+        attrs = {"interval": "scrambles", "replicates": replicates}
     else:
-        found = sobol.analyze(
-            {"num_vars": len(names), "names": names}, whole.ravel(), calc_second_order=False,
-            num_resamples=n_bootstrap, conf_level=CONF_LEVEL, seed=seed + 1,  # SALib takes 0 for no seed
-        )  # fmt: skip
+        widths = np.full(outputs.shape[-1], norm.ppf(0.5 + CONF_LEVEL / 2))
+        estimated = _bootstrapped(estimated, outputs, whole, n_bootstrap, seed)
+        attrs = {"interval": "bootstrap", "replicates": 1, "n_bootstrap": n_bootstrap, "seed": seed}
+    n_groups = whole.sum(axis=0)
+    enough = n_groups >= FEWEST_GROUPS
+    dropped = np.stack([1 - whole[replicate == r].mean(axis=0) for r in range(replicates)], axis=-1)
+    found = {
+        "S1": estimated.first, "S1_se": estimated.first_se, "S1_conf": estimated.first_se * widths,
+        "ST": estimated.total, "ST_se": estimated.total_se, "ST_conf": estimated.total_se * widths,
+    }  # fmt: skip
     return xr.Dataset(
-        {key: ("parameter", np.asarray(found[key])) for key in ("S1", "S1_conf", "ST", "ST_conf")}
-        | {"n_groups": ((), len(whole)), "fraction_dropped": ((), 1 - len(whole) / len(outputs))},
-        coords={"parameter": names},
+        {key: (("feature", "parameter"), np.where(enough, value, np.nan).T) for key, value in found.items()}
+        | {
+            "n_groups": ("feature", n_groups),
+            "n_replicates": ("feature", estimated.n_replicates),
+            "fraction_dropped": ("feature", 1 - whole.mean(axis=0)),
+            "fraction_dropped_by_replicate": (("feature", "replicate"), dropped),
+        },
+        attrs={"conf_level": CONF_LEVEL} | attrs,
     )
 
 
-def _label(indices: xr.Dataset, features: xr.Dataset, n_bootstrap: int, seed: int) -> xr.Dataset:
+def _bootstrapped(
+    estimated: Estimates, outputs: np.ndarray, whole: np.ndarray, n_bootstrap: int, seed: int
+) -> Estimates:
+    """The same estimates with SALib's bootstrap over base points as standard errors."""
+    n_parameters = outputs.shape[1] - 2
+    errors = np.full((2, n_parameters, outputs.shape[-1]), np.nan)
+    problem = {"num_vars": n_parameters, "names": [str(k) for k in range(n_parameters)]}
+    for k in range(outputs.shape[-1]):
+        values = outputs[whole[:, k], :, k]
+        if len(values) < FEWEST_GROUPS or np.ptp(values) == 0:
+            continue
+        found = sobol.analyze(
+            problem, values.ravel(), calc_second_order=False, num_resamples=n_bootstrap,
+            conf_level=CONF_LEVEL, seed=seed + 1,  # SALib takes 0 for no seed
+        )  # fmt: skip
+        errors[:, :, k] = np.stack([found["S1_conf"], found["ST_conf"]]) / norm.ppf(0.5 + CONF_LEVEL / 2)
+    return estimated._replace(first_se=errors[0], total_se=errors[1])
+
+
+def _warn(indices: xr.Dataset, features: list[str]) -> None:
+    """Warn of dropped groups, and of intervals that are not calibrated."""
+    dropped = indices["fraction_dropped"].values
+    many = [f"{name} {f:.1%}" for name, f in zip(features, dropped, strict=True) if f > MOST_DROPPED]
+    if many:
+        warnings.warn(
+            f"groups were dropped because a simulation failed or a feature is undefined: {', '.join(many)}. "
+            "Their indices describe only the parameters for which every simulation of a group succeeds; they "
+            "are biased if failures depend on the parameters. Narrow the prior to avoid failures",
+            SensitivityWarning,
+            stacklevel=3,
+        )
+    if indices.attrs["interval"] == "bootstrap":
+        warnings.warn(
+            "the campaign is a single scrambled design, as version 0.1 made them, so its indices have no "
+            "independent error. The intervals are a bootstrap's, which is too wide or too narrow by factors. "
+            "Simulate the campaign again, under another name, for errors from independent scrambles",
+            SensitivityWarning,
+            stacklevel=3,
+        )
+
+
+def _label(indices: xr.Dataset, features: xr.Dataset) -> xr.Dataset:
     """Name and describe everything, so that the file can be read without this package."""
-    long_names = {
-        "S1": "first-order Sobol index", "S1_conf": "half width of the 95 % interval of S1",
-        "ST": "total Sobol index", "ST_conf": "half width of the 95 % interval of ST",
-        "n_groups": "groups of simulations used", "fraction_dropped": "fraction of groups dropped",
+    source = {"scrambles": "between independent scrambles", "bootstrap": "by bootstrap over base points"}
+    by = source[indices.attrs["interval"]]
+    long_names: Mapping[str, str] = {
+        "S1": "first-order Sobol index", "ST": "total Sobol index",
+        "S1_se": f"standard error of S1 {by}", "ST_se": f"standard error of ST {by}",
+        "S1_conf": f"half width of the 95 % interval of S1 {by}",
+        "ST_conf": f"half width of the 95 % interval of ST {by}",
+        "n_groups": "groups of simulations used", "n_replicates": "scrambles used",
+        "fraction_dropped": "fraction of groups dropped",
+        "fraction_dropped_by_replicate": "fraction of groups dropped, of each scramble",
     }  # fmt: skip
     for name, long_name in long_names.items():
         indices[name].attrs = {"units": "1", "long_name": long_name}
     described = [features[name] for name in features.data_vars]
-    indices = indices.assign_coords(
+    return indices.assign_coords(
         feature=[str(name) for name in features.data_vars],
         feature_long_name=("feature", [str(f.attrs.get("long_name", f.name)) for f in described]),
         feature_units=("feature", [str(f.attrs.get("units", "1")) for f in described]),
     )
-    return indices.assign_attrs(conf_level=CONF_LEVEL, n_bootstrap=n_bootstrap, seed=seed)

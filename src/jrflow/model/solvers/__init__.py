@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from jrflow.model.arguments import chosen
 from jrflow.model.equations import N_STATE, Drive
 from jrflow.model.lanes import inlined
 from jrflow.model.solvers import euler, exp_ab, heun, rk4, strang
@@ -30,6 +31,9 @@ class Solver:
         Evaluations of the right-hand side a step.
     n_rows
         Numbers a column keeps between steps: its state, then the scheme's memory.
+    widest
+        Largest valid product of step and inverse time constant, b * dt (dimensionless). Up to here nine
+        of ten evoked responses err by less than a tenth of their range (docs/science/validity.md).
     coefficients
         (parameters, dt) -> arrays, one for each row of coefficients.
     """
@@ -39,22 +43,23 @@ class Solver:
     order: int
     n_stages: int
     n_rows: int
+    widest: float
     coefficients: Callable[[Mapping[str, Any], float], tuple[Any, ...]]
 
 
-def _solver(name: str, code: int, order: int, module: Any, **options: int) -> Solver:
+def _solver(name: str, code: int, order: int, widest: float, module: Any, **options: int) -> Solver:
     coefficients = partial(module.coefficients, **options)
-    return Solver(name, code, order, module.N_STAGES, N_STATE + module.N_MEMORY, coefficients)
+    return Solver(name, code, order, module.N_STAGES, N_STATE + module.N_MEMORY, widest, coefficients)
 
 
 SOLVERS: Mapping[str, Solver] = {
     s.name: s
     for s in (
-        _solver("euler", EULER, 1, euler),
-        _solver("heun", HEUN, 2, heun),
-        _solver("rk4", RK4, 4, rk4),
-        *(_solver(f"exp-ab{k}", EXP_AB + k, k, exp_ab, n_values=k) for k in (2, 3, 4)),
-        _solver("strang", STRANG, 2, strang),
+        _solver("euler", EULER, 1, 0.4, euler),
+        _solver("heun", HEUN, 2, 0.8, heun),
+        _solver("rk4", RK4, 4, 1.2, rk4),
+        *(_solver(f"exp-ab{k}", EXP_AB + k, k, 1.0, exp_ab, n_values=k) for k in (2, 3, 4)),
+        _solver("strang", STRANG, 2, 1.0, strang),
     )
 }
 
@@ -67,9 +72,20 @@ def solver(name: str) -> Solver:
     ValueError
         If there is no such solver; the message lists those there are.
     """
-    if name not in SOLVERS:
-        raise ValueError(f"unknown solver {name!r}: expected one of {', '.join(SOLVERS)}")
-    return SOLVERS[name]
+    return SOLVERS[chosen("solver", name, SOLVERS)]
+
+
+def largest_valid_step(name: str, b: float) -> float:
+    """Largest step for which a scheme is valid, s.
+
+    Parameters
+    ----------
+    name
+        A name of ``SOLVERS``.
+    b
+        Largest inverse time constant, ``b_e`` or ``b_i``, that occurs, 1/s.
+    """
+    return solver(name).widest / b
 
 
 @inlined
@@ -77,7 +93,7 @@ def _fluctuating(noisy, drive, c, z):  # type: ignore[no-untyped-def]
     """A drive with the fluctuation z (1/s) of the background added."""
     if not noisy:
         return drive
-    return Drive(drive.pyramidal, drive.excitatory + c.fluctuation * z, drive.inhibitory)
+    return Drive(drive.pyramidal, drive.excitatory + c.excitation * z, drive.inhibitory)
 
 
 @inlined

@@ -14,7 +14,8 @@ B_3(0) = 0 of Euler and Maclaurin's formula. Inside a step, the stimulus is repl
 same first four moments; the kink then leaves a term of third order, too small to be seen above 1e-9 of a
 response (tested).
 
-Valid for b h up to about 1; at 1 ms the default evoked response is within 4e-4 of its range.
+Valid for b h up to 1. At 1 ms evoked responses of the +-50 % prior err by 2.2e-4 of their range in the
+median, 3.6e-3 at most (docs/science/validity.md).
 
 Source: Hochbruck & Ostermann 2010, Acta Numerica 19:209, section 2.6 (exponential multistep methods).
 """

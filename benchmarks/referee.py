@@ -1,0 +1,249 @@
+"""The reference posteriors beside those of an independent sampler, case by case.
+
+    python benchmarks/referee.py DIR --cases 20          # appends to DIR/referee.csv; what is there is kept
+    python benchmarks/referee.py DIR --table             # the table, and docs/results/referee.csv
+
+The referee is the sequential Monte Carlo sampler of pocoMC (Karamanis et al. 2022, MNRAS 516:1644), without
+its normalizing flow. It shares no code with the project's sampler: it samples the unit cube of the uniform
+prior over A_e..a_4 directly, and its likelihood is written here from docs/science/eeg.md: jrflow.simulate,
+baseline correction, averages over blocks, and the covariance of an average of overlapping epochs. Both are
+given the same observations, which are drawn here. Where the two differ, repeat the case with more particles:
+at 49 dB a few hundred are too few, their means were one standard deviation off (docs/science/inference.md).
+Needs the extra ``bench``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import sparse, stats
+from scipy.linalg import solve_triangular
+from sklearn.model_selection import cross_val_score
+from sklearn.neural_network import MLPClassifier
+
+import jrflow
+from jrflow.config.priors import RelativeUniformPrior
+from jrflow.config.simulation import SimulationConfig
+from jrflow.design import Prior
+from jrflow.inference.targets import TargetPosteriors
+from jrflow.limits.exact import Effort, exact_posteriors
+from jrflow.limits.likelihood import Likelihood
+from jrflow.limits.starts import modes_of_the_nearest
+
+STORED = Path(__file__).parents[1] / "docs/results/referee.csv"
+PRESETS = ("unit-consistent", "as-published")
+#: Noise of one sample of the source estimate, mV, by preset: that of the reference benchmark
+#: (examples/benchmark.yaml), whose levels refer to the median size of the responses of 2,048 simulations.
+LEVELS = {
+    "unit-consistent": {"snr-0": 1.4885, "snr-20": 0.14885, "paper-1": 0.0053668},
+    "as-published": {"snr-0": 0.42827, "snr-20": 0.042827, "paper-1": 0.0053668},
+}
+#: The paper's protocol at 1 kHz, and blocks of 5 ms, as networks of the benchmark see it.
+N_EPOCHS, PERIOD, BLOCK = 59, 1000, 5
+#: A mean is disputed if it differs by more than this many posterior standard deviations, and a standard
+#: deviation if it differs by more than this ratio, both beyond three Monte Carlo errors.
+MEAN_DISPUTED, SD_DISPUTED = 0.1, 1.1
+#: Draws of each sampler that the classifier is given.
+N_DRAWS = 800
+#: Cases of a cell that the project's sampler is given at once.
+AT_ONCE = 5
+#: Particles of the referee (--particles), and its effective sample size in the end as a multiple of these.
+#: Few particles leave its posteriors too narrow: repeat a disputed case with more.
+N_PARTICLES, N_TOTAL = 512, 4
+
+
+@dataclass(frozen=True)
+class Column:
+    """One preset: draws from the prior, observations of them, and their likelihood, by the documentation."""
+
+    preset: str
+    names: tuple[str, ...]
+    default: np.ndarray
+
+    @classmethod
+    def of(cls, preset: str) -> Column:
+        names = ("A_e", "A_i", "b_e", "b_i", "C", "a_1", "a_2", "a_3", "a_4")
+        defaults = jrflow.simulate(preset=preset)
+        return cls(preset, names, np.array([float(defaults[name].squeeze()) for name in names]))
+
+    def parameters(self, cube: np.ndarray) -> np.ndarray:
+        """Parameters, (n, 9), at points of the unit cube: uniform within 50 % of the defaults."""
+        return self.default * (0.5 + cube)
+
+    def clean(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Block averages of baseline-corrected responses, mV, (n, 200), and which are finite, (n,)."""
+        ds = jrflow.simulate(
+            dict(zip(self.names, parameters.T, strict=True)), preset=self.preset, precision="float64",
+            steady_state_tolerance=1e-10, n_threads=1,
+        )  # fmt: skip
+        return blocks(ds["source"].values[:, 0]), ds["status"].values == 0
+
+
+def blocks(source: np.ndarray) -> np.ndarray:
+    """Subtract the mean of the 201 samples up to the onset; average blocks of the 1,000 after it."""
+    corrected = source - source[:, :201].mean(axis=1, keepdims=True)
+    averaged: np.ndarray = corrected[:, 201:].reshape(len(source), -1, BLOCK).mean(axis=2)
+    return averaged
+
+
+def noise_root() -> np.ndarray:
+    """Cholesky factor of the covariance of averaged noise, after :func:`blocks`; one sample has unit sd."""
+    n_times = 1201
+    epochs = [
+        sparse.eye(n_times, PERIOD * (N_EPOCHS - 1) + n_times, k=PERIOD * epoch) for epoch in range(N_EPOCHS)
+    ]
+    average = sum(epochs) / np.sqrt(N_EPOCHS)
+    reduce = blocks(np.eye(n_times)).T
+    return np.linalg.cholesky(reduce @ (average @ average.T).toarray() @ reduce.T)
+
+
+def by_referee(
+    column: Column, log_likelihood: Callable[[np.ndarray], np.ndarray], n_particles: int, seed: int
+) -> tuple[np.ndarray, float, int]:
+    """Equally weighted draws of parameters, the effective sample size, and likelihood evaluations."""
+    import pocomc
+
+    sampler = pocomc.Sampler(
+        pocomc.Prior([stats.uniform(0, 1)] * len(column.names)), log_likelihood, vectorize=True,
+        precondition=False, n_effective=n_particles, n_active=n_particles // 2, random_state=seed,
+    )  # fmt: skip
+    sampler.run(n_total=N_TOTAL * n_particles, n_evidence=0, progress=False)
+    points, weights, *_ = sampler.posterior()
+    weights = weights / weights.sum()
+    chosen = np.random.default_rng(seed).choice(len(points), 4 * N_DRAWS, p=weights)
+    return column.parameters(points[chosen]), float(1 / (weights**2).sum()), int(sampler.calls)
+
+
+def by_project(column: Column, observed: np.ndarray, sd: float, seed: int) -> TargetPosteriors:
+    """The project's sampler, as jrflow.inference.gold calls it, on some cases (n, 200)."""
+    prior = Prior.of(RelativeUniformPrior(kind="relative-uniform"), column.preset)
+    assert prior.names == column.names
+    root = noise_root()
+    whitener = solve_triangular(root, np.eye(len(root)), lower=True).T
+    likelihood = Likelihood.of(observed, sd, whitener, prior, SimulationConfig(), blocks)
+    starts = modes_of_the_nearest(likelihood, 16384, seed)
+    found = exact_posteriors(likelihood, starts, Effort(), seed)
+    return TargetPosteriors.of(likelihood.coordinates, found, np.random.default_rng(seed), N_DRAWS // 8)
+
+
+def with_products(parameters: np.ndarray) -> np.ndarray:
+    """Parameters (n, 9) and the products C a_k, (n, 13)."""
+    return np.column_stack([parameters, parameters[:, 4:5] * parameters[:, 5:]])
+
+
+def c2st(one: np.ndarray, other: np.ndarray) -> float:
+    """Accuracy of a classifier on held-out draws, .5 for the same distribution (Lopez-Paz & Oquab 2017)."""
+    n = min(len(one), len(other), N_DRAWS)
+    rng = np.random.default_rng(0)
+    both = np.concatenate([d[rng.choice(len(d), n, replace=False)] for d in (one, other)])
+    values, axes = np.linalg.eigh(np.cov(np.log(both).T))
+    white = (np.log(both) - np.log(both).mean(axis=0)) @ axes / np.sqrt(values)
+    label = np.repeat([0, 1], n)
+    network = MLPClassifier((30, 30), alpha=1e-2, early_stopping=True, max_iter=200, random_state=0)
+    return float(cross_val_score(network, white, label, cv=5).mean())
+
+
+def compared(preset: str, level: str, n_cases: int, n_particles: int, path: Path) -> None:
+    """Append the comparison of every case that the file lacks."""
+    column, sd = Column.of(preset), LEVELS[preset][level]
+    root = noise_root()
+    key = 17, PRESETS.index(preset), list(LEVELS[preset]).index(level)
+    drawn = [np.random.default_rng([*key, case]) for case in range(n_cases)]
+    true = column.parameters(np.stack([rng.random(9) for rng in drawn]))
+    noise = sd * np.stack([rng.standard_normal(len(root)) for rng in drawn]) @ root.T
+    observed = column.clean(true)[0] + noise
+    done = pd.read_csv(path) if path.exists() else pd.DataFrame({"preset": [], "noise": [], "case": []})
+    there = set(done[(done["preset"] == preset) & (done["noise"] == level)]["case"])
+    cases = sorted(set(range(n_cases)) - there)
+    project = by_project(column, observed[cases], sd, n_cases) if cases else None
+    for k, case in enumerate(cases):
+
+        def log_likelihood(cube: np.ndarray, case: int = case) -> np.ndarray:
+            response, ok = column.clean(column.parameters(cube))
+            response[~ok] = 0
+            white = solve_triangular(root, (observed[case] - response).T / sd, lower=True)
+            return np.where(ok, -0.5 * (white**2).sum(axis=0), -1e300)
+
+        assert project is not None
+        start = time.process_time()
+        referee, n_eff, n_calls = by_referee(column, log_likelihood, n_particles, case)
+        seconds = time.process_time() - start
+        draws = project.draws[k, :, :9]
+        rows = rows_of(project, k, referee, n_eff)
+        rows = rows.assign(
+            preset=preset, noise=level, case=case, calls=n_calls, referee_s=seconds, ess=project.ess[k],
+            resolved=project.resolved[k], rhat=project.rhat[k], n_eff=n_eff, particles=n_particles,
+            c2st=c2st(referee, draws),
+        )  # fmt: skip
+        rows.to_csv(path, mode="a", header=not path.exists(), index=False)
+        print(preset, level, case, rows[["mean_z", "sd_ratio"]].abs().max().round(2).to_dict(), flush=True)
+
+
+def rows_of(project: TargetPosteriors, k: int, referee: np.ndarray, n_eff: float) -> pd.DataFrame:
+    """Means and standard deviations of case ``k`` beside each other, a row for each parameter and product.
+
+    Distances are in the project's posterior standard deviations, and so are the Monte Carlo errors.
+    """
+    names = ("A_e", "A_i", "b_e", "b_i", "C", "a_1", "a_2", "a_3", "a_4", "C_1", "C_2", "C_3", "C_4")
+    sd, own = np.sqrt(project.variance[k]), with_products(referee)
+    return pd.DataFrame(
+        {
+            "parameter": names,
+            "mean_z": (own.mean(axis=0) - project.mean[k]) / sd,
+            "mean_error": np.hypot(project.mcse[k], own.std(axis=0) / np.sqrt(n_eff)) / sd,
+            "sd_ratio": own.std(axis=0, ddof=1) / sd,
+        }
+    )
+
+
+def table(path: Path) -> pd.DataFrame:
+    """Medians and 90th percentiles of each preset and level, and the disputed cases by number."""
+    rows, cells = pd.read_csv(path), []
+    for (preset, noise), cell in rows.groupby(["preset", "noise"], sort=False):
+        of_case = cell.groupby("case")
+        off = (cell["mean_z"].abs() > MEAN_DISPUTED + 3 * cell["mean_error"]) | (
+            np.log(cell["sd_ratio"]).abs() > np.log(SD_DISPUTED) + 3 * cell["mean_error"]
+        )
+        cells.append(
+            {
+                "preset": preset, "noise": noise, "cases": of_case.ngroups,
+                "resolved": int(of_case["resolved"].first().sum()),
+                "mean": quantiles(cell["mean_z"].abs()), "expected": quantiles(0.6745 * cell["mean_error"]),
+                "sd ratio": quantiles(cell["sd_ratio"]), "C2ST": quantiles(of_case["c2st"].first()),
+                "disputed": " ".join(str(case) for case in sorted(set(cell[off]["case"]))) or "none",
+            }
+        )  # fmt: skip
+    return pd.DataFrame(cells)
+
+
+def quantiles(values: pd.Series) -> str:
+    """Median, and 90th percentile."""
+    return f"{values.median():.2f}, {values.quantile(0.9):.2f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--cases", type=int, default=20, help="of each preset and noise level")
+    parser.add_argument("--particles", type=int, default=N_PARTICLES, help="of the referee")
+    parser.add_argument("--table", action="store_true", help="print and store what there is, sample nothing")
+    arguments = parser.parse_args()
+    path = arguments.folder / "referee.csv"
+    if not arguments.table:
+        arguments.folder.mkdir(parents=True, exist_ok=True)
+        for n in range(AT_ONCE, arguments.cases + AT_ONCE, AT_ONCE):  # all cells grow together
+            for preset in PRESETS:
+                for level in LEVELS[preset]:
+                    compared(preset, level, min(n, arguments.cases), arguments.particles, path)
+    print(table(path).round(3).to_string(index=False))
+    pd.read_csv(path).round(4).to_csv(STORED, index=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""Ctrl-C and SIGTERM reach all processes that a workflow has started here, whoever was signalled."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from types import FrameType
+
+import psutil
+
+#: Ctrl-C on a terminal has reached the children already; who goes on after this time has not heard it, s.
+_HEARD_WITHIN = 3.0
+#: Time in which they cancel their jobs and end, s.
+_END_WITHIN = 60.0
+_TICK = 0.1
+_SHELLS = {"bash", "sh", "dash"}
+
+
+def end_children_with_parent() -> None:
+    """On SIGINT or SIGTERM, end the processes that this one has started, then interrupt this one.
+
+    Without it, a signal to Snakemake's process alone leaves the steps that run here, and their jobs.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    # A second signal interrupts the waiting below.
+    signal.signal(number, signal.default_int_handler)
+    pending = list(_programs(psutil.Process(os.getpid())))
+    pending = _running_after(_HEARD_WITHIN, pending)
+    for program in pending:
+        try:
+            program.send_signal(signal.SIGTERM)
+        except psutil.NoSuchProcess:
+            continue
+    _running_after(_END_WITHIN, pending)
+    raise KeyboardInterrupt
+
+
+def _programs(parent: psutil.Process) -> Iterator[psutil.Process]:
+    """Programs that a process has started; of a shell those that it has started in turn."""
+    for child in parent.children():
+        try:
+            is_shell = child.name() in _SHELLS
+        except psutil.NoSuchProcess:
+            continue
+        if is_shell and child.children():
+            yield from _programs(child)
+        else:
+            yield child
+
+
+def _running_after(seconds: float, programs: list[psutil.Process]) -> list[psutil.Process]:
+    give_up = time.monotonic() + seconds
+    while (running := [each for each in programs if _runs(each)]) and time.monotonic() < give_up:
+        time.sleep(_TICK)
+    return running
+
+
+def _runs(program: psutil.Process) -> bool:
+    """Whether it runs; how it ended is left to whoever started it."""
+    try:
+        return program.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

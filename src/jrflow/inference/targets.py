@@ -1,0 +1,80 @@
+"""Sampled posteriors of coordinates as posteriors of the targets: parameters and products in their units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jrflow.limits.chains import mean_error
+from jrflow.limits.coordinates import Coordinates
+from jrflow.limits.exact import Posteriors
+
+#: Draws of each chain that are kept: with eight chains 400 of a case, evenly spaced, nearly independent.
+N_STORED = 50
+
+
+@dataclass(frozen=True)
+class TargetPosteriors:
+    """Posteriors of the targets, in their units.
+
+    Attributes
+    ----------
+    draws
+        Shape (n_cases, n_draws, n_targets). C and the contact probabilities are drawn given the products.
+    mean, variance
+        Shape (n_cases, n_targets). C and the contact probabilities are integrated out, not drawn. The
+        variance has the bias of a sampled mean, its squared Monte Carlo error, added back.
+    mcse, variance_mcse
+        Monte Carlo standard errors of the two, (n_cases, n_targets); infinite if no chain moves.
+    ess, rhat
+        Smallest effective sample size and largest R-hat over the coordinates, each (n_cases,).
+    resolved
+        Cases whose means have a Monte Carlo error below 5 % of the posterior standard deviation along every
+        coordinate, (n_cases,).
+    jumps
+        Acceptance rate of independent proposals, (n_cases,).
+    """
+
+    draws: np.ndarray
+    mean: np.ndarray
+    variance: np.ndarray
+    mcse: np.ndarray
+    variance_mcse: np.ndarray
+    ess: np.ndarray
+    rhat: np.ndarray
+    resolved: np.ndarray
+    jumps: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        coordinates: Coordinates,
+        found: Posteriors,
+        rng: np.random.Generator,
+        n_stored: int = N_STORED,
+    ) -> TargetPosteriors:
+        """Transform draws of coordinates; ``n_stored`` draws of each chain are kept, at most all."""
+        n_stored = min(n_stored, *(x.shape[1] for x in found.x))
+        draws, moments = [], []
+        for x in found.x:
+            spaced = np.linspace(0, x.shape[1] - 1, n_stored).round().astype(int)
+            few = x[:, spaced].reshape(-1, coordinates.n)
+            draws.append(coordinates.prior.targets(coordinates.complete(few, rng)))
+            moments.append(_moments(coordinates, x))
+        mean, variance, mcse, variance_mcse = (np.stack(part) for part in zip(*moments, strict=True))
+        return cls(
+            np.stack(draws), mean, variance, mcse, variance_mcse, found.ess().min(axis=1),
+            found.rhat().max(axis=1), found.resolved(), found.jumps,
+        )  # fmt: skip
+
+
+def _moments(coordinates: Coordinates, x: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Mean, variance and their Monte Carlo errors, each (n_targets,), of draws (n_chains, n_kept, d)."""
+    flat = x.reshape(-1, coordinates.n)
+    first, second = (m.reshape(*x.shape[:2], -1) for m in coordinates.moments(flat))
+    mean = first.mean(axis=(0, 1))
+    mcse = mean_error(first)
+    variance = (second - mean * first).mean(axis=(0, 1)) + np.where(np.isfinite(mcse), mcse, 0) ** 2
+    # Influence of each draw on the variance: E[second] - E[first]^2, linearised at the mean.
+    return mean, variance, mcse, mean_error(second - 2 * mean * first)

@@ -1,0 +1,161 @@
+"""The verdict on a measured response, with all that it rests on, and its words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+#: Level of the verdict's test: at most this share of the responses of a right model is not explained.
+LEVEL = 0.01
+#: Factor between the power of assumed and measured noise from which it is reported.
+_NOTABLE = 1.5
+
+Verdict = Literal[
+    "explained", "partly explained", "not explained", "no response above noise", "cannot be judged"
+]
+#: All verdicts: the model's success first, then those that say nothing about the model.
+VERDICTS: tuple[Verdict, ...] = (
+    "explained", "partly explained", "not explained", "no response above noise", "cannot be judged"
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Goodness:
+    """How much of a response a simulated one explains, and what follows from it.
+
+    Shares refer to the power over channels and times after the onset.
+
+    Attributes
+    ----------
+    explained
+        One less the residual's share: 1 is perfect, below 0 worse than a flat line.
+    topography_ceiling
+        Largest share that any time course at this source could explain.
+    noise_share
+        Share that noise, as measured in this recording, is expected to have; it may exceed 1.
+    source_explained
+        As ``explained``, of the time course of the source estimate.
+    source_chi2
+        Residual of the source estimate per degree of freedom, over the noise measured in this recording.
+    source_noise
+        Power of the noise measured in this recording over that which the network is conditioned on; at
+        least 1.
+    reduced_chi2
+        Residual over all directions in space and time per degree of freedom, over the noise assumed.
+    degrees_of_freedom
+        Of ``reduced_chi2``: rank of the data over channels times that over time, less the fitted parameters.
+    baseline_chi2
+        Power of the baseline across the source over that of the noise assumed.
+    noise_ratio
+        Power of the noise measured in this recording over that of the noise assumed.
+    rank
+        Dimensions of the data over channels; projections and removed components reduce it.
+    p_flat
+        Probability that noise alone deviates from a flat line as much as the response does.
+    p_place, p_course
+        Probability that noise alone leaves as much across the source, and in its time course.
+    p_value
+        The smaller of the two, corrected for two tests.
+    level
+        Of the test.
+    detectable_place_uv, detectable_course_mv
+        Smallest components that the test finds with a probability of 80 %: a second source (root mean square
+        over channels and time, uV) and a misfit of the source's time course (root mean square, mV).
+    detectable_place_share, detectable_course_share
+        The same as shares of the power of the source's response, in units of the noise.
+    verdict
+        'explained': ``p_value`` is at least ``level``. 'partly explained': it is smaller, and the simulated
+        response explains more than half of the power that is not noise. 'not explained': less than half. 'no
+        response above noise': ``p_flat`` is at least ``level``. 'cannot be judged': see ``reasons``.
+    reasons
+        Why the response cannot be judged.
+    channels
+        Channels that dominate the noise or the residual.
+
+    Numbers that do not exist (there is no response, or nothing can be judged) are None.
+    """
+
+    explained: float | None
+    topography_ceiling: float | None
+    noise_share: float | None
+    source_explained: float | None
+    source_chi2: float | None = None
+    source_noise: float = 1.0
+    reduced_chi2: float | None = None
+    degrees_of_freedom: int = 0
+    baseline_chi2: float | None = None
+    noise_ratio: float | None = None
+    rank: int = 0
+    p_flat: float | None = None
+    p_place: float | None = None
+    p_course: float | None = None
+    p_value: float | None = None
+    level: float = LEVEL
+    detectable_place_uv: float | None = None
+    detectable_course_mv: float | None = None
+    detectable_place_share: float | None = None
+    detectable_course_share: float | None = None
+    verdict: Verdict = "cannot be judged"
+    reasons: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+
+
+def headline(verdict: str) -> str:
+    """The verdict as the end of a sentence about a response."""
+    return f"{verdict} by the model" if verdict.endswith("explained") else verdict
+
+
+def sentences(fit: Mapping[str, Any]) -> list[str]:
+    """What the verdict rests on, in plain sentences.
+
+    Parameters
+    ----------
+    fit
+        :class:`Goodness` as a mapping, as in ``estimates.json``.
+    """
+    said = [f"The response cannot be judged: {reason}." for reason in fit["reasons"]]
+    if fit["p_value"] is not None and fit["verdict"] != "cannot be judged":
+        said += _tested(fit)
+    ratio = fit["noise_ratio"]
+    if ratio is not None and not 1 / _NOTABLE < ratio < _NOTABLE:
+        larger, factor = ("larger", 1 / ratio) if ratio < 1 else ("smaller", ratio)
+        said.append(
+            f"The noise assumed is {larger} than the noise measured in this recording, by a factor of "
+            f"{factor:.3g} in power: check the covariance and the number of averages. The test uses the "
+            "measured noise."
+        )
+    return said
+
+
+def _tested(fit: Mapping[str, Any]) -> list[str]:
+    level = fit["level"]
+    if fit["verdict"] == "no response above noise":
+        return [
+            f"A flat line is not rejected (p = {_p(fit['p_flat'])}, level {level:g}), so the response says "
+            "nothing about the model."
+        ]
+    said = [
+        f"Noise alone leaves a residual as large as that of the best fit with p = {_p(fit['p_value'])} "
+        f"(level {level:g}; across the source p = {_p(fit['p_place'])}, in its time course "
+        f"p = {_p(fit['p_course'])})."
+    ]
+    if fit["verdict"] == "explained":
+        place, course = fit["detectable_place_uv"], fit["detectable_course_mv"]
+        said.append(
+            f"With a probability of 80 % this test would have found a second source of {place:.2g} uV"
+            f"{_share(fit['detectable_place_share'])} (root mean square over channels and time), or an error "
+            f"of the source's time course of {course:.2g} mV{_share(fit['detectable_course_share'])}. "
+            "Smaller ones may be there."
+        )
+    if fit["channels"]:
+        said.append(f"Most of the residual lies in {', '.join(fit['channels'])}.")
+    return said
+
+
+def _share(share: float | None) -> str:
+    return "" if share is None else f", {share:.2g} of the response's power"
+
+
+def _p(value: float) -> str:
+    return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
