@@ -149,6 +149,16 @@ def test_a_channel_with_an_artefact_is_named_and_nothing_is_judged(course: np.nd
     assert f"E{channel}" in " ".join(sentences(asdict(found)))
 
 
+def test_a_constant_channel_is_named_and_nothing_is_judged() -> None:
+    """A disconnected electrode, or a reference that was kept: not one noiseless channel of the brain."""
+    eeg = response() + drawn(1)
+    eeg[9] = 0.0
+    found = judged(eeg, 5 * SOURCE)
+    assert found.verdict == "cannot be judged"
+    assert "E9" in found.reasons[0]
+    assert "constant" in found.reasons[0]
+
+
 def spatial_rhythm() -> tuple[np.ndarray, EvokedNoise]:
     rhythm = np.outer(AWAY, np.sin(2 * np.pi * 10 * TIMES + 1))
     return baseline_correct(response() + drawn(2) + 3 * rhythm, TIMES), NOISE

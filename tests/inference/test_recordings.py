@@ -83,14 +83,15 @@ def test_a_terminal_is_told_what_is_explained_and_what_the_parameters_are(
     assert "outside the range met in training" not in here
 
 
-def test_chains_that_never_moved_are_no_posterior_to_rely_on(recorded: Recorded) -> None:
+def test_chains_that_did_not_move_or_agree_or_are_too_short_are_no_posterior_to_rely_on(
+    recorded: Recorded,
+) -> None:
     model = load_model(recorded.model)
     lead_field, noise = recorded.lead_field, recorded.noise
     (found, _), _ = infer_recordings(model, recorded.evoked, lead_field, noise)
-    for rhat, said in ((None, "(its chains did not move; "), (1.5, "(R-hat 1.50; ")):
-        exact = {"parameters": found["parameters"], "rhat": rhat}
-        text = as_text([found | {"exact": exact}], model, exact=True)
-        assert said + "chains do not agree: do not rely on it):" in text
+    for rhat, ess, resolved in ((None, 0.0, False), (1.5, 500.0, True), (1.01, 90.0, False)):
+        exact = {"parameters": found["parameters"], "rhat": rhat, "ess": ess, "resolved": resolved}
+        assert "not resolved: do not rely on it):" in as_text([found | {"exact": exact}], model, exact=True)
 
 
 def test_what_the_workflow_writes_is_labelled(recorded: Recorded) -> None:

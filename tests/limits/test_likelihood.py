@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from jrflow.eeg.noise import EvokedNoise
 from jrflow.eeg.projection import baseline_correct
 from jrflow.limits.gauss_newton import fisher_information
 from jrflow.limits.likelihood import Likelihood
+from jrflow.model.plausible import PlausibilityWarning
 from jrflow.simulation import simulate
 
 SIMULATION = SimulationConfig.model_validate({"protocol": {"kind": "evoked", "n_trials": 60}})
@@ -106,3 +108,15 @@ def test_status_does_not_depend_on_precision() -> None:
             for precision in ("float32", "float64")
         )
         np.testing.assert_array_equal(single, double)
+
+
+def test_values_that_a_sampler_tries_are_not_held_against_the_user() -> None:
+    """Moves leave the prior; a warning about units is for values that somebody gave."""
+    likelihood, _, cases = problem("unit-consistent", 1.5)
+    tried = likelihood.coordinates.prior.sample(1, 0)
+    tried[0, likelihood.coordinates.prior.names.index("a_1")] = 15.0
+    with pytest.warns(PlausibilityWarning):
+        simulate(dict(zip(likelihood.coordinates.prior.names, tried.T, strict=True)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", PlausibilityWarning)
+        likelihood.log_likelihood(likelihood.coordinates.of_parameters(tried), cases[:1])

@@ -226,7 +226,11 @@ def make_estimate(
     parameters = {target: {"value": 1.0, "low": 0.6, "high": 1.4} for target in TARGETS}
     fits = {"goodness": make_goodness(explained, verdict), "best_fit": make_goodness(0.3, verdict)}
     noise = {"sd": 0.1, "noise_inflation": 1.0, "noise_in_range": noise_in_range}
-    exact = {"parameters": parameters, "rhat": 1.3} if verdict == "explained" else None
+    exact = (
+        {"parameters": parameters, "rhat": 1.3, "ess": 41.0, "resolved": False}
+        if verdict == "explained"
+        else None
+    )
     return {"response": name, "n_averages": 5, "parameters": parameters, **noise, **fits, "exact": exact}
 
 

@@ -232,7 +232,7 @@ def test_recordings_are_judged_plainly(page: Page, full_run: Path) -> None:
     assert row(page, "2. <i>$_flash</i>").endswith("not explained")
     assert row(page, "Ai" + "mV1 (0.6–1.4)")
     assert row(page, "Ai" + "mV––1 (0.6–1.4)"), "an exact posterior where the model explains"
-    assert "The chains of the exact posterior do not agree for response 3 (R-hat 1.30)" in html
+    assert "do not resolve it for response 3 (R-hat 1.30, effective sample size 41)" in html
 
 
 def test_what_is_absent_is_said(bare_run: Path) -> None:

@@ -46,6 +46,12 @@ def obstacles(eeg: np.ndarray, gain: np.ndarray, names: Sequence[str], noise: Ev
         return ["the noise is unknown: its covariance is zero or not finite"]
     if not np.any(eeg):
         return ["the response is zero in all channels"]
+    constant = [name for name, row in zip(names, eeg, strict=True) if np.ptp(row) == 0]
+    if constant:
+        return [
+            f"the signal of {', '.join(constant)} is constant: nothing was recorded there; mark bad channels "
+            "as bad before the average reference is set"
+        ]
     directions = Directions.of(eeg, gain, noise.covariance)
     if directions.rank - 1 < _LEAST_ACROSS:
         return [

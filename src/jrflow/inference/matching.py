@@ -22,6 +22,7 @@ from jrflow.inference.model import Description
 from jrflow.inference.observation import block_covariance
 from jrflow.inference.window import Window
 from jrflow.limits.jacobian import evoked_jacobian
+from jrflow.model.plausible import unremarked
 from jrflow.simulation import simulate
 
 #: Draws from the prior around which the model is linearised, and the step relative to the parameters.
@@ -194,7 +195,8 @@ def _linearised(description: str, seed: int) -> tuple[tuple[str, ...], np.ndarra
     draws = prior.sample(_N_DRAWS, seed)
     slopes, kept = evoked_jacobian(prior, draws, d.simulation, _STEP)
     settings = d.simulation.column_arguments(d.preset)
-    ds = simulate(dict(zip(prior.names, draws[kept].T, strict=True)), **settings)
+    with unremarked():
+        ds = simulate(dict(zip(prior.names, draws[kept].T, strict=True)), **settings)
     return prior.names, ds["source"].values[:, 0].astype(float), slopes
 
 

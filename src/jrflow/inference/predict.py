@@ -75,7 +75,10 @@ class Estimate:
         """Everything as JSON; the parameters as a mapping of name to value, low and high."""
         exact = None
         if self.exact is not None:
-            exact = {"parameters": _by_name(self.names, self.exact), "rhat": self.exact.rhat}
+            exact = {
+                "parameters": _by_name(self.names, self.exact), "rhat": self.exact.rhat,
+                "ess": self.exact.ess, "resolved": self.exact.resolved,
+            }  # fmt: skip
         rest = {
             key: getattr(self, key) for key in ("sd", "noise_inflation", "baseline_power", "noise_in_range")
         }

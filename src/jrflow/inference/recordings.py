@@ -20,7 +20,7 @@ from jrflow.eeg.noise import EvokedNoise, noise_level
 from jrflow.inference.model import Description, TrainedModel
 from jrflow.inference.predict import Estimate, estimate
 from jrflow.inference.verdict import headline, sentences
-from jrflow.limits.chains import chains_agree
+from jrflow.limits.chains import reliability
 
 
 @dataclass(frozen=True)
@@ -200,9 +200,9 @@ def _describe(found: dict[str, Any], model: TrainedModel, exact: bool) -> str:
     if found["exact"] is None:
         lines += ["  no exact posterior: the model does not explain the response"] if exact else []
     else:
-        said, agree = chains_agree(found["exact"]["rhat"])
-        meaning = "1: chains agree" if agree else "chains do not agree: do not rely on it"
-        lines.append(f"  exact posterior of this response ({said}; {meaning}):")
+        said, is_reliable = reliability(*(found["exact"][key] for key in ("rhat", "ess", "resolved")))
+        warning = "" if is_reliable else "; not resolved: do not rely on it"
+        lines.append(f"  exact posterior of this response ({said}{warning}):")
         lines += _intervals(found["exact"]["parameters"], model)
     return "\n".join(lines)
 

@@ -87,8 +87,11 @@ def mean_error(draws: np.ndarray) -> np.ndarray:
     return np.where(found.sd > 0, found.mcse, 0.0)
 
 
-def chains_agree(rhat: float | None) -> tuple[str, bool]:
-    """R-hat in words, and whether the chains agree; None, as JSON has it, where they did not move."""
+def reliability(rhat: float | None, ess: float, resolved: bool) -> tuple[str, bool]:
+    """R-hat and effective sample size in words, and whether means and intervals can be relied on.
+
+    ``rhat`` is None, as JSON has it, where the chains did not move.
+    """
     if rhat is None:
         return "its chains did not move", False
-    return f"R-hat {rhat:.2f}", rhat <= _DISAGREEMENT
+    return f"R-hat {rhat:.2f}, effective sample size {ess:.0f}", resolved and rhat <= _DISAGREEMENT

@@ -235,9 +235,15 @@ class _Sampler:
     def _local(self, x: np.ndarray, chains: np.ndarray) -> Local:
         """Log posterior; its gradient and metric with the prior approximated by a normal distribution."""
         coordinates = self._likelihood.coordinates
-        cases = chains // self._effort.n_chains
-        log_likelihood, information, score = fisher_information(self._likelihood, x, cases)
-        return Local(
-            log_likelihood + coordinates.log_prior(x), information + coordinates.precision,
-            score + (coordinates.mean - x) @ coordinates.precision,
-        )  # fmt: skip
+        density = coordinates.log_prior(x)
+        score = (coordinates.mean - x) @ coordinates.precision
+        metric = np.tile(coordinates.precision, (len(x), 1, 1))
+        # Points outside the prior are not simulated: their density is zero whatever the response.
+        possible = np.flatnonzero(np.isfinite(density))
+        if len(possible):
+            found = fisher_information(
+                self._likelihood, x[possible], chains[possible] // self._effort.n_chains
+            )
+            for total, part in zip((density, metric, score), found, strict=True):
+                total[possible] += part
+        return Local(density, metric, score)

@@ -10,6 +10,7 @@ from jrflow.archive.status import OK
 from jrflow.config.simulation import SimulationConfig
 from jrflow.design.priors import Prior
 from jrflow.eeg.projection import baseline_correct
+from jrflow.model.plausible import unremarked
 from jrflow.simulation import simulate
 
 #: Draws on which the step is halved to check that the differences do not depend on it.
@@ -88,7 +89,8 @@ def _differences(
     shifts = np.einsum("ni,ij->nij", step, np.eye(d))
     values = (draws[:, None, None] + np.stack([shifts, -shifts], axis=2)).reshape(-1, d)
     settings = precise_arguments(simulation, prior.preset) | {"backend": "cpu"}
-    ds = simulate(dict(zip(prior.names, values.T, strict=True)), **settings)
+    with unremarked():
+        ds = simulate(dict(zip(prior.names, values.T, strict=True)), **settings)
     kept = (ds["status"].values == OK).reshape(n, -1).all(axis=1)
     source = baseline_correct(ds["source"].values[:, 0], ds["time"].values).reshape(n, d, 2, -1)[kept]
     slope = (source[:, :, 0] - source[:, :, 1]) / (2 * step[kept])[..., None]

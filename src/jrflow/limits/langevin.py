@@ -89,7 +89,8 @@ def langevin_step(
     size = _STEP_SIZES[rng.integers(0, len(_STEP_SIZES), len(x))]
     proposed = _propose(x, here, size, rng)
     there = local(proposed)
-    log_ratio = there.log_density - here.log_density
+    with np.errstate(invalid="ignore"):  # between two impossible points: nan, which accepts nothing
+        log_ratio = there.log_density - here.log_density
     log_ratio += _log_proposal(proposed, there, x, size) - _log_proposal(x, here, proposed, size)
     accepted = np.log(rng.random(len(x))) < log_ratio
     return np.where(accepted[:, None], proposed, x), there.where(accepted, here), accepted

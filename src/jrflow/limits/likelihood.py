@@ -19,6 +19,7 @@ from jrflow.design.priors import Prior
 from jrflow.eeg.projection import baseline_correct
 from jrflow.limits.coordinates import Coordinates
 from jrflow.limits.jacobian import precise_arguments
+from jrflow.model.plausible import unremarked
 from jrflow.simulation import simulate
 
 #: Simulations at a time: 8192 double-precision responses of 1,201 samples are 80 MB.
@@ -149,6 +150,7 @@ class Likelihood:
         """Observed (block-averaged) simulated sources, mV, (n, n_observed), and which succeeded, (n,)."""
         prior = self.coordinates.prior
         parameters = dict(zip(prior.names, self.coordinates.representative(x).T, strict=True))
-        ds = simulate(parameters, **precise_arguments(self.simulation, prior.preset))
+        with unremarked():
+            ds = simulate(parameters, **precise_arguments(self.simulation, prior.preset))
         source = ds["source"].values[:, 0]
         return self.seen(baseline_correct(source, ds["time"].values)), ds["status"].values == OK

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -148,6 +149,14 @@ def warn(remarks: Iterable[str | None], stacklevel: int = 3) -> None:
     for said in remarks:
         if said:
             warnings.warn(said, PlausibilityWarning, stacklevel=stacklevel)
+
+
+@contextmanager
+def unremarked() -> Iterator[None]:
+    """Give no :class:`PlausibilityWarning`: for simulations of values that no user chose, as a sampler's."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PlausibilityWarning)
+        yield
 
 
 def _spoken(expected: Range) -> str:

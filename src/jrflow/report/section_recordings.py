@@ -10,7 +10,7 @@ import xarray as xr
 from markupsafe import Markup
 
 from jrflow.inference.verdict import LEVEL, headline, sentences
-from jrflow.limits.chains import chains_agree
+from jrflow.limits.chains import reliability
 from jrflow.model.parameters import PRODUCTS, preset
 from jrflow.model.protocol import EvokedProtocol
 from jrflow.report.content import (
@@ -76,7 +76,7 @@ def _blocks(run: RunResults, estimates: Mapping[str, Any], responses: xr.Dataset
     if is_exact:
         told = [response["exact"] or {} for response in found]
         yield _estimates_table("Means and 90 % intervals of the exact posteriors.", names, told, units)
-        yield from _unmixed(found)
+        yield from _unresolved(found)
 
 
 #: What is added to the caption where there are exact posteriors.
@@ -86,17 +86,17 @@ _EXACT = Markup(
 )
 
 
-def _unmixed(found: list[dict[str, Any]]) -> Iterator[Block]:
-    """Warn of posteriors of which the sampler's chains do not agree."""
+def _unresolved(found: list[dict[str, Any]]) -> Iterator[Block]:
+    """Warn of posteriors that the sampler's chains do not resolve."""
     chains = {
-        index: chains_agree(response["exact"]["rhat"])
+        index: reliability(*(response["exact"][key] for key in ("rhat", "ess", "resolved")))
         for index, response in enumerate(found, 1)
         if response["exact"]
     }
-    which = [f"{index} ({said})" for index, (said, agree) in chains.items() if not agree]
+    which = [f"{index} ({said})" for index, (said, is_reliable) in chains.items() if not is_reliable]
     if which:
         yield text(
-            "<b>The chains of the exact posterior do not agree for response {which}: its intervals are "
+            "<b>The chains of the exact posterior do not resolve it for response {which}: its intervals are "
             "uncertain.</b>",
             which=", ".join(which),
         )
