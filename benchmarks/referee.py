@@ -62,8 +62,9 @@ AT_ONCE = 5
 #: Particles of the referee (--particles), and its effective sample size in the end as a multiple of these.
 #: Few particles leave its posteriors too narrow: repeat a disputed case with more.
 N_PARTICLES, N_TOTAL = 256, 4
-#: Draws of each round of importance sampling that follows, and of those the next proposal is fitted to.
-N_IMPORTANCE, N_FITTED = (8192, 8192, 16384), 4000
+#: Draws of each round of importance sampling that follows (the last size until the effective sample size is
+#: ENOUGH), and draws to which the next proposal is fitted.
+N_IMPORTANCE, ENOUGH, N_FITTED = (8192, 8192, 16384, 16384, 16384, 16384), 1000, 4000
 #: Parts of the proposal, their degrees of freedom, and their variance over that of the fitted parts.
 N_PARTS, DF, WIDER = 6, 8, 1.2
 
@@ -168,37 +169,49 @@ def by_referee(
         log_weights = log_target - proposal.log_density(x)
         weights = np.exp(log_weights - log_weights.max())
         n_calls += int(inside.sum())
+        n_eff = float(weights.sum() ** 2 / (weights**2).sum())
+        if n == N_IMPORTANCE[-1] and n_eff >= ENOUGH:
+            break
     chosen = rng.choice(len(x), 4 * N_DRAWS, p=weights / weights.sum())
-    return column.parameters(x[chosen]), float(weights.sum() ** 2 / (weights**2).sum()), n_calls
+    return column.parameters(x[chosen]), n_eff, n_calls
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A mixture of Student t distributions that was fitted to draws, a little wider than these."""
+    """A mixture of Student t distributions that was fitted to draws, a little wider than these.
 
+    ``shares`` and ``parts`` are those of white coordinates: x is ``centre + root @ white``.
+    """
+
+    centre: np.ndarray
+    root: np.ndarray
     shares: np.ndarray
     parts: tuple[Any, ...]
 
     @classmethod
     def of(cls, draws: np.ndarray, seed: int) -> Proposal:
-        """Fit ``N_PARTS`` normal distributions to standardised draws; give them heavier tails."""
-        centre, scale = draws.mean(axis=0), draws.std(axis=0)
-        fitted = GaussianMixture(N_PARTS, reg_covar=1e-6, random_state=seed).fit((draws - centre) / scale)
+        """Fit ``N_PARTS`` normal distributions to whitened draws; give them heavier tails."""
+        scale = draws.std(axis=0)
+        correlation = np.corrcoef(draws.T) + 1e-12 * np.eye(draws.shape[1])
+        centre, root = draws.mean(axis=0), scale[:, None] * np.linalg.cholesky(correlation)
+        white = solve_triangular(root, (draws - centre).T, lower=True).T
+        fitted = GaussianMixture(N_PARTS, reg_covar=1e-6, random_state=seed).fit(white)
         parts = tuple(
-            multivariate_t(centre + scale * mean, WIDER * np.outer(scale, scale) * cov, df=DF)
+            multivariate_t(mean, WIDER * cov, df=DF)
             for mean, cov in zip(fitted.means_, fitted.covariances_, strict=True)
         )
-        return cls(fitted.weights_, parts)
+        return cls(centre, root, fitted.weights_, parts)
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw (n, d)."""
         counts = rng.multinomial(n, self.shares)
         drawn = [p.rvs(k, random_state=rng).reshape(k, -1) for p, k in zip(self.parts, counts, strict=True)]
-        return np.concatenate(drawn)
+        return self.centre + np.concatenate(drawn) @ self.root.T
 
     def log_density(self, x: np.ndarray) -> np.ndarray:
-        """Of draws (n, d)."""
-        logs = np.stack([part.logpdf(x) for part in self.parts], axis=1)
+        """Of draws (n, d), up to a constant."""
+        white = solve_triangular(self.root, (x - self.centre).T, lower=True).T
+        logs = np.stack([part.logpdf(white) for part in self.parts], axis=1)
         density: np.ndarray = logsumexp(logs, axis=1, b=self.shares)
         return density
 
