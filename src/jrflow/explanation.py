@@ -13,7 +13,7 @@ import xarray as xr
 from jrflow.archive.variables import CAMPAIGN_KEY
 from jrflow.config.connectome import ConnectomeConfig, SyntheticConnectome
 from jrflow.config.simulation import SimulationConfig
-from jrflow.model.parameters import ALL_PARAMETERS
+from jrflow.model import MODEL
 from jrflow.model.protocol import EvokedProtocol, RestProtocol
 from jrflow.provenance import campaign_key, content_hash, version_changes
 from jrflow.simulation import simulate
@@ -97,7 +97,7 @@ class Explanation:
     Attributes
     ----------
     sim, parameters
-        Id of the simulation, and its own value of every parameter, in the units of ``ALL_PARAMETERS``.
+        Id of the simulation, and its own value of every parameter, in the units of the model's table.
     specification
         Everything that all simulations of its campaign depend on; what is named below is read from it.
     versions, git_commit, config_hash
@@ -193,7 +193,7 @@ class Explanation:
     def _rows(self) -> Iterator[tuple[str, str, str]]:
         """Name, value, and meaning with its unit."""
         for name, value in self.parameters.items():
-            unit, long_name = ALL_PARAMETERS[name].unit, ALL_PARAMETERS[name].long_name
+            unit, long_name = MODEL.space[name].unit, MODEL.space[name].long_name
             yield name, f"{value:g}" if unit == "1" else f"{value:g} {unit}", long_name
         yield "protocol", self.protocol.kind, ""
         described: Any = type(self.protocol)  # pydantic's dataclasses keep what their fields mean

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numba.core.codegen import get_host_cpu_features
 
+from jrflow.model import MODEL
 from jrflow.model.connectome import Connectome
-from jrflow.model.parameters import INFERRED, PRESETS
 from jrflow.model.protocol import EvokedProtocol, RestProtocol
 from jrflow.simulation import simulate
 
@@ -44,10 +44,10 @@ CASES: dict[str, Options] = {
 def sources(name: str) -> np.ndarray:
     """A few columns or networks, float32 or float64, shape (n_sims, n_regions, n_times)."""
     options = dict(CASES[name])
-    defaults = PRESETS[options.get("preset", "unit-consistent")].defaults
+    defaults = MODEL.presets[options.get("preset", "unit-consistent")].defaults
     rng = np.random.default_rng(0)
     regions = (BRAIN.n_regions,) if "connectome" in options else ()
-    p = {k: defaults[k] * rng.uniform(0.5, 1.5, (12, *regions)) for k in INFERRED}
+    p = {k: defaults[k] * rng.uniform(0.5, 1.5, (12, *regions)) for k in MODEL.inferred}
     if regions:
         p["G"] = rng.uniform(5.0, 15.0, 12)
     return simulate(p | options.pop("parameters", {}), **options).source.values

@@ -18,7 +18,7 @@ from jrflow.archive.layout import OUTCOMES, ShardLayout
 from jrflow.archive.manifest import manifest_path
 from jrflow.archive.place import UNREADABLE, files, is_local, open_array, read_json, write_atomically
 from jrflow.archive.template import array_metadata
-from jrflow.model.parameters import ALL_PARAMETERS
+from jrflow.model import MODEL
 
 #: What is simulated, over ``sim``; everything else over ``sim`` is design.
 _SIMULATED = ("source", *OUTCOMES)
@@ -51,7 +51,7 @@ def mend_design(store: UPath, design: xr.Dataset) -> list[str]:
 
 def has_length(store: UPath, n: int) -> bool:
     """Whether every variable over ``sim`` has n values; not so where an extension was interrupted."""
-    names = [name for name in ("sim", *ALL_PARAMETERS, *_SIMULATED) if (store / name).exists()]
+    names = [name for name in ("sim", *MODEL.space, *_SIMULATED) if (store / name).exists()]
     return all(open_array(store, name).shape[0] == n for name in names)
 
 

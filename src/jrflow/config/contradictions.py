@@ -12,6 +12,7 @@ from jrflow.config.learning_faults import learning_faults
 from jrflow.config.network import network_faults
 from jrflow.config.priors import IndependentPrior
 from jrflow.config.processing_faults import processing_faults
+from jrflow.model import MODEL
 from jrflow.model.protocol import EvokedProtocol
 
 if TYPE_CHECKING:
@@ -185,8 +186,9 @@ def _priors(config: Config) -> Iterator[Fault]:
     for name, prior in config.priors.items():
         if isinstance(prior, IndependentPrior):
             for parameter, distribution in prior.parameters.items():
-                if distribution.low == 0 and parameter != "G":
+                bounds, unit = MODEL.space[parameter].bounds, MODEL.space[parameter].unit
+                if not bounds.contains(distribution.low):
                     yield Fault(
                         ("priors", name, "parameters", parameter, "low"),
-                        f"{parameter} must be positive: expected a number greater than 0, received 0",
+                        f"{parameter}: expected {bounds.described(unit)}, received {distribution.low:g}",
                     )

@@ -10,8 +10,8 @@ import numpy as np
 from jrflow.config.fault import Fault, Key
 from jrflow.config.priors import IndependentPrior
 from jrflow.config.suggest import did_you_mean
+from jrflow.model import MODEL
 from jrflow.model.connectome import Connectome
-from jrflow.model.parameters import NETWORK_PARAMETERS
 from jrflow.model.protocol import EvokedProtocol
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def network_faults(config: Config) -> Iterator[Fault]:
     alone = config.simulation.connectome is None
     for name, prior in config.priors.items():
         if alone and isinstance(prior, IndependentPrior):
-            for parameter in [p for p in NETWORK_PARAMETERS if p in prior.parameters]:
+            for parameter in [p for p in MODEL.network if p in prior.parameters]:
                 yield Fault(
                     ("priors", name, "parameters", parameter),
                     f"{parameter} belongs to a network, and there is one column; give simulation.connectome, "

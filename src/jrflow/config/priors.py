@@ -7,23 +7,24 @@ from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, mod
 from jrflow.config.fault import ContradictionError
 from jrflow.config.section import Section
 from jrflow.config.suggest import did_you_mean
-from jrflow.model.parameters import ALL_PARAMETERS, INFERRED, NETWORK_PARAMETERS, PARAMETERS
+from jrflow.model import MODEL
+from jrflow.space.distributions import Distribution as ResolvedDistribution, Normal, Uniform
 
 
 def _known(name: str) -> str:
-    if name not in ALL_PARAMETERS:
-        raise ValueError(f"unknown parameter {name!r}{did_you_mean(name, ALL_PARAMETERS)}")
+    if name not in MODEL.space:
+        raise ValueError(f"unknown parameter {name!r}{did_you_mean(name, MODEL.space)}")
     return name
 
 
 def _column(name: str) -> str:
-    if _known(name) in NETWORK_PARAMETERS:
+    if _known(name) in MODEL.network:
         raise ValueError(f"parameter {name!r} is the network's and has no usual range; use kind: independent")
     return name
 
 
 def _published(name: str) -> str:
-    if PARAMETERS[_column(name)].low is None:
+    if MODEL.space[_column(name)].published is None:
         raise ValueError(f"parameter {name!r} has no published range; use kind: independent for it")
     return name
 
@@ -34,8 +35,8 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-_Names = WithJsonSchema({"type": "string", "enum": list(PARAMETERS)})
-_AllNames = WithJsonSchema({"type": "string", "enum": list(ALL_PARAMETERS)})
+_Names = WithJsonSchema({"type": "string", "enum": list(MODEL.mass)})
+_AllNames = WithJsonSchema({"type": "string", "enum": list(MODEL.space)})
 ParameterName = Annotated[str, AfterValidator(_known), _AllNames]
 ColumnName = Annotated[str, AfterValidator(_column), _Names]
 PublishedName = Annotated[str, AfterValidator(_published), _Names]
@@ -47,7 +48,7 @@ class RelativeUniformPrior(Section):
     kind: Literal["relative-uniform"]
     half_width: float = Field(0.5, gt=0, lt=1)
     """Half width as a fraction of the default; 0.5 means plus and minus 50 %."""
-    parameters: tuple[ColumnName, ...] = Field(INFERRED, min_length=1)
+    parameters: tuple[ColumnName, ...] = Field(MODEL.inferred, min_length=1)
     """Parameters that vary; the others stay at the preset's defaults."""
 
     _once = field_validator("parameters")(_distinct)
@@ -57,7 +58,7 @@ class PublishedRangePrior(Section):
     """The paper's: normal, mean mid-range, sd a quarter of the range, truncated to the range."""
 
     kind: Literal["published-range"]
-    parameters: tuple[PublishedName, ...] = Field(INFERRED, min_length=1)
+    parameters: tuple[PublishedName, ...] = Field(MODEL.inferred, min_length=1)
     """Parameters that vary; the others stay at the preset's defaults."""
 
     _once = field_validator("parameters")(_distinct)
@@ -79,10 +80,6 @@ class Distribution(Section):
 
     @model_validator(mode="after")
     def _possible(self) -> "Distribution":
-        if self.low < 0:
-            raise ContradictionError(
-                f"low is {self.low:g}: Jansen-Rit parameters are positive; give a low above 0", "low"
-            )
         if not self.low < self.high:
             raise ContradictionError(f"low ({self.low:g}) must be below high ({self.high:g})", "low", "high")
         if (self.mean is None) != (self.sd is None):
@@ -97,6 +94,13 @@ class Distribution(Section):
                 "high",
             )
         return self
+
+    @property
+    def resolved(self) -> ResolvedDistribution:
+        """The distribution."""
+        if self.mean is None or self.sd is None:
+            return Uniform(self.low, self.high)
+        return Normal(self.mean, self.sd, self.low, self.high)
 
 
 class IndependentPrior(Section):

@@ -10,7 +10,7 @@ from scipy.stats import qmc
 
 from jrflow.config.campaigns import CampaignConfig
 from jrflow.design.priors import Prior
-from jrflow.model.parameters import ALL_PARAMETERS
+from jrflow.model import MODEL
 
 #: Independent scrambles of a Saltelli design. Their differences give the standard errors of Sobol indices.
 #: With more of them the errors are known better, but each scramble holds fewer points: from 512 base
@@ -103,8 +103,8 @@ def _dataset(
     sim = ("sim", np.arange(n_rows, dtype=np.int64), {"long_name": "simulation"})
     design = xr.Dataset(coords={"sim": sim})
     for name, default in prior.defaults.items():
-        parameter, values = ALL_PARAMETERS[name], columns.get(name, np.full(n_rows, default))
-        design[name] = ("sim", values, {"units": parameter.unit, "long_name": parameter.long_name})
+        values = columns.get(name, np.full(n_rows, default))
+        design[name] = ("sim", values, MODEL.space[name].attrs)
     design.attrs = {
         "design": campaign.design,
         "n": campaign.n,

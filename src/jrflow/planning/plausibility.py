@@ -11,7 +11,7 @@ from typing import Any
 from jrflow.config.config import Config
 from jrflow.config.fault import Fault, Key
 from jrflow.config.priors import IndependentPrior
-from jrflow.model.parameters import preset
+from jrflow.model import MODEL
 from jrflow.model.plausible import remark
 
 #: Settings with a plausible range. The last part of a key names the quantity.
@@ -70,14 +70,14 @@ def steps_too_long(config: Config, names: Iterable[str]) -> Iterator[Fault]:
 
 
 def _fastest_rates(config: Config, campaign: str) -> dict[str, float]:
-    """Largest rate constants b_e and b_i that a campaign simulates, 1/s."""
+    """Largest inverse time constants that a campaign simulates, 1/s."""
     from jrflow.design import Prior
 
     section = config.campaigns[campaign]
-    defaults = preset(section.preset).defaults
+    defaults = MODEL.preset(section.preset).defaults
     prior = Prior.of(config.priors[section.prior], section.preset, config.simulation.network_parameters)
     varied = dict(zip(prior.names, prior.high.tolist(), strict=True))
-    return {name: float(varied.get(name, defaults[name])) for name in ("b_e", "b_i")}
+    return {name: float(varied.get(name, defaults[name])) for name in MODEL.inverse_time_constants}
 
 
 def _at(data: Any, key: Key) -> Any:
