@@ -74,7 +74,7 @@ class JrflowAccessor:
         own = own.isel(sim=position).compute() if "sim" in own.dims else own.compute()
         return Explanation(
             sim=_one(sim),
-            parameters={name: float(own[name]) for name in names},
+            parameters={name: _plain(own[name].values) for name in names},
             specification=specification,
             versions=json.loads(attrs["versions"]),
             git_commit=attrs["git_commit"],
@@ -211,6 +211,11 @@ def _several(sim: Any) -> list[int]:
     if ids.ndim > 1 or ids.size == 0 or ids.dtype.kind not in "iu":
         raise ValueError(f"expected a simulation id, a whole number, or a list of them, received {sim!r}")
     return [int(one) for one in ids]
+
+
+def _plain(values: np.ndarray) -> float | tuple[float, ...]:
+    """One value, or one for each region."""
+    return float(values) if values.ndim == 0 else tuple(values.tolist())
 
 
 def _one(sim: Any) -> int:

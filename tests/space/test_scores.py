@@ -115,7 +115,7 @@ def test_without_the_degeneracy_every_parameter_has_its_normal_score(names: tupl
 def test_the_order_of_the_parameters_is_the_priors_own() -> None:
     shuffled = ("a_3", "C", "b_i", "a_1", "A_i", "a_4", "b_e", "a_2", "A_e")
     widths = {name: prior().distributions[name] for name in shuffled}
-    coordinates = Coordinates.of(replace(prior(), distributions=widths))
+    coordinates = Coordinates.of(replace(prior(), varied=widths))
     theta = coordinates.prior.sample(20, 5)
     first, _ = coordinates.moments(coordinates.of_parameters(theta))
     expected = [theta[:, shuffled.index(name)] for name in ("b_i", "A_i", "b_e", "A_e")]

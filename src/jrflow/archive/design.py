@@ -154,9 +154,9 @@ def _has(store: UPath, name: str, values: np.ndarray) -> bool:
     missing = stored != stored if array.fill_value != array.fill_value else stored == array.fill_value
     if (same | missing).all():  # Zarr answers with the fill value where a file is missing
         return bool(same.all())
-    first = int(np.argmin(same))
+    first = tuple(int(k) for k in np.argwhere(~same)[0])
     raise ArchiveMismatchError(
         f"{store}: the values of {name!r} are not those of its design: expected {values[first]} for "
-        f"simulation {first}, found {stored[first]}. Other versions of numpy or scipy may draw others: go on "
-        "with those of then, or begin another campaign"
+        f"simulation {first[0]}, found {stored[first]}. Other versions of numpy or scipy may draw other "
+        "values: resume with the original versions, or begin another campaign"
     )

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from jrflow.config.priors import IndependentPrior, PriorConfig, RelativeUniformPrior
+from jrflow.config.priors import Distribution, IndependentPrior, PriorConfig
 from jrflow.model import MODEL
-from jrflow.space.distributions import Distribution, Normal, Uniform, distribution_from
+from jrflow.space.distributions import distribution_from
 from jrflow.space.joint import JointDistribution
+from jrflow.space.spatial import Gradient, Independent, Regions, Spatial, spatial_from
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,13 @@ class Prior(JointDistribution):
     """
 
     @classmethod
-    def of(cls, config: PriorConfig, preset_name: str, network: Mapping[str, float] | None = None) -> Prior:
+    def of(
+        cls,
+        config: PriorConfig,
+        preset_name: str,
+        network: Mapping[str, float] | None = None,
+        regions: Regions | None = None,
+    ) -> Prior:
         """Resolve a configured prior against a preset's defaults and the published ranges.
 
         Parameters
@@ -33,43 +40,39 @@ class Prior(JointDistribution):
             Preset that gives the defaults.
         network
             Values of the network's parameters, where the prior does not vary them.
+        regions
+            Regions of the network, if a parameter differs between them.
+
+        Raises
+        ------
+        ValueError
+            If a parameter has no such distribution, or cannot differ between regions.
         """
         defaults = {**MODEL.preset(preset_name).defaults, **(network or {})}
-        distributions: dict[str, Distribution]
-        if isinstance(config, IndependentPrior):
-            distributions = {name: d.resolved for name, d in config.parameters.items()}
-        elif isinstance(config, RelativeUniformPrior):
-            distributions = {name: _around(defaults[name], config.half_width) for name in config.parameters}
-        else:
-            distributions = {name: _published(name) for name in config.parameters}
-        return cls(distributions, MODEL.space, preset_name, defaults)
+        asked = config.distributions
+        varied = {name: d.resolve(name, defaults[name]) for name, d in asked.items()}
+        spatial = {name: _spatial(d) for name, d in asked.items() if d.differs}
+        return cls(varied, MODEL.space, preset_name, defaults, spatial, regions if spatial else None)
 
     @classmethod
     def described(
         cls, preset_name: str, description: Mapping[str, Any], network: Mapping[str, float] | None = None
     ) -> Prior:
         """Recreate a prior from what ``describe`` returned; parameters as for ``of``."""
-        distributions = {
-            name: distribution_from(description["varied"][name]) for name in description["order"]
-        }
+        described = {name: description["varied"][name] for name in description["order"]}
+        varied = {name: distribution_from(d) for name, d in described.items()}
+        spatial = {name: spatial_from(d["regions"]) for name, d in described.items() if "regions" in d}
         fixed = {name: np.inf if value is None else value for name, value in description["fixed"].items()}
         defaults = {**MODEL.preset(preset_name).defaults, **(network or {}), **fixed}
-        return cls(distributions, MODEL.space, preset_name, defaults)
+        regions = Regions.described(description["regions"]) if spatial else None
+        return cls(varied, MODEL.space, preset_name, defaults, spatial, regions)
 
     def as_config(self) -> IndependentPrior:
-        """The same distributions as a configuration writes them."""
-        described = {name: d.describe() for name, d in self.distributions.items()}
+        """The same distributions as a configuration writes them; only without differences between regions."""
+        described = {name: d.describe() for name, d in self.varied.items()}
         return IndependentPrior.model_validate({"kind": "independent", "parameters": described})
 
 
-def _around(default: float, half_width: float) -> Uniform:
-    return Uniform(default * (1 - half_width), default * (1 + half_width))
-
-
-def _published(name: str) -> Normal:
-    """Mean mid-range, sd a quarter of the range (Tilwani & O'Reilly), truncated to the range."""
-    published = MODEL.space[name].published
-    if published is None:
-        raise ValueError(f"parameter {name!r} has no published range; use a prior of kind 'independent'")
-    low, high = published
-    return Normal((low + high) / 2, (high - low) / 4, low, high)
+def _spatial(config: Distribution) -> Spatial:
+    gradient = config.gradient
+    return Independent() if gradient is None else Gradient(gradient.axis, gradient.slope)

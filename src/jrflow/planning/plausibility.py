@@ -39,9 +39,8 @@ def implausible(config: Config) -> Iterator[Fault]:
             continue
         for parameter, distribution in prior.parameters.items():
             # A wide prior may reach beyond what is plausible; its centre should not.
-            if found := remark(
-                parameter, (distribution.low + distribution.high) / 2, f"centre of {parameter}"
-            ):
+            centre = distribution.centre
+            if centre is not None and (found := remark(parameter, centre, f"centre of {parameter}")):
                 yield Fault(("priors", name, "parameters", parameter), found)
 
 
@@ -71,13 +70,12 @@ def steps_too_long(config: Config, names: Iterable[str]) -> Iterator[Fault]:
 
 def _fastest_rates(config: Config, campaign: str) -> dict[str, float]:
     """Largest inverse time constants that a campaign simulates, 1/s."""
-    from jrflow.design import Prior
-
     section = config.campaigns[campaign]
-    defaults = MODEL.preset(section.preset).defaults
-    prior = Prior.of(config.priors[section.prior], section.preset, config.simulation.network_parameters)
-    varied = dict(zip(prior.names, prior.high.tolist(), strict=True))
-    return {name: float(varied.get(name, defaults[name])) for name in MODEL.inverse_time_constants}
+    defaults, varied = MODEL.preset(section.preset).defaults, config.priors[section.prior].distributions
+    return {
+        name: varied[name].ends(name, defaults[name])[1] if name in varied else defaults[name]
+        for name in MODEL.inverse_time_constants
+    }
 
 
 def _at(data: Any, key: Key) -> Any:

@@ -59,9 +59,8 @@ def _ranges(name: str, priors: Mapping[str, Prior]) -> Markup:
     """Ends of the priors in which the parameter varies, each once."""
     found = []
     for prior in priors.values():
-        if name in prior.names:
-            k = prior.names.index(name)
-            ends = f"{_value(prior.low[k])} to {_value(prior.high[k])}"
+        if name in prior.varied:
+            ends = " to ".join(map(_value, prior.ends(name)))
             if ends not in found:
                 found.append(ends)
     return Markup("<br>").join(found) if found else Markup("–")

@@ -38,6 +38,11 @@ class Distribution(ABC):
     def log_density_of_log(self, log_x: np.ndarray) -> np.ndarray:
         """Log density of log X at points within the support of X."""
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Lower and upper end."""
+        return self.low, self.high
+
     def ppf(self, unit: np.ndarray) -> np.ndarray:
         """Inverse distribution function at probabilities in [0, 1]."""
         # Rounding in the inverse of a far tail may step over the end by one unit in the last place.
@@ -115,9 +120,67 @@ class Normal(Distribution):
         return density
 
 
+@dataclass(frozen=True)
+class LogNormal(Distribution):
+    """Log-normal, truncated to its ends.
+
+    ``median`` and ``log_sd``, the standard deviation of the natural logarithm, are those before truncation.
+    """
+
+    median: float
+    log_sd: float
+    low: float
+    high: float
+
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        with np.errstate(divide="ignore"):  # the logarithm of a lower end of 0 is minus infinity
+            ends: np.ndarray = np.log(np.array([self.low, self.high]) / self.median) / self.log_sd
+        return ends
+
+    @cached_property
+    def _scipy(self) -> Any:
+        """Distribution of the logarithm."""
+        return stats.truncnorm(*self._ends, loc=np.log(self.median), scale=self.log_sd)
+
+    def ppf(self, unit: np.ndarray) -> np.ndarray:
+        """See :class:`Distribution`."""
+        return np.clip(np.exp(self._scipy.ppf(unit)), self.low, self.high)
+
+    def cdf(self, values: np.ndarray) -> np.ndarray:
+        """See :class:`Distribution`."""
+        return np.asarray(self._scipy.cdf(np.log(values)))
+
+    @cached_property
+    def moments(self) -> tuple[float, float]:
+        """Mean and standard deviation: of a truncated normal, E exp(k Z) is known."""
+        first, second = (
+            self.median**k
+            * np.exp((k * self.log_sd) ** 2 / 2)
+            * np.diff(stats.norm.cdf(self._ends - k * self.log_sd))[0]
+            / np.diff(stats.norm.cdf(self._ends))[0]
+            for k in (1, 2)
+        )
+        return float(first), float(np.sqrt(second - first**2))
+
+    def describe(self) -> dict[str, Any]:
+        """See :class:`Distribution`."""
+        return {
+            "kind": "log-normal", "median": self.median, "log_sd": self.log_sd,
+            "low": self.low, "high": self.high,
+        }  # fmt: skip
+
+    def log_density_of_log(self, log_x: np.ndarray) -> np.ndarray:
+        """See :class:`Distribution`."""
+        density: np.ndarray = self._scipy.logpdf(log_x)
+        return density
+
+
 def distribution_from(description: Mapping[str, Any]) -> Distribution:
     """Make a distribution from what its ``describe`` returned."""
     low, high = description["low"], description["high"]
+    if description.get("kind") == "log-normal":
+        return LogNormal(description["median"], description["log_sd"], low, high)
     if description["mean"] is None:
         return Uniform(low, high)
     return Normal(description["mean"], description["sd"], low, high)

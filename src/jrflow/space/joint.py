@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from jrflow.space.distributions import Distribution
 from jrflow.space.parameters import ParameterSpace
+from jrflow.space.spatial import Regions, Spatial
 
 #: How far from an end of a parameter's range a search starts, as a fraction of the range.
 _MARGIN = 1e-3
@@ -24,24 +25,41 @@ class JointDistribution:
 
     Attributes
     ----------
-    distributions
-        Distribution of each parameter that varies; their order is that of the columns of every array below.
+    varied
+        Distribution of each parameter that varies.
     space
         The parameters' table.
     preset
         Name of the model's preset that gives the fixed values.
     defaults
         Value where a parameter does not vary, in its own unit; also of those that vary.
+    spatial
+        How those parameters that differ between regions follow from independent variables.
+    regions
+        Regions of the network; None if no parameter differs between regions.
     """
 
-    distributions: Mapping[str, Distribution]
+    varied: Mapping[str, Distribution]
     space: ParameterSpace
     preset: str
     defaults: Mapping[str, float]
+    spatial: Mapping[str, Spatial] = field(default_factory=dict)
+    regions: Regions | None = None
+
+    @cached_property
+    def distributions(self) -> dict[str, Distribution]:
+        """Distribution of each independent variable; their order is that of the columns of every array below.
+
+        A parameter that is one value a simulation is a variable itself.
+        """
+        found: dict[str, Distribution] = {}
+        for name, distribution in self.varied.items():
+            found |= self._variables(name, distribution)
+        return found
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Parameters that vary."""
+        """Independent variables: the parameters that vary, where none differs between regions."""
         return tuple(self.distributions)
 
     @property
@@ -169,13 +187,35 @@ class JointDistribution:
             gradients[:, row, j] = parameters[:, i] * self.sd[j]
         return gradients
 
+    def values(self, points: np.ndarray) -> dict[str, np.ndarray]:
+        """Values of the parameters that vary, shape (n,) or (n, n_regions), of variables (n, n_variables)."""
+        found, first = {}, 0
+        for name, distribution in self.varied.items():
+            n = len(self._variables(name, distribution))
+            columns = points[:, first : first + n]
+            if name in self.spatial:
+                found[name] = self.spatial[name].values(columns, self._regions)
+            else:
+                found[name] = columns[:, 0]
+            first += n
+        return found
+
+    def ends(self, name: str) -> tuple[float, float]:
+        """Smallest and largest value that a parameter which varies can have."""
+        distribution = self.varied[name]
+        if name in self.spatial:
+            return self.spatial[name].ends(distribution)
+        return distribution.ends
+
     def sample(self, n: int, seed: int) -> np.ndarray:
         """Draw ``n`` points, shape (n, n_parameters); the first m of them are the draw of m points."""
         return self.ppf(np.random.default_rng(seed).random((n, len(self.names))))
 
     def describe(self) -> dict[str, Any]:
         """Everything that the values depend on, as JSON: distributions and the defaults of the rest."""
-        varied = {name: d.describe() for name, d in self.distributions.items()}
+        varied = {name: d.describe() for name, d in self.varied.items()}
+        for name, spatial in self.spatial.items():
+            varied[name]["regions"] = spatial.describe()
         # JSON knows no infinity: an infinite speed is null.
         fixed = {
             name: value if np.isfinite(value) else None
@@ -183,7 +223,19 @@ class JointDistribution:
             if name not in varied
         }
         # The order decides which parameter a column of random numbers goes to.
-        return {"order": list(self.names), "varied": varied, "fixed": fixed}
+        described = {"order": list(self.varied), "varied": varied, "fixed": fixed}
+        return described | ({"regions": self._regions.describe()} if self.spatial else {})
+
+    @property
+    def _regions(self) -> Regions:
+        if self.regions is None:
+            raise ValueError(f"{', '.join(self.spatial)}: values for each region need a connectome")
+        return self.regions
+
+    def _variables(self, name: str, distribution: Distribution) -> dict[str, Distribution]:
+        if name not in self.spatial:
+            return {name: distribution}
+        return self.spatial[name].variables(name, distribution, self._regions)
 
     def _moments_of_factors(self, product: str) -> tuple[tuple[float, float], tuple[float, float]]:
         first, second = (self.distributions[name].moments for name in self.space.factors(product))
