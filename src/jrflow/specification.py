@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from jrflow.config.campaigns import CampaignConfig
 from jrflow.config.config import Config
-from jrflow.config.connectome import ConnectomeConfig, build_connectome
+from jrflow.config.connectome import ConnectomeConfig, build_connectome, regions_of
 from jrflow.config.load import load_connectome
 from jrflow.config.simulation import SimulationConfig
 from jrflow.config.suggest import did_you_mean
@@ -56,7 +56,12 @@ def specify(config: Config, name: str) -> dict[str, Any]:
 def prior_of(config: Config, name: str) -> Prior:
     """Distribution of the parameters of a campaign, those of its network among them."""
     campaign = config.campaigns[name]
-    return Prior.of(config.priors[campaign.prior], campaign.preset, config.simulation.network_parameters)
+    prior = config.priors[campaign.prior]
+    regions = None
+    if any(d.differs for d in prior.distributions.values()):
+        connectome = load_connectome(config)
+        regions = None if connectome is None else regions_of(connectome)
+    return Prior.of(prior, campaign.preset, config.simulation.network_parameters, regions)
 
 
 def prior_from(specification: Mapping[str, Any]) -> Prior:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from jrflow.model import MODEL
 from jrflow.provenance import content_hash
 
 
@@ -25,12 +26,12 @@ def conventions(specification: Mapping[str, Any], version: str) -> dict[str, str
         "Conventions": "CF-1.11, ACDD-1.3",
         "title": f"{what} of {of_whom}: campaign {specification['campaign']}",
         "summary": (
-            f"{what} of {of_whom}, simulated with the Jansen-Rit neural mass model (preset "
+            f"{what} of {of_whom}, simulated with the {MODEL.name} neural mass model (preset "
             f"{specification['preset']}) for parameters of a {specification['design']} design. Each value of "
             "'sim' is one simulation; its parameters are coordinates over 'sim', its outcome is 'status'."
         ),
-        "keywords": "EEG, Jansen-Rit, neural mass model, simulation, parameter inference",
+        "keywords": f"EEG, {MODEL.name}, neural mass model, simulation, parameter inference",
         "id": content_hash(specification),
-        "source": f"numerical simulation of the Jansen-Rit neural mass model by jrflow {version}",
-        "references": "Jansen & Rit (1995), doi:10.1007/BF00199471; Tilwani & O'Reilly, arXiv:2406.05002",
+        "source": f"numerical simulation of the {MODEL.name} neural mass model by jrflow {version}",
+        "references": MODEL.references,
     }

@@ -18,7 +18,7 @@ from jrflow.archive.layout import OUTCOMES, ShardLayout
 from jrflow.archive.manifest import manifest_path
 from jrflow.archive.place import UNREADABLE, files, is_local, open_array, read_json, write_atomically
 from jrflow.archive.template import array_metadata
-from jrflow.model.parameters import ALL_PARAMETERS
+from jrflow.model import MODEL
 
 #: What is simulated, over ``sim``; everything else over ``sim`` is design.
 _SIMULATED = ("source", *OUTCOMES)
@@ -51,7 +51,7 @@ def mend_design(store: UPath, design: xr.Dataset) -> list[str]:
 
 def has_length(store: UPath, n: int) -> bool:
     """Whether every variable over ``sim`` has n values; not so where an extension was interrupted."""
-    names = [name for name in ("sim", *ALL_PARAMETERS, *_SIMULATED) if (store / name).exists()]
+    names = [name for name in ("sim", *MODEL.space, *_SIMULATED) if (store / name).exists()]
     return all(open_array(store, name).shape[0] == n for name in names)
 
 
@@ -154,9 +154,9 @@ def _has(store: UPath, name: str, values: np.ndarray) -> bool:
     missing = stored != stored if array.fill_value != array.fill_value else stored == array.fill_value
     if (same | missing).all():  # Zarr answers with the fill value where a file is missing
         return bool(same.all())
-    first = int(np.argmin(same))
+    first = tuple(int(k) for k in np.argwhere(~same)[0])
     raise ArchiveMismatchError(
         f"{store}: the values of {name!r} are not those of its design: expected {values[first]} for "
-        f"simulation {first}, found {stored[first]}. Other versions of numpy or scipy may draw others: go on "
-        "with those of then, or begin another campaign"
+        f"simulation {first[0]}, found {stored[first]}. Other versions of numpy or scipy may draw other "
+        "values: resume with the original versions, or begin another campaign"
     )

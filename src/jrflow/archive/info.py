@@ -15,7 +15,7 @@ from jrflow.archive.selection import described, is_selection
 from jrflow.archive.status import count_statuses
 from jrflow.archive.writer import pending_shards, read_status, shard_bytes
 from jrflow.config.sizes import readable
-from jrflow.model.parameters import ALL_PARAMETERS
+from jrflow.model import MODEL
 
 
 def info(store: UPath) -> str:
@@ -57,6 +57,6 @@ def _state(store: UPath, layout: ShardLayout, pending: list[int]) -> str:
 
 def _parameters(store: UPath, names: list[str]) -> Iterator[str]:
     for name in names:
-        values, parameter = read_array(store, name), ALL_PARAMETERS[name]
+        values, parameter = read_array(store, name), MODEL.space[name]
         unit = "" if parameter.unit == "1" else f" {parameter.unit}"
         yield f"  {name:6}{values.min():>10.4g} to {values.max():<10.4g}{unit:6}  {parameter.long_name}"

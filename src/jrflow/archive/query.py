@@ -13,6 +13,7 @@ from jrflow.archive.place import UNREADABLE, AnyPath, place
 from jrflow.archive.selection import is_selection
 from jrflow.archive.status import NOT_SIMULATED
 from jrflow.archive.variables import CAMPAIGN_KEY
+from jrflow.model import MODEL
 
 
 def open_archive(path: AnyPath, *, allow_unsealed: bool = False) -> xr.Dataset:
@@ -56,7 +57,9 @@ def open_archive(path: AnyPath, *, allow_unsealed: bool = False) -> xr.Dataset:
         ) from error
     if not (sealed or allow_unsealed or is_selection(ids, attrs)):
         raise ArchiveError(_not_sealed(store, pending, ids.size))
-    return small.assign(source=source.variable)
+    # Without the source nothing says that what differs between regions is a coordinate.
+    parameters = [name for name in MODEL.space if name in small.variables]
+    return small.set_coords(parameters).assign(source=source.variable)
 
 
 def check_dataset(ds: xr.Dataset) -> None:

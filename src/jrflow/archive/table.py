@@ -14,7 +14,7 @@ from jrflow.archive.manifest import read_manifest
 from jrflow.archive.place import place
 from jrflow.archive.status import NOT_SIMULATED, OK, count_statuses
 from jrflow.config.suggest import did_you_mean
-from jrflow.model.parameters import ALL_PARAMETERS
+from jrflow.model import MODEL
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class SimulationTable:
             If a name or an id is not in the archive, or no simulation is usable.
         """
         group = _open_sealed(store)
-        known = [name for name in ALL_PARAMETERS if name in group]
+        known = [name for name in MODEL.space if name in group]
         names = tuple(known if names is None else names)
         columns = [_column(group, store, name, known) for name in names]
         sim = _values(group, "sim").astype(np.int64, copy=False)

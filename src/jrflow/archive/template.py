@@ -69,7 +69,7 @@ def create_store(
     store
         Where; must not exist, or be half made.
     design
-        Parameters over ``sim``, as made by ``jrflow.design.make_design``.
+        Parameters over ``sim``, or over ``sim`` and ``region``, as made by ``jrflow.design.make_design``.
     regions, times
         Names of the regions; time of each sample, s.
     layout
@@ -144,6 +144,17 @@ def _encoding(template: xr.Dataset, layout: ShardLayout) -> dict[str, dict[str, 
         str(name): {"chunks": (chunk,), "shards": (room,), "fill_value": _lost(coordinate.dtype)} | small
         for name, coordinate in template.coords.items()
         if coordinate.dims == ("sim",)
+    }
+    # What differs between regions has as many numbers in a chunk, of fewer simulations.
+    n_regions = layout.n_regions
+    fewer = chunk if layout.aligned else max(chunk // n_regions, 1)
+    wide_room = max(-(-layout.n_simulations // fewer), fewest) * fewer
+    encoding |= {
+        str(name): {"chunks": (fewer, n_regions), "shards": (wide_room, n_regions)}
+        | small
+        | {"fill_value": _lost(coordinate.dtype)}
+        for name, coordinate in template.coords.items()
+        if coordinate.dims == ("sim", "region")
     }
     encoding["time"] = small | {"fill_value": _lost(template["time"].dtype)}
     encoding["region"] = small

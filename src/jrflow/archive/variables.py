@@ -1,9 +1,11 @@
 """Units and meanings of an archive's variables, by the CF conventions."""
 
+from jrflow.model import MODEL
+
 SIM_ATTRS = {"long_name": "simulation id", "cf_role": "timeseries_id"}
 SOURCE_ATTRS = {
-    "units": "mV",
-    "long_name": "source activity y1 - y2",
+    "units": MODEL.source.unit,
+    "long_name": MODEL.source.long_name,
     "ancillary_variables": "status failed_step n_trials",
     "coverage_content_type": "modelResult",
 }

@@ -14,7 +14,7 @@ from jrflow.archive.layout import OUTCOMES, ShardLayout
 from jrflow.archive.place import UNREADABLE, files, open_array
 from jrflow.archive.shards import StoredShards, shard_files
 from jrflow.archive.status import NOT_SIMULATED
-from jrflow.model.parameters import ALL_PARAMETERS
+from jrflow.model import MODEL
 
 
 def pending_shards(store: UPath, shards: range | None = None) -> list[int]:
@@ -82,12 +82,13 @@ def shard_bytes(store: UPath, shards: Iterable[int]) -> int:
 
 
 def read_design(store: UPath, ids: slice) -> xr.Dataset:
-    """Parameters of some simulations, over ``sim``, read from the store's coordinates."""
+    """Parameters of some simulations, over ``sim`` (and ``region``), read from the store's coordinates."""
     group = zarr.open_group(str(store), mode="r", zarr_format=3)
     # G and speed are there in a network only.
-    names = [name for name in ("sim", *ALL_PARAMETERS) if name in group]
-    columns = {name: ("sim", open_array(store, name)[ids]) for name in names}
-    return xr.Dataset(columns).set_coords("sim")
+    names = [name for name in ("sim", *MODEL.space) if name in group]
+    columns = {name: np.asarray(open_array(store, name)[ids]) for name in names}
+    variables = {name: (("sim", "region")[: values.ndim], values) for name, values in columns.items()}
+    return xr.Dataset(variables).set_coords("sim")
 
 
 def read_shard(store: UPath, shard: int) -> dict[str, np.ndarray]:
