@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -72,9 +73,18 @@ class Column:
         defaults = jrflow.simulate(preset=preset)
         return cls(preset, names, np.array([float(defaults[name].squeeze()) for name in names]))
 
-    def parameters(self, cube: np.ndarray) -> np.ndarray:
-        """Parameters, (n, 9), at points of the unit cube: uniform within 50 % of the defaults."""
-        return self.default * (0.5 + cube)
+    def parameters(self, u: np.ndarray) -> np.ndarray:
+        """Parameters, (n, 9), of minus their logarithms.
+
+        In these coordinates the ridges of the posterior, along which products of parameters stay the same,
+        are straight, so that proposals with one covariance move along them.
+        """
+        return np.exp(-u)
+
+    @property
+    def priors(self) -> list[Any]:
+        """Uniform within 50 % of the defaults, as densities of minus the logarithm, one for each parameter."""
+        return [stats.truncexpon(b=np.log(3), loc=-np.log(1.5 * default)) for default in self.default]
 
     def clean(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Block averages of baseline-corrected responses, mV, (n, 200), and which are finite, (n,)."""
@@ -110,7 +120,7 @@ def by_referee(
     import pocomc
 
     sampler = pocomc.Sampler(
-        pocomc.Prior([stats.uniform(0, 1)] * len(column.names)), log_likelihood, vectorize=True,
+        pocomc.Prior(column.priors), log_likelihood, vectorize=True,
         precondition=False, n_effective=n_particles, n_active=n_particles // 2, random_state=seed,
     )  # fmt: skip
     sampler.run(n_total=N_TOTAL * n_particles, n_evidence=0, progress=False)
@@ -155,7 +165,7 @@ def compared(preset: str, level: str, n_cases: int, n_particles: int, path: Path
     root = noise_root()
     key = 17, PRESETS.index(preset), list(LEVELS[preset]).index(level)
     drawn = [np.random.default_rng([*key, case]) for case in range(n_cases)]
-    true = column.parameters(np.stack([rng.random(9) for rng in drawn]))
+    true = column.default * (0.5 + np.stack([rng.random(9) for rng in drawn]))
     noise = sd * np.stack([rng.standard_normal(len(root)) for rng in drawn]) @ root.T
     observed = column.clean(true)[0] + noise
     done = pd.read_csv(path) if path.exists() else pd.DataFrame({"preset": [], "noise": [], "case": []})
@@ -164,8 +174,8 @@ def compared(preset: str, level: str, n_cases: int, n_particles: int, path: Path
     project = by_project(column, observed[cases], sd, n_cases) if cases else None
     for k, case in enumerate(cases):
 
-        def log_likelihood(cube: np.ndarray, case: int = case) -> np.ndarray:
-            response, ok = column.clean(column.parameters(cube))
+        def log_likelihood(u: np.ndarray, case: int = case) -> np.ndarray:
+            response, ok = column.clean(column.parameters(u))
             response[~ok] = 0
             white = solve_triangular(root, (observed[case] - response).T / sd, lower=True)
             return np.where(ok, -0.5 * (white**2).sum(axis=0), -1e300)
