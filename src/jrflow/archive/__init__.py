@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from jrflow.lazy import load_at_first_use
 
 if TYPE_CHECKING:
-    from jrflow.archive.batches import Batches
     from jrflow.archive.errors import ArchiveError, ArchiveMismatchError, DiskFullError, ShardError
     from jrflow.archive.manifest import damaged_files, read_manifest
     from jrflow.archive.query import open_archive
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "ArchiveError": "jrflow.archive.errors",
     "ArchiveMismatchError": "jrflow.archive.errors",
-    "Batches": "jrflow.archive.batches",
     "DiskFullError": "jrflow.archive.errors",
     "ShardError": "jrflow.archive.errors",
     "damaged_files": "jrflow.archive.manifest",
@@ -27,7 +25,6 @@ _PUBLIC = {
 __all__ = [
     "ArchiveError",
     "ArchiveMismatchError",
-    "Batches",
     "DiskFullError",
     "ShardError",
     "damaged_files",

@@ -9,7 +9,7 @@ import zarr
 from upath import UPath
 
 from jrflow.archive.attributes import read_specification
-from jrflow.archive.chunks import ChunkReader, ThroughZarr, chunk_reader
+from jrflow.archive.chunks import ShardFiles
 from jrflow.archive.layout import OUTCOMES, ShardLayout
 from jrflow.archive.place import UNREADABLE, open_array
 from jrflow.archive.status import NON_FINITE, NOT_SIMULATED, OUT_OF_RANGE
@@ -37,7 +37,7 @@ class StoredShards:
     source, outcomes
         Its arrays that are written shard by shard.
     reader
-        Reader of the chunks of ``source``.
+        Reader of the chunks of ``source``; None where only zarr can read them.
     evoked
         Whether every simulation has at least one trial.
     """
@@ -46,7 +46,7 @@ class StoredShards:
     layout: ShardLayout
     source: zarr.Array
     outcomes: dict[str, zarr.Array]
-    reader: ChunkReader
+    reader: ShardFiles | None
     evoked: bool
 
     @classmethod
@@ -61,7 +61,7 @@ class StoredShards:
         source = open_array(store, "source")
         outcomes = {name: open_array(store, name) for name in OUTCOMES}
         evoked = read_specification(store)["simulation"]["protocol"]["kind"] == "evoked"
-        return cls(store, ShardLayout.of_store(store), source, outcomes, chunk_reader(source), evoked)
+        return cls(store, ShardLayout.of_store(store), source, outcomes, ShardFiles.of(source), evoked)
 
     def read(self, shard: int) -> dict[str, np.ndarray]:
         """Read source and outcomes of a shard, by their names.
@@ -81,7 +81,7 @@ class StoredShards:
         """Whether a shard that should be there cannot be read."""
         ids = self.layout.simulations(shard)
         try:
-            if isinstance(self.reader, ThroughZarr):
+            if self.reader is None:
                 self.read(shard)
             else:
                 # Chunk by chunk into one place: a third of the time, and no memory for a whole shard.
