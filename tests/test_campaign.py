@@ -25,7 +25,7 @@ from jrflow.config import Config
 from jrflow.config.simulation import SimulationConfig
 from jrflow.provenance import campaign_seed
 from jrflow.simulation import simulate
-from jrflow.specification import specify
+from jrflow.specification import Specification
 
 MakeConfig = Callable[..., Config]
 InterruptedAfter = Callable[[int], Callable[..., Iterator[int]]]
@@ -87,8 +87,8 @@ def test_seeds_differ_between_campaigns_and_zero_is_a_seed(tiny_config: MakeConf
     other = {"test": {"design": "prior", "n": 9, "prior": "half"}}
     campaigns = {"train": {"design": "prior", "n": 9, "prior": "half", "seed": 0}} | other
     config = tiny_config(campaigns=campaigns)
-    assert specify(config, "train")["seed"] == 0
-    assert specify(config, "test")["seed"] == campaign_seed(0, "test")
+    assert Specification.of(config, "train").seed == 0
+    assert Specification.of(config, "test").seed == campaign_seed(0, "test")
     assert campaign_seed(0, "train") != campaign_seed(0, "test")
 
 

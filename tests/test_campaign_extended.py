@@ -21,7 +21,7 @@ from jrflow.campaign.verify import verify_archive
 from jrflow.config import Config
 from jrflow.design import REPLICATES
 from jrflow.simulation import simulate
-from jrflow.specification import specify
+from jrflow.specification import Specification
 
 MakeConfig = Callable[..., Config]
 InterruptedAfter = Callable[[int], Callable[..., Iterator[int]]]
@@ -169,16 +169,14 @@ def test_a_design_that_other_versions_would_draw_otherwise_is_not_extended(
     _run(tiny_config({"n": 50}), tmp_path)
     contents = _contents(tmp_path)
     other = tiny_config({"n": 60})
-    from jrflow.campaign import store as store_module
+    drawn = Specification.draw
 
-    drawn = store_module.design_from
-
-    def differently(specification: dict[str, Any]) -> Any:
+    def differently(specification: Specification) -> Any:
         design = drawn(specification)
         design["A_e"] = design["A_e"] * (1 + 1e-12)
         return design
 
-    monkeypatch.setattr(store_module, "design_from", differently)
+    monkeypatch.setattr(Specification, "draw", differently)
     with pytest.raises(ArchiveMismatchError, match="the values of 'A_e' are not those of its design"):
         _run(other, tmp_path)
     assert _contents(tmp_path) == contents
@@ -188,15 +186,16 @@ def test_a_saltelli_campaign_of_version_0_1_stays_one_scramble(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its specification names no scrambles. It is found complete, verified, and extended as it was begun."""
-    from jrflow.campaign import run as run_module
-
     small, large = (tiny_config({"design": "saltelli", "n": n}) for n in (2, 4))
 
-    def of_version_0_1(config: Config, name: str) -> dict[str, Any]:
-        return {key: value for key, value in specify(config, name).items() if key != "replicates"}
+    now = Specification.of
+
+    def of_version_0_1(config: Config, name: str) -> Specification:
+        content = now(config, name).content
+        return Specification.parse({key: value for key, value in content.items() if key != "replicates"})
 
     with monkeypatch.context() as then:
-        then.setattr(run_module, "specify", of_version_0_1)
+        then.setattr(Specification, "of", of_version_0_1)
         _run(small, tmp_path / "old")
         _run(large, tmp_path / "old at once")
     contents = _contents(tmp_path / "old")

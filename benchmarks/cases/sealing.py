@@ -33,7 +33,7 @@ from jrflow.campaign.shard import simulate_design
 from jrflow.config import Config
 from jrflow.config.shards import shard_sizes
 from jrflow.config.sizes import readable
-from jrflow.specification import design_from, specify
+from jrflow.specification import Specification
 
 #: Simulations of a shard whose size does not matter; 121 samples each.
 _SHARD = 4
@@ -153,8 +153,8 @@ def _compression() -> Table:
 
 def _stored(config: Config, n: int, n_regions: int) -> tuple[float, float, float]:
     """Bytes before and after compression, and CPU time in ms, of one simulation."""
-    specification = specify(config, "train")
-    design = design_from(specification)
+    specification = Specification.of(config, "train")
+    design = specification.draw()
     source = simulate_design(specification, design)["source"].values
     seconds = _seconds(lambda: simulate_design(specification, design), 1)
     stored = stored_bytes(source, shard_sizes(config, "train", n_regions)[1])

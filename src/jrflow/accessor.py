@@ -67,7 +67,7 @@ class JrflowAccessor:
 
         (position,), attrs = self._positions([_one(sim)]), self._ds.attrs
         specification = specification_of(self._ds, _one(sim), position)
-        coupled = specification["simulation"]["connectome"] is not None
+        coupled = specification.simulation.connectome is not None
         names = [*PARAMETERS, *(NETWORK_PARAMETERS if coupled else ())]
         self._require(*names)
         own = self._ds.reset_coords()[names]

@@ -24,13 +24,12 @@ from jrflow.model.parameters import preset as preset_named
 from jrflow.model.plausible import of_coupling, of_quantities, warn
 from jrflow.model.problem import Problem, Solution
 from jrflow.model.protocol import EvokedProtocol, RestProtocol
+from jrflow.model.region_labels import COLUMN
 from jrflow.model.solvers import solver as solver_named
 from jrflow.model.steps import beyond_validity
 from jrflow.model.timing import Timing
 from jrflow.values import Parameters, Values, parameter_attrs
 
-#: The one region of an uncoupled column.
-COLUMN = "column"
 BACKENDS, PRECISIONS = ("cpu", "cuda"), ("float32", "float64")
 
 

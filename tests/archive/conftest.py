@@ -19,19 +19,28 @@ from jrflow.archive.writer import read_design, write_shard
 from jrflow.config.campaigns import CampaignConfig
 from jrflow.config.priors import RelativeUniformPrior
 from jrflow.design import Prior, make_design
+from jrflow.specification import Specification
 
 N_SIMULATIONS, SHARD_SIZE, CHUNK_SIZE = 100, 32, 8
 TIMES = np.arange(-3, 9) / 1000
 N_TRIALS = 10
-SPECIFICATION = {
-    "campaign": "train",
-    "seed": 5,
-    "simulation": {"dt": 0.001, "solver": "euler", "protocol": {"kind": "evoked", "n_trials": N_TRIALS}},
-}
+PRIOR = Prior.of(RelativeUniformPrior(kind="relative-uniform"), "unit-consistent")
+SPECIFICATION = Specification.parse(
+    {
+        "campaign": "train",
+        "design": "prior",
+        "n": N_SIMULATIONS,
+        "preset": "unit-consistent",
+        "seed": 5,
+        "prior": PRIOR.describe(),
+        "simulation": {"dt": 0.001, "solver": "euler", "protocol": {"kind": "evoked", "n_trials": N_TRIALS}},
+        "connectome_digest": None,
+    }
+)
 ATTRS = {
     "format": FORMAT,
     "campaign": "train",
-    "specification": SPECIFICATION,
+    "specification": SPECIFICATION.text,
     "config_hash": "abc",
     "git_commit": "unknown",
     "versions": {"numba": "0.61"},
@@ -41,8 +50,7 @@ ATTRS = {
 @pytest.fixture(scope="session")
 def design() -> xr.Dataset:
     campaign = CampaignConfig(design="prior", n=N_SIMULATIONS, prior="half")
-    prior = Prior.of(RelativeUniformPrior(kind="relative-uniform"), campaign.preset)
-    return make_design(campaign, prior, seed=0)
+    return make_design(campaign, PRIOR, seed=0)
 
 
 @pytest.fixture

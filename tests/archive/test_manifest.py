@@ -42,9 +42,9 @@ def test_manifest_counts_and_describes_what_is_there(full_store: UPath) -> None:
 def test_without_failures_and_at_rest_there_is_nothing_to_say(
     store: UPath, made_up: Callable[[UPath, int], xr.Dataset]
 ) -> None:
-    specification = read_specification(store)
-    specification["simulation"]["protocol"] = {"kind": "rest"}
-    zarr.open_group(store).attrs["specification"] = json.dumps(specification)
+    content = read_specification(store).content
+    content["simulation"]["protocol"] = {"kind": "rest"}
+    zarr.open_group(store).attrs["specification"] = json.dumps(content)
     for shard in range(4):
         sound = made_up(store, shard)
         sound["failed_step"][:], sound["status"][:] = -1, 0

@@ -33,7 +33,7 @@ def _extend_until(step: int, config: Config, folder: Path) -> bool:
 
 def _is_extended(folder: Path) -> bool:
     """Whether only the lock was still to be removed."""
-    return read_specification(place(folder / f"{NAME}.zarr"))["n"] == AFTER
+    return read_specification(place(folder / f"{NAME}.zarr")).settings.n == AFTER
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from zarr.errors import NodeNotFoundError
 
 from jrflow.archive.errors import ArchiveError
 from jrflow.archive.place import read_json, write_atomically
+from jrflow.specification import Specification
 
 #: Marks a store as one of ours; the number changes with the layout.
 FORMAT = "jrflow-archive-2"
@@ -50,16 +51,15 @@ def is_half_made(store: UPath) -> bool:
     return (attributes_if_any(store) or {}).get("format") == CREATING
 
 
-def read_specification(store: UPath) -> dict[str, Any]:
+def read_specification(store: UPath) -> Specification:
     """Everything that the simulations in a store depend on."""
     try:
-        specification: dict[str, Any] = json.loads(store_attributes(store)["specification"])
-    except (ValueError, KeyError) as error:
+        return Specification.parse(json.loads(store_attributes(store)["specification"]))
+    except (ValueError, KeyError, TypeError) as error:
         raise ArchiveError(
             f"{store / _METADATA}: expected a specification, found none that can be read ({error}); the file "
             f"is damaged. A sealed archive is mended by: jrflow archive repair '{store}'"
         ) from error
-    return specification
 
 
 def created_with(store: UPath) -> dict[str, Any]:

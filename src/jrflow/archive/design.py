@@ -55,7 +55,7 @@ def has_length(store: UPath, n: int) -> bool:
     return all(open_array(store, name).shape[0] == n for name in names)
 
 
-def extend_store(store: UPath, design: xr.Dataset, n_before: int, attrs: Mapping[str, Any]) -> None:
+def extend_store(store: UPath, design: xr.Dataset, n_before: int, attrs: Mapping[str, Any], key: int) -> None:
     """Bring a store to the length of a design that begins with the store's own; what is there stays.
 
     The attributes are written last: an interruption leaves a store that is known by its old ones, and
@@ -71,6 +71,8 @@ def extend_store(store: UPath, design: xr.Dataset, n_before: int, attrs: Mapping
         Simulations that the store's attributes speak of.
     attrs
         Attributes of the longer store.
+    key
+        Key of its campaign.
 
     Raises
     ------
@@ -82,7 +84,7 @@ def extend_store(store: UPath, design: xr.Dataset, n_before: int, attrs: Mapping
     manifest_path(store).unlink(missing_ok=True)  # it spoke of the shorter one
     layout = replace(ShardLayout.of_store(store), n_simulations=design.sizes["sim"], aligned=None)
     kept = {name: _outcomes(store, name, n_before) for name in OUTCOMES}
-    for name, metadata in array_metadata(design, layout, attrs).items():
+    for name, metadata in array_metadata(design, layout, key).items():
         # Small and large archives have different chunks: files in the old ones cannot stay.
         changed = name != "source" and not _same_grid(store, name, metadata)
         if changed:

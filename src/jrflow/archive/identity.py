@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from upath import UPath
 
 from jrflow.archive.attributes import created_with, read_specification
 from jrflow.archive.errors import ArchiveMismatchError
 from jrflow.provenance import version_changes
-
-Differences = dict[str, tuple[Any, Any]]
-
-
-def differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> Differences:
-    """Keys, joined by dots, in which two specifications differ, with the values found and expected."""
-    flat, wanted = dict(_flat(found)), dict(_flat(expected))
-    return {
-        key: (flat.get(key, "absent"), wanted.get(key, "absent"))
-        for key in sorted(flat.keys() | wanted.keys())
-        if flat.get(key) != wanted.get(key)
-    }
+from jrflow.specification import Differences, Specification
 
 
-def check_belongs(store: UPath, specification: Mapping[str, Any]) -> None:
+def check_belongs(store: UPath, specification: Specification) -> None:
     """Make sure that a store was created for exactly this specification.
 
     Raises
@@ -32,7 +20,7 @@ def check_belongs(store: UPath, specification: Mapping[str, Any]) -> None:
     ArchiveMismatchError
         If not; the message lists every difference and the ways out. The store is left as it is.
     """
-    found = differences(read_specification(store), specification)
+    found = read_specification(store).differences(specification)
     if found:
         refuse(store, found)
 
@@ -52,12 +40,3 @@ def refuse(store: UPath, found: Differences, reason: str = "") -> NoReturn:
 def changed_versions(store: UPath) -> list[str]:
     """Packages that have another version now than when the store was created: 'numba 0.61 -> 0.62'."""
     return version_changes(created_with(store)["versions"])
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Keys of a nested mapping, joined by dots."""
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

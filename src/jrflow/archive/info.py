@@ -25,13 +25,13 @@ def info(store: UPath) -> str:
     counts = count_statuses(read_status(store))
     sizes = dict(files(store))
     stored, raw = sum(sizes.values()), shard_bytes(store, range(layout.n_shards))
-    protocol = json.loads(attrs["protocol"])
+    protocol, settings = json.loads(attrs["protocol"]), specification.settings
     rows = {
         "archive": f"{store} ({attrs['format']})",
         "title": attrs["title"],
         "state": _state(store, layout, pending),
         "simulations": ", ".join(f"{n:,} {meaning}" for meaning, n in counts.items() if n),
-        "design": f"{specification['design']}, n = {specification['n']:,}, seed {specification['seed']}",
+        "design": f"{settings.design}, n = {settings.n:,}, seed {specification.seed}",
         "source": f"{layout.n_regions} regions, {layout.n_times} samples at {attrs['sfreq']:g} Hz",
         "model": f"{attrs['preset']}; {attrs['solver']}, dt {attrs['dt']:g} s, {attrs['precision']}",
         "protocol": ", ".join(f"{key} {value}" for key, value in protocol.items() if value is not None),

@@ -25,6 +25,7 @@ from jrflow.archive.layout import OUTCOMES, ShardLayout
 from jrflow.archive.place import read_array, read_json, remove_leftovers, write_atomically
 from jrflow.archive.status import NOT_SIMULATED, OK, STATUS_MEANINGS, count_statuses
 from jrflow.archive.writer import pending_shards
+from jrflow.model.protocol import EvokedProtocol, RestProtocol
 
 Manifest = dict[str, Any]
 
@@ -174,7 +175,7 @@ def _describe(store: UPath) -> Manifest:
         "campaign": attrs["campaign"],
         "store": store.name,
         "config_hash": attrs["config_hash"],
-        "specification": specification,
+        "specification": specification.content,
         "n_simulations": layout.n_simulations,
         "n_regions": layout.n_regions,
         "n_times": layout.n_times,
@@ -184,7 +185,7 @@ def _describe(store: UPath) -> Manifest:
         "aligned": layout.aligned,
         "counts": count_statuses(status),
         "failures": _failures(status, failed_step),
-        "steady_state": _steady_state(specification["simulation"]["protocol"], n_trials[status == OK]),
+        "steady_state": _steady_state(specification.simulation.protocol, n_trials[status == OK]),
         "created": created_with(store),
     }
 
@@ -207,11 +208,13 @@ def _failures(status: np.ndarray, failed_step: np.ndarray) -> dict[str, dict[str
     }
 
 
-def _steady_state(protocol: Mapping[str, Any], n_trials: np.ndarray) -> dict[str, float | None] | None:
+def _steady_state(
+    protocol: EvokedProtocol | RestProtocol, n_trials: np.ndarray
+) -> dict[str, float | None] | None:
     """How many of the simulations that did not fail settled before the last trial; None at rest."""
-    if protocol["kind"] != "evoked":
+    if not isinstance(protocol, EvokedProtocol):
         return None
-    settled = int((n_trials < protocol["n_trials"]).sum())
+    settled = int((n_trials < protocol.n_trials).sum())
     some = len(n_trials) > 0
     return {
         "settled": settled,

@@ -60,7 +60,7 @@ class StoredShards:
         """
         source = open_array(store, "source")
         outcomes = {name: open_array(store, name) for name in OUTCOMES}
-        evoked = read_specification(store)["simulation"]["protocol"]["kind"] == "evoked"
+        evoked = read_specification(store).simulation.protocol.kind == "evoked"
         return cls(store, ShardLayout.of_store(store), source, outcomes, ShardFiles.of(source), evoked)
 
     def read(self, shard: int) -> dict[str, np.ndarray]:

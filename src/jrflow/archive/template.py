@@ -27,7 +27,6 @@ from jrflow.archive.variables import (
     SOURCE_ATTRS,
     TIME_ATTRS,
 )
-from jrflow.provenance import campaign_key
 
 #: What a simulation that has not been run is filled with. These values take no file.
 _FILL = {"failed_step": np.int32(-1), "n_trials": np.int32(0), "status": np.int8(NOT_SIMULATED)}
@@ -57,7 +56,7 @@ def create_store(
     layout: ShardLayout,
     attrs: Mapping[str, Any],
     *,
-    keyed: bool = True,
+    key: int | None = None,
 ) -> None:
     """Create a store with all coordinates written and every status 'not yet simulated'.
 
@@ -76,23 +75,21 @@ def create_store(
         Shards and chunks.
     attrs
         Attributes of the store.
-    keyed
-        Whether every simulation names its campaign (``campaign_key``); older archives lack it.
+    key
+        Key of the campaign, which every simulation names (``campaign_key``); older archives lack it.
     """
     unfinished = store.with_name(store.name + ".creating") if is_local(store) else store
-    _write_template(
-        str(unfinished), _template(design, regions, times, layout, attrs if keyed else {}), layout
-    )
+    _write_template(str(unfinished), _template(design, regions, times, layout, key), layout)
     write_attributes(unfinished, attrs)
     if is_local(store):
         unfinished.rename(store)
 
 
-def array_metadata(design: xr.Dataset, layout: ShardLayout, attrs: Mapping[str, Any]) -> dict[str, bytes]:
+def array_metadata(design: xr.Dataset, layout: ShardLayout, key: int) -> dict[str, bytes]:
     """Metadata (zarr.json) of all arrays over ``sim`` of a store as ``create_store`` makes it, by name."""
     memory: dict[str, Any] = {}
     regions, times = [str(k) for k in range(layout.n_regions)], np.arange(layout.n_times, dtype=float)
-    template = _template(design, regions, times, layout, attrs)
+    template = _template(design, regions, times, layout, key)
     _write_template(MemoryStore(memory), template, layout)
     over_sim = [str(name) for name, variable in template.variables.items() if "sim" in variable.dims]
     return {name: memory[f"{name}/zarr.json"].to_bytes() for name in over_sim}
@@ -104,7 +101,7 @@ def _write_template(where: str | MemoryStore, template: xr.Dataset, layout: Shar
 
 
 def _template(
-    design: xr.Dataset, regions: list[str], times: np.ndarray, layout: ShardLayout, attrs: Mapping[str, Any]
+    design: xr.Dataset, regions: list[str], times: np.ndarray, layout: ShardLayout, key: int | None
 ) -> xr.Dataset:
     """The archive with lazy placeholders for what will be simulated."""
     shape = (layout.n_simulations, layout.n_regions, layout.n_times)
@@ -123,11 +120,10 @@ def _template(
     template = design.set_coords(list(design.data_vars)).assign_coords(labels).assign(variables)
     template["sim"].attrs = SIM_ATTRS
     template.attrs = {"format": CREATING}
-    if "specification" not in attrs:
+    if key is None:
         return template
     # Every simulation names its campaign, so that mixed campaigns are noticed. The fill value alone does it.
-    key = np.int32(campaign_key(attrs["specification"]))
-    keys = dask.array.full(layout.n_simulations, key, chunks=-1)
+    keys = dask.array.full(layout.n_simulations, np.int32(key), chunks=-1)
     return template.assign({CAMPAIGN_KEY: ("sim", keys, CAMPAIGN_KEY_ATTRS)})
 
 

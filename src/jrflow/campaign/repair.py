@@ -26,6 +26,7 @@ from jrflow.campaign.run import sealed_by
 from jrflow.campaign.shard import MapShards, simulate_shards
 from jrflow.campaign.store import create_from
 from jrflow.provenance import version_changes
+from jrflow.specification import Specification
 
 
 def repair_archive(
@@ -94,7 +95,9 @@ def _rebuild(store: UPath, manifest: Manifest, names: list[str]) -> None:
     with tempfile.TemporaryDirectory(prefix="jrflow-repair-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", ZarrUserWarning)
         fresh = place(Path(folder) / store.name)
-        create_from(manifest["specification"], fresh, layout, manifest["created"], keyed=keyed)
+        create_from(
+            Specification.parse(manifest["specification"]), fresh, layout, manifest["created"], keyed=keyed
+        )
         zarr.consolidate_metadata(str(fresh))
         for name in names:
             if not (fresh / name).exists():

@@ -23,7 +23,7 @@ from jrflow.campaign.store import is_prepared, prepare_store
 from jrflow.config.config import Config
 from jrflow.planning.feasibility import check_simulations
 from jrflow.provenance import git_commit, versions
-from jrflow.specification import specify
+from jrflow.specification import Specification
 
 #: A store is created in seconds; so long may another process take for it, s.
 _PATIENCE = 300.0
@@ -72,7 +72,7 @@ def run_campaign(
     ArchiveError
         If a store of another campaign is in the way, a shard fails, or the disk is full.
     """
-    specification = specify(config, name)
+    specification = Specification.of(config, name)
     check_simulations(config, name)
     store = _store(folder, name)
     finished = _finished(config, specification, store)
@@ -104,7 +104,7 @@ def design_campaign(
     -------
     The store. Raises as ``run_campaign``.
     """
-    specification = specify(config, name)
+    specification = Specification.of(config, name)
     check_simulations(config, name)
     store = _store(folder, name)
     if not is_prepared(config, specification, store):
@@ -162,7 +162,7 @@ def sealed_by(last_run: dict[str, Any]) -> dict[str, Any]:
 
 def finished_campaign(config: Config, name: str, folder: AnyPath) -> Manifest | None:
     """Manifest of a campaign that is complete; None if there is something to do; raises as the others."""
-    return _finished(config, specify(config, name), _store(folder, name))
+    return _finished(config, Specification.of(config, name), _store(folder, name))
 
 
 def _store(folder: AnyPath, name: str) -> UPath:
@@ -182,7 +182,7 @@ def _store(folder: AnyPath, name: str) -> UPath:
     return place(where / f"{name}.zarr")
 
 
-def _finished(config: Config, specification: dict[str, Any], store: UPath) -> Manifest | None:
+def _finished(config: Config, specification: Specification, store: UPath) -> Manifest | None:
     """Manifest of a campaign that is complete; None if there is something to do.
 
     Raises

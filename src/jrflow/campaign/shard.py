@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import TextIO
 
 import numpy as np
 import xarray as xr
@@ -26,7 +26,7 @@ from jrflow.archive.writer import (
 )
 from jrflow.progress import Progress
 from jrflow.simulation import simulate
-from jrflow.specification import simulate_arguments
+from jrflow.specification import Specification
 
 _DIMS = {"source": ("sim", "region", "time")}
 
@@ -87,9 +87,9 @@ def simulate_shards(
     return total
 
 
-def simulate_design(specification: Mapping[str, Any], design: xr.Dataset) -> xr.Dataset:
+def simulate_design(specification: Specification, design: xr.Dataset) -> xr.Dataset:
     """Simulate some rows of a campaign's design, on one core; values depend on each row alone."""
-    return simulate(design, **simulate_arguments(specification), n_threads=1)
+    return simulate(design, **specification.simulate_arguments(), n_threads=1)
 
 
 def _complete(store: UPath, shard: int, ids: slice) -> None:

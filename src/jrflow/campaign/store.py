@@ -19,7 +19,7 @@ from jrflow.archive.attributes import (
 from jrflow.archive.conventions import conventions
 from jrflow.archive.design import extend_store, has_length, mend_design
 from jrflow.archive.errors import ArchiveError, ArchiveMismatchError
-from jrflow.archive.identity import differences, refuse
+from jrflow.archive.identity import refuse
 from jrflow.archive.layout import ShardLayout
 from jrflow.archive.manifest import manifest_path
 from jrflow.archive.place import open_array
@@ -28,16 +28,14 @@ from jrflow.archive.template import create_store
 from jrflow.config.campaigns import EXTENDABLE
 from jrflow.config.config import Config
 from jrflow.config.shards import shard_sizes
-from jrflow.config.simulation import SimulationConfig
-from jrflow.provenance import content_hash, git_commit, versions
-from jrflow.simulation import COLUMN
-from jrflow.specification import connectome_of, design_from
+from jrflow.provenance import git_commit, versions
+from jrflow.specification import Specification
 
 #: Settings of the simulation that stand among a store's attributes; all of them are in its specification.
 _SHOWN = ("protocol", "solver", "dt", "sfreq", "precision", "backend", "max_source")
 
 
-def prepare_store(config: Config, specification: Mapping[str, Any], store: UPath) -> str:
+def prepare_store(config: Config, specification: Specification, store: UPath) -> str:
     """Make sure that the store of a campaign is there, with its whole design.
 
     Returns
@@ -52,27 +50,27 @@ def prepare_store(config: Config, specification: Mapping[str, Any], store: UPath
         If it cannot fit.
     """
     if not _exists(store):
-        name = specification["campaign"]
-        regions = regions_of(specification)
+        name = specification.campaign
+        regions = specification.regions
         n_times = config.simulation.timing.n_times
         sizes = shard_sizes(config, name, len(regions))
         layout = ShardLayout(config.n_simulations(name), len(regions), n_times, *sizes)
         _create(specification, store, layout)
         return "created"
-    specification = _as_begun(specification, store)
-    design = design_from(specification)
+    specification = specification.as_begun(read_specification(store))
+    design = specification.draw()
     if is_prepared(config, specification, store):
         with explain_full_disk(store, f"mending campaign {store.stem!r}"):
             mend_design(store, _labelled(specification, design))
         return "found"
-    n_before = design_from(read_specification(store)).sizes["sim"]
+    n_before = read_specification(store).n_simulations
     attrs = archive_attributes(specification, design, created_with(store))
     with explain_full_disk(store, f"extending campaign {store.stem!r}"):
-        extend_store(store, design, n_before, attrs)
+        extend_store(store, design, n_before, attrs, specification.key)
     return "extended"
 
 
-def is_prepared(config: Config, specification: Mapping[str, Any], store: UPath) -> bool:
+def is_prepared(config: Config, specification: Specification, store: UPath) -> bool:
     """Whether the store of a campaign is there, as long as it should be.
 
     Raises
@@ -82,24 +80,14 @@ def is_prepared(config: Config, specification: Mapping[str, Any], store: UPath) 
     """
     if not _exists(store):
         return False
-    specification = _as_begun(specification, store)
+    specification = specification.as_begun(read_specification(store))
     if check_continues(store, specification) != specification:
         return False
     # It has another length where its extension was interrupted.
-    return has_length(store, config.n_simulations(specification["campaign"]))
+    return has_length(store, specification.n_simulations)
 
 
-def _as_begun(specification: Mapping[str, Any], store: UPath) -> dict[str, Any]:
-    """A specification with the number of scrambles that the store of a saltelli design was begun with.
-
-    Stores of version 0.1 do not name it: their design is one scramble, and they stay as they are.
-    """
-    if "replicates" in read_specification(store):
-        return dict(specification)
-    return {key: value for key, value in specification.items() if key != "replicates"}
-
-
-def check_continues(store: UPath, specification: Mapping[str, Any]) -> dict[str, Any]:
+def check_continues(store: UPath, specification: Specification) -> Specification:
     """Make sure that a store holds a campaign, or the beginning of it; return the store's specification.
 
     Raises
@@ -108,19 +96,19 @@ def check_continues(store: UPath, specification: Mapping[str, Any]) -> dict[str,
         If it holds another one; the message lists every difference. The store is left as it is.
     """
     before = read_specification(store)
-    if content_hash(before) != store_attributes(store)["config_hash"]:
+    if before.identity != store_attributes(store)["config_hash"]:
         raise ArchiveError(
             f"{store / 'zarr.json'}: expected a specification that agrees with its checksum, config_hash: "
             f"it is damaged. A sealed archive is mended by: jrflow archive repair '{store}'"
         )
     _check_whole(store)
-    found = differences(before, specification)
+    found = before.differences(specification)
     if not found:
         return before
     if found.keys() != {"n"}:
         refuse(store, found)
     there, wanted = found["n"]
-    if wanted < there or specification["design"] not in EXTENDABLE:
+    if wanted < there or not specification.is_extendable:
         why = "be extended, and only to more simulations: of others, the first rows depend on their number"
         refuse(store, found, f"Only {', '.join(EXTENDABLE)} designs can {why}. ")
     return before
@@ -139,14 +127,8 @@ def _check_whole(store: UPath) -> None:
         )
 
 
-def regions_of(specification: Mapping[str, Any]) -> list[str]:
-    """Names of the regions of a campaign."""
-    connectome = connectome_of(specification)
-    return [COLUMN] if connectome is None else list(connectome.names)
-
-
 def create_from(
-    specification: Mapping[str, Any],
+    specification: Specification,
     store: UPath,
     layout: ShardLayout,
     created: Mapping[str, Any],
@@ -154,53 +136,47 @@ def create_from(
     keyed: bool = True,
 ) -> None:
     """Create the store of a campaign from its specification, as of certain versions; see ``create_store``."""
-    design = design_from(specification)
+    design = specification.draw()
     attrs = archive_attributes(specification, design, created)
     if not keyed:
         del attrs["n_simulations"]
-    regions, times = regions_of(specification), _times_of(specification)
-    create_store(store, design, regions, times, layout, attrs, keyed=keyed)
+    key = specification.key if keyed else None
+    create_store(store, design, specification.regions, specification.times, layout, attrs, key=key)
 
 
 def archive_attributes(
-    specification: Mapping[str, Any], design: xr.Dataset, created: Mapping[str, Any]
+    specification: Specification, design: xr.Dataset, created: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Attributes that make a store explain itself; a worker needs nothing else.
 
     They hold no date: archives of one campaign made by the same versions are alike to the last byte.
     """
-    simulation = specification["simulation"]
-    settings = SimulationConfig.model_validate(simulation)
+    simulation = specification.content["simulation"]
     return {
         "format": FORMAT,
         **conventions(specification, created["versions"]["jrflow"]),
         **design.attrs,
         "n_simulations": design.sizes["sim"],
-        "campaign": specification["campaign"],
+        "campaign": specification.campaign,
         **{key: simulation[key] for key in _SHOWN},
-        "n_epochs": settings.timing.n_epochs,
-        "specification": specification,
-        "config_hash": content_hash(specification),
+        "n_epochs": specification.simulation.timing.n_epochs,
+        "specification": specification.text,
+        "config_hash": specification.identity,
         **created,
     }
 
 
-def _labelled(specification: Mapping[str, Any], design: xr.Dataset) -> xr.Dataset:
+def _labelled(specification: Specification, design: xr.Dataset) -> xr.Dataset:
     """A design with the names of its regions and the time of each sample."""
-    regions = np.array(regions_of(specification), dtype=object)
-    return design.assign_coords(region=("region", regions), time=("time", _times_of(specification)))
-
-
-def _times_of(specification: Mapping[str, Any]) -> np.ndarray:
-    """Time of each sample, s."""
-    return SimulationConfig.model_validate(specification["simulation"]).timing.times
+    regions = np.array(specification.regions, dtype=object)
+    return design.assign_coords(region=("region", regions), time=("time", specification.times))
 
 
 def _exists(store: UPath) -> bool:
     return store.exists() and not is_half_made(store)
 
 
-def _create(specification: Mapping[str, Any], store: UPath, layout: ShardLayout) -> None:
+def _create(specification: Specification, store: UPath, layout: ShardLayout) -> None:
     n_bytes = layout.n_simulations * layout.simulation_bytes
     check_space(store, n_bytes)
     check_memory(layout.n_simulations)

@@ -17,8 +17,6 @@ from jrflow.archive.selection import described, is_selection
 from jrflow.archive.status import NOT_SIMULATED, STATUS_MEANINGS, count_statuses
 from jrflow.archive.writer import pending_shards, read_design, read_status
 from jrflow.campaign.shard import simulate_design
-from jrflow.provenance import content_hash
-from jrflow.specification import design_from
 
 
 @dataclass(frozen=True)
@@ -140,11 +138,11 @@ def _simulations(store: UPath, manifest: Manifest | None) -> Iterator[Finding]:
 
 def _provenance(store: UPath, manifest: Manifest | None) -> Finding:
     attrs, specification = store_attributes(store), read_specification(store)
-    digest = content_hash(specification)
+    digest = specification.identity
     if digest != attrs["config_hash"]:
         text = f"config_hash is {attrs['config_hash'][:12]}, but the specification's is {digest[:12]}"
         return Finding("provenance", sound=False, text=text)
-    described = (specification, attrs["config_hash"])
+    described = (specification.content, attrs["config_hash"])
     if manifest is not None and (manifest["specification"], manifest["config_hash"]) != described:
         return Finding("provenance", sound=False, text="the manifest is that of another archive")
     return Finding(
@@ -154,7 +152,7 @@ def _provenance(store: UPath, manifest: Manifest | None) -> Finding:
 
 def _design(store: UPath, *, selection: bool) -> Finding:
     """Whether the parameters are those that the specification leads to."""
-    design = design_from(read_specification(store))
+    design = read_specification(store).draw()
     if selection:
         ids = read_array(store, "sim").reshape(-1)
         design = design.isel(sim=ids[(ids >= 0) & (ids < design.sizes["sim"])])

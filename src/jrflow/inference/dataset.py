@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from upath import UPath
 
-from jrflow.archive.attributes import read_specification, store_attributes
+from jrflow.archive.attributes import read_specification
 from jrflow.archive.layout import ShardLayout
 from jrflow.archive.place import AnyPath, open_array, place, read_array
 from jrflow.archive.status import NON_FINITE, OK, STATUS_MEANINGS
 from jrflow.config.contradictions import MIN_VALIDATION
-from jrflow.config.simulation import SimulationConfig
 from jrflow.design.priors import Prior
 from jrflow.eeg.processing import Processing
 from jrflow.inference.randomness import Stream, numpy_generator
 from jrflow.inference.window import Window
-from jrflow.specification import prior_from
+from jrflow.specification import Specification
 
 
 @dataclass(frozen=True)
@@ -55,13 +52,13 @@ class EvokedSet:
     window: Window
     times: np.ndarray
     excluded: dict[str, int]
-    specification: dict[str, Any]
+    specification: Specification
     config_hash: str
     processing: Processing = field(default_factory=Processing)
 
     def observed(self, source: np.ndarray) -> np.ndarray:
         """Blocks that networks see of sources at the archive's times, shape (n, n_times), mV."""
-        period = SimulationConfig.model_validate(self.specification["simulation"]).timing.period
+        period = self.specification.simulation.timing.period
         return self.window.average(self.processing.apply(source, self.times, period))
 
     @property
@@ -113,13 +110,13 @@ def read_evoked_set(
     store = place(path)
     specification = read_specification(store)
     _check_evoked(store, specification)
-    prior = prior_from(specification)
+    prior = specification.prior
     times = read_array(store, "time")
     window = Window.of(times, sfreq, tmin)
     status = read_array(store, "status")
     ok = status == OK
     done = Processing() if processing is None else processing
-    source = _read_source(store, ok, window, times, done)
+    source = _read_source(store, specification, ok, window, times, done)
     targets = prior.targets(np.column_stack([read_array(store, name)[ok] for name in prior.names]))
     finite = np.isfinite(source).all(axis=1) & np.isfinite(targets).all(axis=1)
     excluded = _excluded(status, int((~finite).sum()))
@@ -131,7 +128,7 @@ def read_evoked_set(
     _check_vary(store, prior, targets[finite])
     return EvokedSet(
         read_array(store, "sim")[ok][finite], source[finite], targets[finite], prior, window, times,
-        excluded, specification, store_attributes(store)["config_hash"], done,
+        excluded, specification, specification.identity, done,
     )  # fmt: skip
 
 
@@ -143,7 +140,7 @@ def check_same_experiment(train: EvokedSet, other: EvokedSet) -> None:
     ValueError
         If preset, targets, time axis or protocol differ.
     """
-    ours, theirs = (protocol_of(data.specification) for data in (train, other))
+    ours, theirs = (asdict(data.specification.simulation.protocol) for data in (train, other))
     compared = {
         "preset": (train.prior.preset, other.prior.preset),
         "targets": (", ".join(train.names), ", ".join(other.names)),
@@ -151,15 +148,10 @@ def check_same_experiment(train: EvokedSet, other: EvokedSet) -> None:
     } | {f"protocol.{key}": (ours[key], theirs.get(key)) for key in ours}
     lines = [f"  {key}: {a} in training, {b} here" for key, (a, b) in compared.items() if a != b]
     if lines:
-        campaign = other.specification["campaign"]
+        campaign = other.specification.campaign
         first = f"campaign {campaign!r} does not fit the model's training campaign:"
         last = "Give a campaign of the same preset, prior, protocol and sampling, or train on one like it"
         raise ValueError("\n".join([first, *lines, last]))
-
-
-def protocol_of(specification: Mapping[str, Any]) -> dict[str, Any]:
-    """Protocol of a campaign, from its specification; what an older one did not say is at its default."""
-    return asdict(SimulationConfig.model_validate(specification["simulation"]).protocol)
 
 
 def split(data: EvokedSet, validation_fraction: float, seed: int) -> tuple[EvokedSet, EvokedSet]:
@@ -175,7 +167,7 @@ def split(data: EvokedSet, validation_fraction: float, seed: int) -> tuple[Evoke
     needed = round(MIN_VALIDATION / validation_fraction)
     if n_validation < MIN_VALIDATION:
         raise ValueError(
-            f"too few simulations: {len(order)} usable ones in campaign {data.specification['campaign']!r} "
+            f"too few simulations: {len(order)} usable ones in campaign {data.specification.campaign!r} "
             f"({sum(data.excluded.values())} left out) leave {n_validation} for validation, at least "
             f"{MIN_VALIDATION} expected; enlarge the campaign to {needed}"
         )
@@ -183,8 +175,8 @@ def split(data: EvokedSet, validation_fraction: float, seed: int) -> tuple[Evoke
     return data.take(order[:-n_validation]), data.take(order[-n_validation:])
 
 
-def _check_evoked(store: UPath, specification: Mapping[str, Any]) -> None:
-    kind = protocol_of(specification)["kind"]
+def _check_evoked(store: UPath, specification: Specification) -> None:
+    kind = specification.simulation.protocol.kind
     if kind != "evoked":
         raise ValueError(
             f"{store}: expected evoked responses (simulation.protocol of kind evoked), found a campaign of "
@@ -208,10 +200,15 @@ def _excluded(status: np.ndarray, n_not_finite: int) -> dict[str, int]:
 
 
 def _read_source(
-    store: UPath, usable: np.ndarray, window: Window, times: np.ndarray, processing: Processing
+    store: UPath,
+    specification: Specification,
+    usable: np.ndarray,
+    window: Window,
+    times: np.ndarray,
+    processing: Processing,
 ) -> np.ndarray:
     layout = ShardLayout.of_store(store)
-    period = SimulationConfig.model_validate(read_specification(store)["simulation"]).timing.period
+    period = specification.simulation.timing.period
     array = open_array(store, "source")
     blocks = []
     for shard in range(layout.n_shards):
