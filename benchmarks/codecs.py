@@ -3,7 +3,7 @@
     python benchmarks/codecs.py [--only evoked,network,rest] [--repeats 5] [--core 1]
 
 A shard is written to and read from memory through zarr, by its chunks, on one core; CPU time, medians over
-repeats taken in turns. Decoding alone is what `jrflow.archive.batches` does with a chunk, without zarr around
+repeats taken in turns. Decoding alone is what `jrflow.archive.chunks` does with a chunk, without zarr around
 it. Rounding keeps so many bits of the mantissa (of 23), to the nearest, ties to even, as numcodecs' BitRound
 does; beside it stands the largest error relative to the value, and that of a response relative to its range.
 """

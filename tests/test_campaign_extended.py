@@ -12,16 +12,17 @@ import numpy as np
 import pytest
 
 from jrflow.archive import ArchiveError, ArchiveMismatchError, open_archive
-from jrflow.archive.place import files, place, write_atomically
-from jrflow.archive.writer import pending_shards
+from jrflow.archive.paths import files, place, write_atomically
+from jrflow.archive.shards import pending_shards
+from jrflow.archive.store import Archive
 from jrflow.campaign import run_campaign
+from jrflow.campaign.create import create_from
 from jrflow.campaign.repair import repair_archive
-from jrflow.campaign.store import create_from
 from jrflow.campaign.verify import verify_archive
 from jrflow.config import Config
 from jrflow.design import REPLICATES
 from jrflow.simulation import simulate
-from jrflow.specification import specify
+from jrflow.specification import Specification
 
 MakeConfig = Callable[..., Config]
 InterruptedAfter = Callable[[int], Callable[..., Iterator[int]]]
@@ -72,8 +73,8 @@ def test_a_small_archive_gets_the_chunks_of_a_large_one(
             write_atomically(path, content)
 
         with monkeypatch.context() as patched:
-            patched.setattr("jrflow.archive.design.write_atomically", write)
-            patched.setattr("jrflow.archive.attributes.write_atomically", write)
+            patched.setattr("jrflow.campaign.extend.write_atomically", write)
+            patched.setattr("jrflow.archive.store.write_atomically", write)
             with pytest.raises(KeyboardInterrupt):
                 _run(large, tmp_path / "extended")
     manifest = _run(large, tmp_path / "extended")
@@ -90,7 +91,7 @@ def test_archives_of_earlier_versions_are_extended_and_repaired(
     small, large = tiny_config({"n": 50}), tiny_config({"n": 110})
     with monkeypatch.context() as patched:
         patched.setattr("jrflow.archive.layout.ALIGNED_CHUNKS", 0)
-        patched.setattr("jrflow.campaign.store.create_from", partial(create_from, keyed=False))
+        patched.setattr("jrflow.campaign.create.create_from", partial(create_from, keyed=False))
         _run(small, tmp_path)
     store = place(tmp_path / "train.zarr")
     before = _contents(tmp_path)
@@ -131,7 +132,7 @@ def test_it_is_open_again_until_it_is_sealed(
     with pytest.raises(KeyboardInterrupt):
         _run(tiny_config({"n": 110}), tmp_path, map_shards=interrupted_after(0))
     store = place(tmp_path / "train.zarr")
-    assert pending_shards(store) == [1, 2, 3]
+    assert pending_shards(Archive.open(store)) == [1, 2, 3]
     with pytest.raises(ArchiveError, match="not sealed: 60 of 110"):
         open_archive(store)
     unfinished = open_archive(store, allow_unsealed=True)
@@ -169,16 +170,14 @@ def test_a_design_that_other_versions_would_draw_otherwise_is_not_extended(
     _run(tiny_config({"n": 50}), tmp_path)
     contents = _contents(tmp_path)
     other = tiny_config({"n": 60})
-    from jrflow.campaign import store as store_module
+    drawn = Specification.draw
 
-    drawn = store_module.design_from
-
-    def differently(specification: dict[str, Any]) -> Any:
+    def differently(specification: Specification) -> Any:
         design = drawn(specification)
         design["A_e"] = design["A_e"] * (1 + 1e-12)
         return design
 
-    monkeypatch.setattr(store_module, "design_from", differently)
+    monkeypatch.setattr(Specification, "draw", differently)
     with pytest.raises(ArchiveMismatchError, match="the values of 'A_e' are not those of its design"):
         _run(other, tmp_path)
     assert _contents(tmp_path) == contents
@@ -188,15 +187,16 @@ def test_a_saltelli_campaign_of_version_0_1_stays_one_scramble(
     tiny_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its specification names no scrambles. It is found complete, verified, and extended as it was begun."""
-    from jrflow.campaign import run as run_module
-
     small, large = (tiny_config({"design": "saltelli", "n": n}) for n in (2, 4))
 
-    def of_version_0_1(config: Config, name: str) -> dict[str, Any]:
-        return {key: value for key, value in specify(config, name).items() if key != "replicates"}
+    now = Specification.of
+
+    def of_version_0_1(config: Config, name: str) -> Specification:
+        content = now(config, name).content
+        return Specification.parse({key: value for key, value in content.items() if key != "replicates"})
 
     with monkeypatch.context() as then:
-        then.setattr(run_module, "specify", of_version_0_1)
+        then.setattr(Specification, "of", of_version_0_1)
         _run(small, tmp_path / "old")
         _run(large, tmp_path / "old at once")
     contents = _contents(tmp_path / "old")

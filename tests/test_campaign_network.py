@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator
@@ -14,19 +15,17 @@ import pytest
 import xarray as xr
 import yaml
 
-from jrflow import specification
 from jrflow.archive import ArchiveMismatchError, ShardError, open_archive
-from jrflow.archive.place import place
+from jrflow.archive.paths import place
 from jrflow.campaign import ShardTask, run_campaign
 from jrflow.campaign.verify import verify_archive
 from jrflow.cli import main
 from jrflow.config import Config
-from jrflow.config.connectome import build_connectome
 from jrflow.config.fault import ConfigError
 from jrflow.config.simulation import SimulationConfig
 from jrflow.model.connectome import Connectome
 from jrflow.simulation import simulate
-from jrflow.specification import connectome_of, specify
+from jrflow.specification import Specification
 
 MakeConfig = Callable[..., Config]
 EXAMPLE = Path(__file__).parents[1] / "examples" / "whole-brain.yaml"
@@ -112,23 +111,32 @@ def test_a_process_builds_its_connectome_once(
     network_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of 1,000 regions it takes 0.2 s, which is more than simulating a small shard."""
-    specification._connectome.cache_clear()
-    built = []
-    monkeypatch.setattr(
-        specification, "build_connectome", lambda section: built.append(1) or build_connectome(section)
-    )
-    manifest = run_campaign(network_config(), "train", tmp_path, progress=None)
+    built, hashed = [], []
+    synthetic, sha256 = Connectome.synthetic, hashlib.sha256
+
+    def counted(n_regions: int, seed: int) -> Connectome:
+        built.append(seed)
+        return synthetic(n_regions, seed)
+
+    def hashing(content: bytes = b"") -> Any:
+        hashed.append(content)
+        return sha256(content)
+
+    monkeypatch.setattr(Connectome, "synthetic", counted)
+    monkeypatch.setattr("jrflow.model.connectome.hashlib.sha256", hashing)
+    manifest = run_campaign(network_config(SYNTHETIC | {"seed": 17}), "train", tmp_path, progress=None)
     assert manifest["n_shards"] > 1
-    assert len(built) == 1
+    assert built == [17]
+    assert sum(content.startswith(b'[["lh-0"') for content in hashed) == 1
 
 
 def test_without_delays_the_speed_is_infinite(network_config: MakeConfig, tmp_path: Path) -> None:
     config = network_config(
         SYNTHETIC | {"speed": None, "G": 12.0}, PRIOR | {"parameters": {"A_e": {"low": 3, "high": 4}}}
     )
-    specification = specify(config, "train")
-    assert specification["prior"]["fixed"]["speed"] is None
-    json.dumps(specification, allow_nan=False)
+    content = Specification.of(config, "train").content
+    assert content["prior"]["fixed"]["speed"] is None
+    json.dumps(content, allow_nan=False)
     run_campaign(config, "train", tmp_path, progress=None)
     archive = xr.open_zarr(tmp_path / "train.zarr")
     assert np.isinf(archive["speed"]).all()
@@ -143,7 +151,7 @@ def test_a_connectome_in_a_file(network_config: MakeConfig, tmp_path: Path) -> N
     run_campaign(config, "train", tmp_path, progress=None)
     archive = open_archive(tmp_path / "train.zarr")
     assert archive["region"].values.tolist() == list(brain.names)
-    assert connectome_of(json.loads(archive.attrs["specification"])).digest == brain.digest  # type: ignore[union-attr]
+    assert Specification.parse(json.loads(archive.attrs["specification"])).connectome_digest == brain.digest
     write_zip(tmp_path / "brain.zip", Connectome.synthetic(6, 2))
     with pytest.raises(
         ArchiveMismatchError, match=f"connectome_digest: in the store {brain.digest}, expected"

@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from jrflow.archive.variables import CAMPAIGN_KEY
+from jrflow.archive.vocabulary import CAMPAIGN_KEY
 from jrflow.config.connectome import ConnectomeConfig, SyntheticConnectome
-from jrflow.config.simulation import SimulationConfig
 from jrflow.model import MODEL
 from jrflow.model.protocol import EvokedProtocol, RestProtocol
-from jrflow.provenance import campaign_key, content_hash, version_changes
+from jrflow.provenance import content_hash, version_changes
 from jrflow.simulation import simulate
-from jrflow.specification import simulate_arguments
+from jrflow.specification import Specification
 
 #: What is told beside the values, with units.
 _MEANINGS = {
@@ -42,7 +41,7 @@ _WIDTH = 90
 _PROVENANCE = ("specification", "config_hash", "versions", "git_commit")
 
 
-def specification_of(ds: xr.Dataset, sim: int, position: int) -> dict[str, Any]:
+def specification_of(ds: xr.Dataset, sim: int, position: int) -> Specification:
     """Specification of the campaign that a simulation belongs to.
 
     Attributes hold for a whole Dataset: where a Dataset holds simulations of several campaigns, they describe
@@ -67,12 +66,13 @@ def specification_of(ds: xr.Dataset, sim: int, position: int) -> dict[str, Any]:
             f"{sorted(attrs)}: what jrflow.simulate returns is explained by the call that made it; of an "
             "archive, explain the Dataset as it was opened"
         )
-    specification: dict[str, Any] = json.loads(attrs["specification"])
-    if content_hash(specification) != attrs["config_hash"]:
+    content = json.loads(attrs["specification"])
+    if content_hash(content) != attrs["config_hash"]:
         raise ValueError(
             "the attributes 'specification' and 'config_hash' do not agree: they were edited, or merged from "
             "several archives; explain the Dataset as it was opened"
         )
+    specification = Specification.parse(content)
     if CAMPAIGN_KEY not in ds.variables:
         if "n_simulations" not in attrs:  # an archive of an early version
             return specification
@@ -81,9 +81,9 @@ def specification_of(ds: xr.Dataset, sim: int, position: int) -> dict[str, Any]:
             f"received one with {', '.join(map(str, ds.variables))}: explain the Dataset as it was opened"
         )
     key = int(ds[CAMPAIGN_KEY].values.reshape(-1)[position])
-    if key != campaign_key(specification):
+    if key != specification.key:
         raise ValueError(
-            f"simulation {sim} does not belong to campaign {specification['campaign']!r}, which the "
+            f"simulation {sim} does not belong to campaign {specification.campaign!r}, which the "
             "attributes describe: this Dataset holds simulations of several campaigns, and attributes of "
             "one; explain it in the Dataset of its own archive"
         )
@@ -112,7 +112,7 @@ class Explanation:
 
     sim: int
     parameters: dict[str, float | tuple[float, ...]]
-    specification: dict[str, Any] = field(repr=False)
+    specification: Specification = field(repr=False)
     versions: dict[str, str]
     git_commit: str
     config_hash: str
@@ -131,8 +131,9 @@ class Explanation:
     steady_state_tolerance: float | None = field(init=False)
 
     def __post_init__(self) -> None:
-        settings = SimulationConfig.model_validate(self.specification["simulation"])
-        known = self.specification | dict(settings)
+        made_from = self.specification
+        known = {"campaign": made_from.campaign, "preset": made_from.settings.preset, "seed": made_from.seed}
+        known |= dict(made_from.simulation)
         for name in (f.name for f in fields(self) if not f.init):
             object.__setattr__(self, name, known[name])  # the class is frozen, even to itself
 
@@ -154,7 +155,7 @@ class Explanation:
         columns = {name: np.array([value]) for name, value in self.parameters.items()}
         variables = {name: (("sim", "region")[: values.ndim], values) for name, values in columns.items()}
         design = xr.Dataset(variables, coords={"sim": [self.sim]})
-        simulated = simulate(design, **simulate_arguments(self.specification))
+        simulated = simulate(design, **self.specification.simulate_arguments())
         return simulated.assign(source=simulated["source"].astype(np.float32))
 
     def code(self) -> str:

@@ -12,8 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from jrflow.config.campaigns import EXTENDABLE
-
 #: So long may git take, s: on a machine that is busy, or a file system that is slow.
 _GIT_S = 60.0
 #: Packages whose version can change a number.
@@ -34,13 +32,6 @@ def content_hash(content: Any) -> str:
     """SHA-256 of a JSON-like value, independent of the order of its keys."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def campaign_key(specification: Mapping[str, Any]) -> int:
-    """31 bits that tell campaigns apart; the same before and after a campaign has been extended."""
-    extendable = specification.get("design") in EXTENDABLE
-    kept = {key: value for key, value in specification.items() if key != "n" or not extendable}
-    return int(content_hash(kept)[:8], 16) >> 1
 
 
 def versions() -> dict[str, str]:

@@ -7,13 +7,16 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import xarray as xr
 
-from jrflow.archive.status import NON_FINITE, OK, OUT_OF_RANGE, STATUS_ATTRS
-from jrflow.archive.variables import (
+from jrflow.archive.vocabulary import (
     FAILED_STEP_ATTRS,
     N_TRIALS_ATTRS,
+    NON_FINITE,
+    OK,
+    OUT_OF_RANGE,
     REGION_ATTRS,
     SIM_ATTRS,
     SOURCE_ATTRS,
+    STATUS_ATTRS,
     TIME_ATTRS,
 )
 from jrflow.model import MODEL
@@ -24,13 +27,12 @@ from jrflow.model.footprint import require_memory
 from jrflow.model.plausible import of_coupling, of_quantities, warn
 from jrflow.model.problem import Problem, Solution
 from jrflow.model.protocol import EvokedProtocol, RestProtocol
+from jrflow.model.region_labels import COLUMN
 from jrflow.model.solvers import solver as solver_named
 from jrflow.model.steps import beyond_validity
 from jrflow.model.timing import Timing
 from jrflow.values import Parameters, Values
 
-#: The one region of an uncoupled column.
-COLUMN = "column"
 BACKENDS, PRECISIONS = ("cpu", "cuda"), ("float32", "float64")
 
 

@@ -1,4 +1,4 @@
-"""Chunks read in whatever way they are stored, and what is said of those that cannot be read."""
+"""Chunks are read in whatever way they are stored, and damaged ones are found."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import pytest
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
-from jrflow.archive import ArchiveError
-from jrflow.archive.batches import Batch, Batches
-from jrflow.archive.chunks import ShardFiles, ThroughZarr, chunk_reader
+from jrflow.archive.chunks import ShardFiles
+from jrflow.archive.paths import place
+from jrflow.archive.shards import damaged_shards
+from jrflow.archive.store import Archive
 
 BLOSC = BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", typesize=4)
 
@@ -46,10 +47,17 @@ def recompressed(path: Path, copy: Path, **options: Any) -> zarr.Array:
 )
 def test_other_ways_of_storing(sealed: Path, tmp_path: Path, options: dict[str, Any], direct: bool) -> None:
     source = recompressed(sealed, tmp_path / "b.zarr", **options)
-    assert isinstance(chunk_reader(source), ShardFiles if direct else ThroughZarr)
-    batches = Batches(tmp_path / "b.zarr", 40, seed=0)
-    everything = Batch(*(np.concatenate(part) for part in zip(*batches.epoch(0), strict=True)))
-    np.testing.assert_array_equal(everything.source, zarr.open_array(sealed / "source")[:][everything.sim])
+    reader = ShardFiles.of(source)
+    assert (reader is not None) == direct
+    copy = place(tmp_path / "b.zarr")
+    assert damaged_shards(Archive.open(copy), range(4)) == []
+    if reader is not None:
+        chunk = np.empty(source.chunks, np.float32)
+        reader.read(5, chunk)
+        np.testing.assert_array_equal(chunk, zarr.open_array(sealed / "source")[40:48])
+    first = sorted(file for file in (copy / "source/c").rglob("*") if file.is_file())[0]
+    first.write_bytes(first.read_bytes()[:-2])
+    assert damaged_shards(Archive.open(copy), range(4)) == [0]
 
 
 def flip(file: Path, at: int) -> None:
@@ -67,14 +75,11 @@ def flip(file: Path, at: int) -> None:
         (lambda file: flip(file, 4), "checksum"),
     ],
 )
-def test_damage_names_the_chunk(sealed: Path, damage: Callable[[Path], None], message: str) -> None:
+def test_damage_is_found_and_named(sealed: Path, damage: Callable[[Path], None], message: str) -> None:
     damage(sealed / "source" / "c" / "1" / "0" / "0")
-    with pytest.raises(ArchiveError, match=rf"train\.zarr: chunk [4-7] of source \(rows .*{message}"):
-        list(Batches(sealed, 4, seed=0).epoch(0))
-
-
-def test_chunk_that_was_never_written(sealed: Path) -> None:
-    recompressed(sealed, sealed.with_name("b.zarr"), shards=None, compressors=None)
-    shutil.rmtree(sealed.with_name("b.zarr") / "source" / "c" / "5")
-    with pytest.raises(ArchiveError, match=r"chunk 5 of source \(rows 40 to 47\).*not finite"):
-        list(Batches(sealed.with_name("b.zarr"), 4, seed=0).epoch(0))
+    assert damaged_shards(Archive.open(place(sealed)), range(4)) == [1]
+    source = zarr.open_array(sealed / "source", mode="r")
+    reader = ShardFiles.of(source)
+    assert reader is not None
+    with pytest.raises((ValueError, OSError), match=message):
+        reader.read(4, np.empty(source.chunks, np.float32))

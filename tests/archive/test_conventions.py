@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from jrflow.archive.conventions import conventions
-from jrflow.archive.status import OUT_OF_RANGE
+from jrflow.archive.vocabulary import OUT_OF_RANGE
 from jrflow.campaign import run_campaign
+from jrflow.campaign.create import conventions
 from jrflow.config import Config
 from jrflow.model import MODEL
+from jrflow.specification import Specification
 
 #: Recommended by ACDD 1.3 and known of every archive: https://wiki.esipfed.org/ACDD-1-3
 RECOMMENDED = {"title", "summary", "keywords", "Conventions", "id", "source", "references"}
@@ -36,10 +37,11 @@ def test_it_introduces_itself(ds: xr.Dataset) -> None:
     assert "unit-consistent" in ds.attrs["summary"]
 
 
-def test_networks_and_rest_have_their_own_titles() -> None:
-    simulation = {"protocol": {"kind": "rest"}, "connectome": {"kind": "synthetic"}}
-    told = {"campaign": "a", "design": "prior", "preset": "jansen-rit-1995", "simulation": simulation}
-    assert conventions(told, "0.1")["title"] == "Resting activity of networks of cortical columns: campaign a"
+def test_networks_and_rest_have_their_own_titles(tiny_config: Callable[..., Config]) -> None:
+    simulation = {"protocol": {"kind": "rest"}, "connectome": {"kind": "synthetic", "n_regions": 2}}
+    content = Specification.of(tiny_config(), "train").content | {"simulation": simulation}
+    title = conventions(Specification.parse(content), "0.1")["title"]
+    assert title == "Resting activity of networks of cortical columns: campaign train"
 
 
 def test_cf_xarray_understands_axes_and_flags(ds: xr.Dataset) -> None:

@@ -14,11 +14,11 @@ import yaml
 import zarr
 
 import jrflow
-from jrflow.archive import ArchiveError, Batches
-from jrflow.archive.export import export_archive
-from jrflow.archive.place import place
+from jrflow.archive import ArchiveError
+from jrflow.archive.dataset import export_archive
+from jrflow.archive.merge import join_archives
+from jrflow.archive.paths import place
 from jrflow.campaign import run_campaign
-from jrflow.campaign.join import join_archives
 from jrflow.campaign.repair import repair_archive
 from jrflow.campaign.run import run_block
 from jrflow.campaign.verify import verify_archive
@@ -161,10 +161,6 @@ ASKED: dict[str, tuple[Callable[[Path, xr.Dataset], Any], type[Exception], str]]
     "check of what was computed": (
         lambda s, ds: ds.drop_encoding().jrflow.check(), ValueError, "from which one archive"
     ),
-    "batches of an unknown parameter": (
-        lambda s, ds: Batches(s, 4, seed=0, parameters=["A_q"]), ValueError, "A_q"
-    ),
-    "batches larger than the archive": (lambda s, ds: Batches(s, 41, seed=0), ValueError, "batch_size"),
     "add itself to nothing": (
         lambda s, ds: join_archives(place(s.with_name("no.zarr")), [place(s)], None), ArchiveError, "no.zarr"
     ),

@@ -28,6 +28,7 @@ from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.predict import estimate
 from jrflow.inference.train import train
 from jrflow.inference.trial import Parts, Trial
+from jrflow.specification import Specification
 
 SNR_DB = {"snr-30": 30.0, "snr-10": 10.0}
 TRAINING = TrainingConfig(batch_size=50, max_presentations=900)
@@ -125,9 +126,10 @@ def test_a_test_campaign_of_another_experiment_is_an_error(parts: Parts, change:
     elif change == "times":
         other = replace(other, times=other.times[:-10])
     else:
-        simulation = other.specification["simulation"]
+        content = other.specification.content
+        simulation = content["simulation"]
         protocol = simulation["protocol"] | {"stim_rate": 90.0}
-        changed = other.specification | {"simulation": simulation | {"protocol": protocol}}
+        changed = Specification.parse(content | {"simulation": simulation | {"protocol": protocol}})
         other = replace(other, specification=changed)
     with pytest.raises(ValueError, match=rf"(?s)campaign 'test' does not fit.*{message}.*Give a campaign"):
         check_same_experiment(parts.train, other)

@@ -1,13 +1,12 @@
 """The validated configuration and the names of the files; nothing else."""
 
-import json
 import sys
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
 from jrflow.config.cluster import load_cluster
-from jrflow.specification import specify
+from jrflow.specification import Specification
 from jrflow.config.commented import commented_yaml
 from jrflow.config.document import Document
 from jrflow.config.eeg import CovarianceNoise, MontageHead
@@ -93,7 +92,7 @@ def settings(stage, wildcard=None):
 @cache
 def specification(campaign):
     """What the simulations of a campaign depend on; every one of its jobs asks."""
-    return json.dumps(specify(CONFIG, campaign), sort_keys=True)
+    return Specification.of(CONFIG, campaign).text
 
 
 def campaign_settings(wildcards):

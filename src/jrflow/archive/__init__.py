@@ -7,27 +7,24 @@ from typing import TYPE_CHECKING
 from jrflow.lazy import load_at_first_use
 
 if TYPE_CHECKING:
-    from jrflow.archive.batches import Batches
+    from jrflow.archive.dataset import open_archive
     from jrflow.archive.errors import ArchiveError, ArchiveMismatchError, DiskFullError, ShardError
     from jrflow.archive.manifest import damaged_files, read_manifest
-    from jrflow.archive.query import open_archive
 
 #: Public names and the modules they come from; loaded at first use: who simulates in memory need not wait for
 #: Zarr and Dask.
 _PUBLIC = {
     "ArchiveError": "jrflow.archive.errors",
     "ArchiveMismatchError": "jrflow.archive.errors",
-    "Batches": "jrflow.archive.batches",
     "DiskFullError": "jrflow.archive.errors",
     "ShardError": "jrflow.archive.errors",
     "damaged_files": "jrflow.archive.manifest",
-    "open_archive": "jrflow.archive.query",
+    "open_archive": "jrflow.archive.dataset",
     "read_manifest": "jrflow.archive.manifest",
 }
 __all__ = [
     "ArchiveError",
     "ArchiveMismatchError",
-    "Batches",
     "DiskFullError",
     "ShardError",
     "damaged_files",

@@ -1,6 +1,8 @@
 """The wiring of a network of regions."""
 
 import math
+from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -56,7 +58,9 @@ def regions_of(connectome: Connectome) -> Regions:
 
 
 def build_connectome(config: SyntheticConnectome | TvbConnectome) -> Connectome:
-    """Make or read the connectome that is configured.
+    """Make or read the connectome that is configured, once in a process as long as its file is the same.
+
+    Of 1,000 regions this takes 0.2 s, more than simulating a small shard: all shards share one connectome.
 
     Raises
     ------
@@ -65,8 +69,21 @@ def build_connectome(config: SyntheticConnectome | TvbConnectome) -> Connectome:
     ValueError
         If the file holds something else.
     """
+    return _built(config, _version(config))
+
+
+@lru_cache(maxsize=4)
+def _built(config: SyntheticConnectome | TvbConnectome, _: tuple[int, int] | None) -> Connectome:
     if isinstance(config, SyntheticConnectome):
         connectome = Connectome.synthetic(config.n_regions, config.seed)
     else:
         connectome = Connectome.from_tvb_zip(config.path)
     return connectome if config.normalise == "none" else connectome.normalised(config.normalise)
+
+
+def _version(config: SyntheticConnectome | TvbConnectome) -> tuple[int, int] | None:
+    """Time and size of a connectome's file, by which a change is noticed; None where there is no file."""
+    if isinstance(config, SyntheticConnectome) or not Path(config.path).exists():
+        return None  # reading reports a file that is missing
+    found = Path(config.path).stat()
+    return found.st_mtime_ns, found.st_size

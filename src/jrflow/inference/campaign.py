@@ -14,7 +14,6 @@ import xarray as xr
 from jrflow.config.eeg import ProcessingConfig, SourceConfig
 from jrflow.config.inference import LearningCurveConfig, TrainingConfig
 from jrflow.config.networks import NetworkConfig
-from jrflow.config.simulation import SimulationConfig
 from jrflow.eeg.channels import channel_names
 from jrflow.eeg.noise import EvokedNoise
 from jrflow.eeg.processing import Processing
@@ -196,7 +195,7 @@ def _describe(
         ),
         preset=data.prior.preset,
         prior=data.prior.as_config(),
-        simulation=SimulationConfig.model_validate(data.specification["simulation"]),
+        simulation=data.specification.simulation,
         training=config,
         processing=ProcessingConfig(
             highpass=data.processing.highpass,
@@ -213,7 +212,7 @@ def _describe(
         n_training=len(data.sim),
         n_validation=n_validation,
         excluded=data.excluded,
-        campaign=data.specification["campaign"],
+        campaign=data.specification.campaign,
         config_hash=data.config_hash,
         seed=seed,
         fingerprint=training_fingerprint(data, noise, config, fit.network.architecture.network, seed),

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 import numpy as np
-from upath import UPath
 
-from jrflow.archive.attributes import read_specification, store_attributes
-from jrflow.archive.layout import ShardLayout
-from jrflow.archive.place import AnyPath, open_array, place, read_array
-from jrflow.archive.status import NON_FINITE, OK, STATUS_MEANINGS
+from jrflow.archive.paths import AnyPath
+from jrflow.archive.store import Archive
+from jrflow.archive.vocabulary import NON_FINITE, OK, STATUS_MEANINGS
 from jrflow.config.contradictions import MIN_VALIDATION
-from jrflow.config.simulation import SimulationConfig
 from jrflow.design.priors import Prior
 from jrflow.eeg.processing import Processing
 from jrflow.inference.randomness import Stream, numpy_generator
 from jrflow.inference.window import Window
-from jrflow.specification import prior_from
+from jrflow.specification import Specification
 
 
 @dataclass(frozen=True)
@@ -55,13 +50,13 @@ class EvokedSet:
     window: Window
     times: np.ndarray
     excluded: dict[str, int]
-    specification: dict[str, Any]
+    specification: Specification
     config_hash: str
     processing: Processing = field(default_factory=Processing)
 
     def observed(self, source: np.ndarray) -> np.ndarray:
         """Blocks that networks see of sources at the archive's times, shape (n, n_times), mV."""
-        period = SimulationConfig.model_validate(self.specification["simulation"]).timing.period
+        period = self.specification.simulation.timing.period
         return self.window.average(self.processing.apply(source, self.times, period))
 
     @property
@@ -99,28 +94,28 @@ def read_evoked_set(
         If it holds a recording at rest or several regions, nothing in it can be used, or a target does not
         vary.
     """
-    store = place(path)
-    specification = read_specification(store)
-    _check_evoked(store, specification)
-    prior = prior_from(specification)
-    times = read_array(store, "time")
+    archive = Archive.open(path)
+    specification = archive.specification
+    _check_evoked(archive)
+    prior = specification.prior
+    times = archive.read("time")
     window = Window.of(times, sfreq, tmin)
-    status = read_array(store, "status")
+    status = archive.read("status")
     ok = status == OK
     done = Processing() if processing is None else processing
-    source = _read_source(store, ok, window, times, done)
-    targets = prior.targets(np.column_stack([read_array(store, name)[ok] for name in prior.names]))
+    source = _read_source(archive, ok, window, times, done)
+    targets = prior.targets(np.column_stack([archive.read(name)[ok] for name in prior.names]))
     finite = np.isfinite(source).all(axis=1) & np.isfinite(targets).all(axis=1)
     excluded = _excluded(status, int((~finite).sum()))
     if not finite.any():
         raise ValueError(
-            f"{store}: expected simulations with status 0 (ok), found none: {excluded}; widen "
+            f"{archive.path}: expected simulations with status 0 (ok), found none: {excluded}; widen "
             "simulation.max_source or narrow the prior, and simulate the campaign again"
         )
-    _check_vary(store, prior, targets[finite])
+    _check_vary(archive, prior, targets[finite])
     return EvokedSet(
-        read_array(store, "sim")[ok][finite], source[finite], targets[finite], prior, window, times,
-        excluded, specification, store_attributes(store)["config_hash"], done,
+        archive.read("sim")[ok][finite], source[finite], targets[finite], prior, window, times,
+        excluded, specification, specification.identity, done,
     )  # fmt: skip
 
 
@@ -132,7 +127,7 @@ def check_same_experiment(train: EvokedSet, other: EvokedSet) -> None:
     ValueError
         If preset, targets, time axis or protocol differ.
     """
-    ours, theirs = (protocol_of(data.specification) for data in (train, other))
+    ours, theirs = (asdict(data.specification.simulation.protocol) for data in (train, other))
     compared = {
         "preset": (train.prior.preset, other.prior.preset),
         "targets": (", ".join(train.names), ", ".join(other.names)),
@@ -140,15 +135,10 @@ def check_same_experiment(train: EvokedSet, other: EvokedSet) -> None:
     } | {f"protocol.{key}": (ours[key], theirs.get(key)) for key in ours}
     lines = [f"  {key}: {a} in training, {b} here" for key, (a, b) in compared.items() if a != b]
     if lines:
-        campaign = other.specification["campaign"]
+        campaign = other.specification.campaign
         first = f"campaign {campaign!r} does not fit the model's training campaign:"
         last = "Give a campaign of the same preset, prior, protocol and sampling, or train on one like it"
         raise ValueError("\n".join([first, *lines, last]))
-
-
-def protocol_of(specification: Mapping[str, Any]) -> dict[str, Any]:
-    """Protocol of a campaign, from its specification; what an older one did not say is at its default."""
-    return asdict(SimulationConfig.model_validate(specification["simulation"]).protocol)
 
 
 def split(data: EvokedSet, validation_fraction: float, seed: int) -> tuple[EvokedSet, EvokedSet]:
@@ -164,7 +154,7 @@ def split(data: EvokedSet, validation_fraction: float, seed: int) -> tuple[Evoke
     needed = round(MIN_VALIDATION / validation_fraction)
     if n_validation < MIN_VALIDATION:
         raise ValueError(
-            f"too few simulations: {len(order)} usable ones in campaign {data.specification['campaign']!r} "
+            f"too few simulations: {len(order)} usable ones in campaign {data.specification.campaign!r} "
             f"({sum(data.excluded.values())} left out) leave {n_validation} for validation, at least "
             f"{MIN_VALIDATION} expected; enlarge the campaign to {needed}"
         )
@@ -172,18 +162,17 @@ def split(data: EvokedSet, validation_fraction: float, seed: int) -> tuple[Evoke
     return data.take(order[:-n_validation]), data.take(order[-n_validation:])
 
 
-def _check_evoked(store: UPath, specification: Mapping[str, Any]) -> None:
-    kind = protocol_of(specification)["kind"]
+def _check_evoked(archive: Archive) -> None:
+    kind, n_regions = archive.specification.simulation.protocol.kind, archive.layout.n_regions
     if kind != "evoked":
         raise ValueError(
-            f"{store}: expected evoked responses (simulation.protocol of kind evoked), found a campaign of "
-            f"kind {kind}; give an archive of evoked responses"
+            f"{archive.path}: expected evoked responses (simulation.protocol of kind evoked), found a "
+            f"campaign of kind {kind}; give an archive of evoked responses"
         )
-    n_regions = ShardLayout.of_store(store).n_regions
     if n_regions != 1:
         raise ValueError(
-            f"{store}: expected responses of one region, found {n_regions}: networks are trained on one "
-            "column so far; simulate the campaign without simulation.connectome"
+            f"{archive.path}: expected responses of one region, found {n_regions}: networks are trained on "
+            "one column so far; simulate the campaign without simulation.connectome"
         )
 
 
@@ -197,11 +186,10 @@ def _excluded(status: np.ndarray, n_not_finite: int) -> dict[str, int]:
 
 
 def _read_source(
-    store: UPath, usable: np.ndarray, window: Window, times: np.ndarray, processing: Processing
+    archive: Archive, usable: np.ndarray, window: Window, times: np.ndarray, processing: Processing
 ) -> np.ndarray:
-    layout = ShardLayout.of_store(store)
-    period = SimulationConfig.model_validate(read_specification(store)["simulation"]).timing.period
-    array = open_array(store, "source")
+    layout, period = archive.layout, archive.specification.simulation.timing.period
+    array = archive.array("source")
     blocks = []
     for shard in range(layout.n_shards):
         ids = layout.simulations(shard)
@@ -210,14 +198,15 @@ def _read_source(
     return np.concatenate(blocks).astype(np.float32, copy=False)
 
 
-def _check_vary(store: UPath, prior: Prior, targets: np.ndarray) -> None:
+def _check_vary(archive: Archive, prior: Prior, targets: np.ndarray) -> None:
     constant = [
         name for name, r in zip(prior.target_names, np.ptp(targets, axis=0), strict=True) if not r > 0
     ]
     if constant:
         raise ValueError(
-            f"{store}: {', '.join(constant)} should vary, but all {len(targets)} usable simulations have one "
-            "value; nothing can be learnt about it: enlarge the campaign or leave it out of the prior"
+            f"{archive.path}: {', '.join(constant)} should vary, but all {len(targets)} usable simulations "
+            "have one value; nothing can be learnt about it: enlarge the campaign or leave it out of the "
+            "prior"
         )
 
 

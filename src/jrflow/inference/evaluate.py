@@ -112,7 +112,7 @@ def evaluate_model(
     given, expected = trial.parts.train.config_hash, model.description.config_hash
     if given != expected:
         raise ValueError(
-            f"campaign {trial.parts.train.specification['campaign']!r} is not the one that the model was "
+            f"campaign {trial.parts.train.specification.campaign!r} is not the one that the model was "
             f"trained on (config hash {given[:12]}, expected {expected[:12]}); its split into training and "
             "validation part would be another: give that archive, or train again"
         )
@@ -175,7 +175,7 @@ def _misfit(
 def _check_same_observations(gold: xr.Dataset, trial: Trial) -> None:
     test = trial.parts.test
     given = gold.attrs["campaign"], int(gold.attrs["seed"]), gold["case"].values.tolist()
-    expected = test.specification["campaign"], trial.seed, test.sim[: gold.sizes["case"]].tolist()
+    expected = test.specification.campaign, trial.seed, test.sim[: gold.sizes["case"]].tolist()
     if given != expected or not np.allclose(gold["true"].values, test.targets[: gold.sizes["case"]]):
         raise ValueError(
             f"expected exact posteriors of the first simulations of {expected[0]!r} in noise of seed "
@@ -212,7 +212,7 @@ def predictions(trial: Trial, estimator: str, estimates: Sequence[Estimates]) ->
         },
         attrs={
             "preset": test.prior.preset,
-            "campaign": test.specification["campaign"],
+            "campaign": test.specification.campaign,
             "estimator": estimator,
         },
     )

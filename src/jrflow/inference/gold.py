@@ -8,7 +8,6 @@ import numpy as np
 import torch
 import xarray as xr
 
-from jrflow.config.simulation import SimulationConfig
 from jrflow.eeg.covariance import whitening
 from jrflow.inference.dataset import EvokedSet
 from jrflow.inference.diagnostics import diagnose
@@ -31,10 +30,9 @@ def likelihood_of(
 ) -> Likelihood:
     """Likelihood of observations (n, n_inputs, n_blocks) of a part at a level, projected onto the source."""
     shape = noise.shapes[level]
-    simulation = SimulationConfig.model_validate(part.specification["simulation"])
     return Likelihood.of(
         shape.direction @ observed.numpy(), sd.numpy(), whitening(shape.factor @ shape.factor.T), part.prior,
-        simulation, part.observed,
+        part.specification.simulation, part.observed,
     )  # fmt: skip
 
 
@@ -102,7 +100,7 @@ def gold_standard(
     }  # fmt: skip
     together = xr.concat(levels, "noise").assign(true=(("case", "parameter"), part.targets))
     return together.assign_coords(coordinates).assign_attrs(
-        preset=test.prior.preset, campaign=test.specification["campaign"], seed=seed,
+        preset=test.prior.preset, campaign=test.specification.campaign, seed=seed,
         method="Markov chains on the exact likelihood (jrflow.limits.exact)",
     )  # fmt: skip
 

@@ -177,7 +177,7 @@ def _check_size(data: EvokedSet, config: TrainingConfig) -> None:
     if len(data.sim) < config.batch_size:
         raise ValueError(
             f"too few simulations: {len(data.sim)} to train on, but batch_size is "
-            f"{config.batch_size}; enlarge campaign {data.specification['campaign']!r} or choose smaller "
+            f"{config.batch_size}; enlarge campaign {data.specification.campaign!r} or choose smaller "
             "batches"
         )
 

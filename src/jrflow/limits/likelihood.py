@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from jrflow.archive.status import OK
+from jrflow.archive.vocabulary import OK
 from jrflow.config.simulation import SimulationConfig
 from jrflow.eeg.projection import baseline_correct
 from jrflow.limits.jacobian import precise_arguments

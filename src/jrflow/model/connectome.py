@@ -6,8 +6,8 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterable
-from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 from os import PathLike
 from typing import Any
 from zipfile import BadZipFile
@@ -95,7 +95,7 @@ class Connectome:
         """Fraction of the weights, those on the diagonal among them, that are not zero."""
         return np.count_nonzero(self.weights) / self.weights.size
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 (hexadecimal) of weights, tract lengths and names: what a simulation depends on."""
         content = hashlib.sha256(json.dumps([self.names, self.tract_lengths is not None]).encode())
@@ -141,8 +141,9 @@ class Connectome:
         size = np.abs(self.weights)
         scales = {"max": size.max(keepdims=True), "in-strength": size.sum(axis=1, keepdims=True)}
         chosen("how", how, scales)
-        scaled = copy(self)
-        scaled._set(weights=_read_only(self.weights / np.where(scales[how] > 0, scales[how], 1.0)))
+        weights = _read_only(self.weights / np.where(scales[how] > 0, scales[how], 1.0))
+        scaled = object.__new__(Connectome)
+        scaled._set(weights=weights, tract_lengths=self.tract_lengths, centres=self.centres, names=self.names)
         return scaled
 
     @classmethod

@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+#: The one region of an uncoupled column.
+COLUMN = "column"
+
 
 def axis_labels(values: Any) -> list[list[str] | None]:
     """Labels of each axis of a matrix; None where an axis has none, or has numbers.

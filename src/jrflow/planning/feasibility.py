@@ -77,7 +77,7 @@ def infeasibilities(config: Config) -> list[Fault]:
 
 
 def check_simulations(config: Config, name: str) -> None:
-    """Check what one campaign's simulations need; ``specify`` has checked its connectome.
+    """Check what one campaign's simulations need; ``Specification.of`` has checked its connectome.
 
     Raises
     ------
