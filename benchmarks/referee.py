@@ -59,9 +59,9 @@ MEAN_DISPUTED, SD_DISPUTED = 0.1, 1.1
 N_DRAWS = 800
 #: Cases of a cell that the project's sampler is given at once.
 AT_ONCE = 5
-#: Particles of the referee (--particles), and its effective sample size in the end as a multiple of these.
-#: Few particles leave its posteriors too narrow: repeat a disputed case with more.
-N_PARTICLES, N_TOTAL = 256, 4
+#: Particles of the referee; they are doubled, twice at most, while the effective sample size (of importance
+#: sampling) is below ENOUGH. And draws of pocoMC as a multiple of them.
+N_PARTICLES, N_TOTAL = {"snr-0": 256, "snr-20": 256, "paper-1": 512}, 4
 #: Draws of each round of importance sampling that follows (the last size until the effective sample size is
 #: ENOUGH), and draws to which the next proposal is fitted.
 N_IMPORTANCE, ENOUGH, N_FITTED = (8192, 8192, 16384, 16384, 16384, 16384), 1000, 4000
@@ -245,7 +245,7 @@ def c2st(one: np.ndarray, other: np.ndarray) -> float:
     return float(cross_val_score(network, white, label, cv=5).mean())
 
 
-def compared(preset: str, level: str, n_cases: int, n_particles: int, path: Path) -> None:
+def compared(preset: str, level: str, n_cases: int, path: Path) -> None:
     """Append the comparison of every case that the file lacks."""
     column, sd = Column.of(preset), LEVELS[preset][level]
     root = noise_root()
@@ -267,14 +267,18 @@ def compared(preset: str, level: str, n_cases: int, n_particles: int, path: Path
             return np.where(ok, -0.5 * (white**2).sum(axis=0), -1e300)
 
         assert project is not None
-        start = time.process_time()
-        referee, n_eff, n_calls = by_referee(column, log_likelihood, n_particles, case)
+        start, n_calls, n_eff = time.process_time(), 0, 0.0
+        for particles in N_PARTICLES[level] * np.array([1, 2, 4]):
+            referee, n_eff, n = by_referee(column, log_likelihood, int(particles), case)
+            n_calls += n
+            if n_eff >= ENOUGH:
+                break
         seconds = time.process_time() - start
         draws = project.draws[k, :, :9]
         rows = rows_of(project, k, referee, n_eff)
         rows = rows.assign(
             preset=preset, noise=level, case=case, calls=n_calls, referee_s=seconds, ess=project.ess[k],
-            resolved=project.resolved[k], rhat=project.rhat[k], n_eff=n_eff, particles=n_particles,
+            resolved=project.resolved[k], rhat=project.rhat[k], n_eff=n_eff, particles=particles,
             c2st=c2st(referee, draws),
         )  # fmt: skip
         rows.to_csv(path, mode="a", header=not path.exists(), index=False)
@@ -327,7 +331,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--cases", type=int, default=20, help="of each preset and noise level")
-    parser.add_argument("--particles", type=int, default=N_PARTICLES, help="of the referee")
     parser.add_argument("--table", action="store_true", help="print and store what there is, sample nothing")
     arguments = parser.parse_args()
     path = arguments.folder / "referee.csv"
@@ -336,7 +339,7 @@ def main() -> None:
         for n in range(AT_ONCE, arguments.cases + AT_ONCE, AT_ONCE):  # all cells grow together
             for preset in PRESETS:
                 for level in LEVELS[preset]:
-                    compared(preset, level, min(n, arguments.cases), arguments.particles, path)
+                    compared(preset, level, min(n, arguments.cases), path)
     print(table(path).round(3).to_string(index=False))
     pd.read_csv(path).round(4).to_csv(STORED, index=False)
 
