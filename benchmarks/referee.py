@@ -38,8 +38,8 @@ from jrflow.config.priors import RelativeUniformPrior
 from jrflow.config.simulation import SimulationConfig
 from jrflow.design import Prior
 from jrflow.inference.targets import TargetPosteriors
+from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.limits.exact import Effort, exact_posteriors
-from jrflow.limits.likelihood import Likelihood
 from jrflow.limits.starts import modes_of_the_nearest
 
 STORED = Path(__file__).parents[1] / "docs/results/referee.csv"
@@ -222,7 +222,7 @@ def by_project(column: Column, observed: np.ndarray, sd: float, seed: int) -> Ta
     assert prior.names == column.names
     root = noise_root()
     whitener = solve_triangular(root, np.eye(len(root)), lower=True).T
-    likelihood = Likelihood.of(observed, sd, whitener, prior, SimulationConfig(), blocks)
+    likelihood = EvokedLikelihood.of(observed, sd, whitener, prior, SimulationConfig(), blocks)
     starts = modes_of_the_nearest(likelihood, 16384, seed)
     found = exact_posteriors(likelihood, starts, Effort(), seed)
     return TargetPosteriors.of(likelihood.coordinates, found, np.random.default_rng(seed), N_DRAWS // 8)

@@ -22,7 +22,7 @@ from jrflow.eeg.covariance import factor
 from jrflow.eeg.head import lead_field as make_lead_field
 from jrflow.eeg.noise import EvokedNoise, noise_level
 from jrflow.eeg.projection import baseline_correct
-from jrflow.limits.likelihood import Likelihood
+from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.simulation import simulate
 
 PRESET, SFREQ = "unit-consistent", 100.0
@@ -101,13 +101,13 @@ class Bench:
         good = ds["status"].values == 0
         return draws[good], ds["source"].values[good, 0]
 
-    def nearest(self, case: Likelihood) -> np.ndarray:
+    def nearest(self, case: EvokedLikelihood) -> np.ndarray:
         """Coordinates of the draws whose responses are nearest to that of a single case."""
         draws, source = self._reference
         distance = np.empty(len(draws))
         for first in range(0, len(draws), 4096):
             part = slice(first, first + 4096)
-            white = case.whiten((case.seen(source[part]) - case.observed).astype(np.float32))
+            white = case.whiten((case.observe(source[part]) - case.observed).astype(np.float32))
             distance[part] = (white**2).sum(axis=1)
         return case.coordinates.of_parameters(draws[np.argsort(distance)[:N_NEAREST]])
 

@@ -43,8 +43,8 @@ from jrflow.inference.goodness import judge
 from jrflow.inference.measured_noise import Clock
 from jrflow.inference.verdict import LEVEL, VERDICTS, Goodness
 from jrflow.inference.window import Window
+from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.limits.gauss_newton import find_modes
-from jrflow.limits.likelihood import Likelihood
 from jrflow.limits.starts import nearest_simulations
 
 STORED = Path(__file__).parents[1] / "docs/results/verdicts.csv"
@@ -66,7 +66,7 @@ class Fitting:
         return Clock.of(self.given.noise, self.window)
 
     @cached_property
-    def likelihood(self) -> Likelihood:
+    def likelihood(self) -> EvokedLikelihood:
         """At the rate of the blocks."""
         given, noise, blocks = self.given, self.given.noise, self.clock.blocks
         weights, sd = spatial_filter(given.lead_field, noise)
@@ -74,12 +74,12 @@ class Fitting:
         measured = (baseline_noise(eeg, gain, noise, self.window).inflation for eeg in given.eeg)
         told = sd * np.sqrt(np.fromiter(measured, float))
         whitener = whitening(blocks.covariance(noise.temporal_covariance()))
-        return Likelihood.of(
+        return EvokedLikelihood.of(
             blocks.average(weights @ given.eeg), told, whitener, self.bench.prior, self.bench.simulation,
             lambda source: blocks.average(baseline_correct(source, noise.times)),
         )  # fmt: skip
 
-    def best(self, likelihood: Likelihood, starts: np.ndarray) -> np.ndarray:
+    def best(self, likelihood: EvokedLikelihood, starts: np.ndarray) -> np.ndarray:
         """Coordinates of the best possible fits, (n, n_coordinates)."""
         found = np.concatenate([starts, find_modes(likelihood, starts, N_ITERATIONS).x], axis=1)
         n, n_found, d = found.shape
@@ -92,7 +92,7 @@ class Fitting:
     def judged(self, x: np.ndarray, cases: np.ndarray) -> list[Goodness]:
         """Judge the fits at some coordinates to some of the recordings."""
         given, times = self.given, self.given.noise.times
-        whole = replace(self.likelihood, seen=lambda source: baseline_correct(source, times))
+        whole = replace(self.likelihood, observe=lambda source: baseline_correct(source, times))
         gain, names = given.lead_field.values[:, 0], [str(c) for c in given.lead_field["channel"].values]
         sources, lines = whole.sources(x)[0], tangents(whole, x)
         return [

@@ -12,8 +12,8 @@ from jrflow.eeg.noise import EvokedNoise
 from jrflow.eeg.projection import baseline_correct
 from jrflow.inference.best_fit import best_possible
 from jrflow.inference.exact_recording import exact_estimate
+from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.limits.gauss_newton import find_modes
-from jrflow.limits.likelihood import Likelihood
 from jrflow.simulation import simulate
 
 PRESET = "unit-consistent"
@@ -31,25 +31,25 @@ def parameters(**factors: float) -> np.ndarray:
     return np.array([PRIOR.defaults[name] * factors.get(name, 1.0) for name in PRIOR.names])
 
 
-def problem(true: np.ndarray) -> Likelihood:
-    """Likelihood of what one simulation gives in white noise."""
+def problem(true: np.ndarray) -> EvokedLikelihood:
+    """EvokedLikelihood of what one simulation gives in white noise."""
     ds = simulate(dict(zip(PRIOR.names, true[:, None], strict=True)), **SIMULATION.column_arguments(PRESET))
     source = ds["source"].values[:, 0]
     observed = baseline_correct(source + SD * np.random.default_rng(0).standard_normal(source.shape), TIMES)
     whitener = whitening(EvokedNoise(np.eye(2), 1, TIMES, len(TIMES)).temporal_covariance())
-    return Likelihood.of(
+    return EvokedLikelihood.of(
         observed, SD, whitener, PRIOR, SIMULATION, lambda each: baseline_correct(each, TIMES)
     )
 
 
-def found(likelihood: Likelihood) -> tuple[np.ndarray, np.ndarray]:
+def found(likelihood: EvokedLikelihood) -> tuple[np.ndarray, np.ndarray]:
     """Where a search ends that does not know the ends of the prior, and the best possible fit, (1, n)."""
     starts = likelihood.coordinates.of_parameters(PRIOR.within(PRIOR.sample(6, 1)))
     modes = find_modes(likelihood, starts[None]).best().x[0]
     return modes, best_possible(likelihood, np.concatenate([starts, modes]))[None]
 
 
-def chi2(likelihood: Likelihood, x: np.ndarray) -> float:
+def chi2(likelihood: EvokedLikelihood, x: np.ndarray) -> float:
     return float(-2 * likelihood.log_likelihood(x, np.zeros(1, dtype=int))[0] / likelihood.rank)
 
 

@@ -13,10 +13,11 @@ from standin import BASES, SIMULATION, WHITENER, exact, linear, normal_prior, ob
 
 from jrflow.config.priors import Distribution, IndependentPrior
 from jrflow.design import Prior
-from jrflow.limits import likelihood
+from jrflow.limits import evoked
+from jrflow.limits.density import LogDensity
+from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.limits.exact import Effort, Posteriors, exact_posteriors
 from jrflow.limits.gauss_newton import find_modes
-from jrflow.limits.likelihood import Likelihood
 from jrflow.limits.proposal import Proposal
 from jrflow.limits.ridge import _roots, trace_ridges
 from jrflow.limits.starts import nearest_simulations
@@ -29,8 +30,8 @@ def everything(source: np.ndarray) -> np.ndarray:
     return source
 
 
-def problem(observed: np.ndarray, prior: Prior | None = None, sd: float = SD) -> Likelihood:
-    return Likelihood.of(observed, sd, WHITENER, prior or normal_prior(), SIMULATION, everything)
+def problem(observed: np.ndarray, prior: Prior | None = None, sd: float = SD) -> EvokedLikelihood:
+    return EvokedLikelihood.of(observed, sd, WHITENER, prior or normal_prior(), SIMULATION, everything)
 
 
 def cases(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -41,10 +42,10 @@ def cases(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture
 def _linear_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(likelihood, "simulate", simulator(linear))
+    monkeypatch.setattr(evoked, "simulate", simulator(linear))
 
 
-def sampled(problem_: Likelihood, effort: Effort, seed: int, stream: TextIO | None = None) -> Posteriors:
+def sampled(problem_: LogDensity, effort: Effort, seed: int, stream: TextIO | None = None) -> Posteriors:
     """Modes are sought from simulations all over the prior."""
     return exact_posteriors(problem_, nearest_simulations(problem_, 2000, seed), effort, seed, stream)
 
@@ -126,7 +127,7 @@ def test_both_of_two_modes_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def symmetric(parameters: dict[str, np.ndarray]) -> np.ndarray:
         return np.outer((parameters["A_e"] - 10) ** 2, BASES["A_e"])
 
-    monkeypatch.setattr(likelihood, "simulate", simulator(symmetric))
+    monkeypatch.setattr(evoked, "simulate", simulator(symmetric))
     prior = one_parameter(7.0, 13.0)
     observed = observe(symmetric({"A_e": np.full(6, 12.0)}), 1.0, 4)
     problem_ = problem(observed, prior, 1.0)
@@ -184,13 +185,13 @@ def test_starts_are_sought_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(parameters: dict[str, np.ndarray]) -> np.ndarray:
         return parameters["A_e"] > 11
 
-    monkeypatch.setattr(likelihood, "simulate", simulator(linear, fails))
+    monkeypatch.setattr(evoked, "simulate", simulator(linear, fails))
     _, observed = cases(2)
     starts = nearest_simulations(problem(observed), 2000, 0)
     assert starts.shape == (2, 13, 3)
     assert (starts[..., 0] < 1.01).all()
     assert set(np.searchsorted([-0.6745, 0, 0.6745], starts[0, :, 1])) == {0, 1, 2, 3}
-    monkeypatch.setattr(likelihood, "simulate", simulator(linear, lambda p: p["A_e"] > 0))
+    monkeypatch.setattr(evoked, "simulate", simulator(linear, lambda p: p["A_e"] > 0))
     with pytest.raises(ValueError, match="of 2000 draws from the prior none could be simulated"):
         nearest_simulations(problem(observed), 2000, 0)
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from standin import SIMULATION, WHITENER, exact, linear, normal_prior, observe, simulator
 
-from jrflow.limits import likelihood
-from jrflow.limits.gauss_newton import find_modes, fisher_information
-from jrflow.limits.likelihood import Likelihood
+from jrflow.limits import evoked
+from jrflow.limits.evoked import EvokedLikelihood
+from jrflow.limits.gauss_newton import find_modes
 
 SD = 0.5
 
@@ -19,12 +19,12 @@ def everything(source: np.ndarray) -> np.ndarray:
     return source
 
 
-def problem(observed: np.ndarray, **changes: Any) -> Likelihood:
+def problem(observed: np.ndarray, **changes: Any) -> EvokedLikelihood:
     arguments: dict[str, Any] = {
         "observed": observed, "sd": SD, "whitener": WHITENER, "prior": normal_prior(),
-        "simulation": SIMULATION, "seen": everything,
+        "simulation": SIMULATION, "observe": everything,
     }  # fmt: skip
-    return Likelihood.of(**(arguments | changes))
+    return EvokedLikelihood.of(**(arguments | changes))
 
 
 def cases(n: int) -> np.ndarray:
@@ -34,7 +34,7 @@ def cases(n: int) -> np.ndarray:
 
 @pytest.fixture
 def _linear_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(likelihood, "simulate", simulator(linear))
+    monkeypatch.setattr(evoked, "simulate", simulator(linear))
 
 
 @pytest.mark.usefixtures("_linear_model")
@@ -58,13 +58,13 @@ def test_averages_are_seen_as_well_as_samples() -> None:
         return averages
 
     root = np.linalg.cholesky(np.cov(pairs(observe(np.zeros((4000, observed.shape[1])), 1.0, 5)).T))
-    seen = problem(pairs(observed), whitener=np.linalg.inv(root).T, seen=pairs)
+    seen = problem(pairs(observed), whitener=np.linalg.inv(root).T, observe=pairs)
     modes = find_modes(seen, np.zeros((3, 1, 3)))
     np.testing.assert_allclose(modes.x[:, 0], exact(observed, SD)[0] - 10, atol=0.5)
 
 
 def test_a_start_that_fails_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(likelihood, "simulate", simulator(linear, lambda p: p["A_e"] > 12))
+    monkeypatch.setattr(evoked, "simulate", simulator(linear, lambda p: p["A_e"] > 12))
     start = np.zeros((2, 2, 3))
     start[:, 1, 0] = 5.0
     modes = find_modes(problem(cases(2)), start)
@@ -91,14 +91,16 @@ def test_a_derivative_is_taken_on_the_side_that_can_be_simulated(
 ) -> None:
     """At a limit of what can be simulated the other side gives it; where none does, it is zero."""
     whole = problem(cases(1))
-    monkeypatch.setattr(likelihood, "simulate", simulator(linear))
+    monkeypatch.setattr(evoked, "simulate", simulator(linear))
     x = np.zeros((1, 3))
-    _, right, score = fisher_information(whole, x, np.zeros(1, int))
+    forward = whole.curvature(x, np.zeros(1, int))
+    right, score = forward.information, forward.score
     centre = whole.coordinates.representative(x)[0, 0]
     beyond = (lambda p: p["A_e"] > centre) if expected == "kept" else (lambda p: p["A_e"] != centre)
-    monkeypatch.setattr(likelihood, "simulate", simulator(linear, beyond))
-    log_likelihood, found, found_score = fisher_information(whole, x, np.zeros(1, int))
-    assert np.isfinite(log_likelihood).all()
+    monkeypatch.setattr(evoked, "simulate", simulator(linear, beyond))
+    one_sided = whole.curvature(x, np.zeros(1, int))
+    found, found_score = one_sided.information, one_sided.score
+    assert np.isfinite(one_sided.log_likelihood).all()
     if expected == "kept":
         np.testing.assert_allclose(found, right, rtol=1e-3, atol=1e-3 * np.abs(right).max())
         np.testing.assert_allclose(found_score, score, rtol=1e-2, atol=1e-2 * np.abs(score).max())

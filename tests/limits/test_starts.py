@@ -12,9 +12,9 @@ from jrflow.design import Prior
 from jrflow.eeg.covariance import factor, whitening
 from jrflow.eeg.noise import EvokedNoise
 from jrflow.eeg.projection import baseline_correct
-from jrflow.limits import likelihood as module, starts
+from jrflow.limits import evoked as module, starts
+from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.limits.gauss_newton import find_modes
-from jrflow.limits.likelihood import Likelihood
 from jrflow.limits.starts import modes_of_the_nearest, nearest_simulations
 from jrflow.simulation import simulate
 
@@ -30,7 +30,7 @@ def everything(source: np.ndarray) -> np.ndarray:
     return source
 
 
-def oscillating() -> tuple[Likelihood, np.ndarray]:
+def oscillating() -> tuple[EvokedLikelihood, np.ndarray]:
     """A response of the column, observed at 100 Hz in noise, and the coordinates of its parameters."""
     simulation = SimulationConfig.model_validate({"protocol": {"kind": "evoked", "n_trials": 20}})
     times, every = simulation.timing.times, slice(201, None, 10)
@@ -41,7 +41,7 @@ def oscillating() -> tuple[Likelihood, np.ndarray]:
     covariance = temporal[every, every]
     noise = factor(covariance) @ np.random.default_rng(0).standard_normal(factor(covariance).shape[1])
     observed = baseline_correct(ds["source"].values[:, 0], times)[:, every] + SD * noise
-    likelihood = Likelihood.of(
+    likelihood = EvokedLikelihood.of(
         observed, SD, whitening(covariance), prior, simulation, lambda source: source[:, every]
     )
     return likelihood, likelihood.coordinates.of_parameters(true)
@@ -62,7 +62,7 @@ def test_the_highest_mode_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     prior = normal_prior()
     theta = prior.sample(3, 1)
     observed = observe(linear(dict(zip(prior.names, theta.T, strict=True))), 1.5, 2)
-    likelihood = Likelihood.of(observed, 1.5, WHITENER, prior, SIMULATION, everything)
+    likelihood = EvokedLikelihood.of(observed, 1.5, WHITENER, prior, SIMULATION, everything)
     x = modes_of_the_nearest(likelihood, 500, 0)
     np.testing.assert_allclose(x[:, 0], exact(observed, 1.5)[0] - 10, atol=0.2)
     density = np.stack([likelihood.log_likelihood(x[:, k], np.arange(3)) for k in (0, x.shape[1] - 1)])
@@ -82,7 +82,7 @@ def test_a_population_approaches_what_the_prior_hardly_reaches(monkeypatch: pyte
     monkeypatch.setattr(module, "simulate", simulator(wound))
     prior = normal_prior()
     observed = observe(wound({"A_e": np.array([10.9])}), 0.05, 3)
-    likelihood = Likelihood.of(observed, 0.05, WHITENER, prior, SIMULATION, everything)
+    likelihood = EvokedLikelihood.of(observed, 0.05, WHITENER, prior, SIMULATION, everything)
     reference, distance = starts._reference(likelihood, 200, 0)
     near = starts._population(likelihood, reference, distance[0], np.random.default_rng(0))
     case = np.zeros(len(near), int)

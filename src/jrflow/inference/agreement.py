@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from jrflow.limits.likelihood import Likelihood
+from jrflow.limits.evoked import EvokedLikelihood
 
 #: Draws of each case that are simulated.
 _N_SIMULATED = 10
@@ -38,7 +38,7 @@ def agreement(gold: xr.Dataset, estimates: np.ndarray, draws: np.ndarray | None 
     return xr.Dataset(found)
 
 
-def misfit(likelihood: Likelihood, draws: np.ndarray) -> np.ndarray:
+def misfit(likelihood: EvokedLikelihood, draws: np.ndarray) -> np.ndarray:
     """Chi-square per degree of freedom of what draws leave unexplained, shape (n_cases, n_simulated).
 
     Of draws from the exact posterior it is distributed as that of the noise itself: a posterior-predictive

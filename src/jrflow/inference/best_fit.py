@@ -21,8 +21,8 @@ from jrflow.eeg.noise import EvokedNoise
 from jrflow.inference.evidence import Tangent
 from jrflow.inference.goodness import Seen
 from jrflow.inference.model import TrainedModel
+from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.limits.gauss_newton import find_modes
-from jrflow.limits.likelihood import Likelihood
 from jrflow.limits.starts import nearest_simulations
 
 #: Draws from the 90 % intervals, and the number of them, the likeliest, from which the search starts.
@@ -60,7 +60,7 @@ class Fits:
     estimated: np.ndarray
     best: np.ndarray
     coordinates: np.ndarray
-    likelihood: Likelihood
+    likelihood: EvokedLikelihood
 
     @property
     def tangent(self) -> Tangent:
@@ -119,7 +119,7 @@ def fit_recording(
     return Fits(estimated, fitted, best, likelihood)
 
 
-def tangents(likelihood: Likelihood, x: np.ndarray) -> list[Tangent]:
+def tangents(likelihood: EvokedLikelihood, x: np.ndarray) -> list[Tangent]:
     """How responses change with the coordinates, one for each row of ``x`` (n, n_coordinates)."""
     n, d = x.shape
     shifts = _TANGENT_STEP * np.concatenate([np.zeros((1, d)), np.eye(d)])
@@ -132,7 +132,7 @@ def tangents(likelihood: Likelihood, x: np.ndarray) -> list[Tangent]:
     return [Tangent(one, (mean - at) @ precision, precision) for one, at in zip(slope, x, strict=True)]
 
 
-def best_possible(likelihood: Likelihood, found: np.ndarray) -> np.ndarray:
+def best_possible(likelihood: EvokedLikelihood, found: np.ndarray) -> np.ndarray:
     """The likeliest of some possible coordinates, or a likelier one that a search within bounds finds.
 
     Parameters
@@ -163,7 +163,7 @@ def best_possible(likelihood: Likelihood, found: np.ndarray) -> np.ndarray:
     return likeliest(np.vstack([possible, _within_bounds(likelihood, best)]))
 
 
-def _within_bounds(likelihood: Likelihood, x: np.ndarray) -> np.ndarray:
+def _within_bounds(likelihood: EvokedLikelihood, x: np.ndarray) -> np.ndarray:
     """Coordinates of the best fit that a search within the prior's ranges finds from the nearest to ``x``."""
     coordinates = likelihood.coordinates
     prior = coordinates.prior
@@ -186,12 +186,12 @@ def _within_bounds(likelihood: Likelihood, x: np.ndarray) -> np.ndarray:
     return coordinates.of_parameters(prior.within(found.x[None]))[0]
 
 
-def _usual(likelihood: Likelihood) -> float:
+def _usual(likelihood: EvokedLikelihood) -> float:
     """Log likelihood that a right model seldom falls below."""
     return -0.5 * float(likelihood.rank + _UNUSUAL * np.sqrt(2 * likelihood.rank))
 
 
-def _coarse(likelihood: Likelihood, known: np.ndarray) -> np.ndarray:
+def _coarse(likelihood: EvokedLikelihood, known: np.ndarray) -> np.ndarray:
     """Where the search with all samples starts: the best that one with block averages finds.
 
     Parameters
@@ -225,7 +225,9 @@ def _coarse(likelihood: Likelihood, known: np.ndarray) -> np.ndarray:
     return np.concatenate([found, known])
 
 
-def _likelihood(model: TrainedModel, measured: np.ndarray, noise: EvokedNoise, seen: Seen) -> Likelihood:
+def _likelihood(
+    model: TrainedModel, measured: np.ndarray, noise: EvokedNoise, seen: Seen
+) -> EvokedLikelihood:
     d, times, processing = model.description, noise.times, noise.processing
     timing = d.simulation.timing
     recorded = np.searchsorted(timing.times, times - 1e-9)
@@ -236,15 +238,15 @@ def _likelihood(model: TrainedModel, measured: np.ndarray, noise: EvokedNoise, s
         )
 
     prior = Prior.of(d.prior, d.preset)
-    return Likelihood.of(measured[None], seen.sd, seen.whitener, prior, d.simulation, observed)
+    return EvokedLikelihood.of(measured[None], seen.sd, seen.whitener, prior, d.simulation, observed)
 
 
-def _in_blocks(likelihood: Likelihood, seen: Seen) -> Likelihood:
+def _in_blocks(likelihood: EvokedLikelihood, seen: Seen) -> EvokedLikelihood:
     """The same response at the network's rate, at which a search is fast."""
     # Columns of the whitener are orthogonal: over their squared lengths they are a root of the covariance.
     root = seen.window.average((seen.whitener / (seen.whitener**2).sum(axis=0)).T)
-    whole = likelihood.seen
+    whole = likelihood.observe
     return replace(
         likelihood, observed=seen.window.average(likelihood.observed), whitener=whitening(root.T @ root),
-        seen=lambda source: seen.window.average(whole(source)),
+        observe=lambda source: seen.window.average(whole(source)),
     )  # fmt: skip

@@ -14,8 +14,8 @@ import numpy as np
 
 from jrflow.inference.targets import TargetPosteriors
 from jrflow.inference.trial import Estimates
+from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.limits.exact import Effort, exact_posteriors
-from jrflow.limits.likelihood import Likelihood
 from jrflow.limits.starts import modes_of_the_nearest
 
 #: Draws from the prior, the nearest of which start the search beside the best fit.
@@ -51,7 +51,7 @@ class ExactEstimate:
     resolved: bool
 
 
-def exact_estimate(likelihood: Likelihood, best: np.ndarray, seed: int) -> ExactEstimate:
+def exact_estimate(likelihood: EvokedLikelihood, best: np.ndarray, seed: int) -> ExactEstimate:
     """Sample the posterior of one response.
 
     Parameters

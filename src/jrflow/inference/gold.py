@@ -15,9 +15,9 @@ from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.randomness import Stream, entropy, numpy_generator
 from jrflow.inference.targets import TargetPosteriors
 from jrflow.inference.trial import observed_at
+from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.limits.exact import Effort, exact_posteriors
 from jrflow.limits.fisher import laplace_variance
-from jrflow.limits.likelihood import Likelihood
 from jrflow.limits.starts import modes_of_the_nearest
 from jrflow.model import MODEL
 
@@ -27,10 +27,10 @@ _N_REFERENCE = 16384
 
 def likelihood_of(
     part: EvokedSet, noise: NoiseLevels, level: int, observed: torch.Tensor, sd: torch.Tensor
-) -> Likelihood:
+) -> EvokedLikelihood:
     """Likelihood of observations (n, n_inputs, n_blocks) of a part at a level, projected onto the source."""
     shape = noise.shapes[level]
-    return Likelihood.of(
+    return EvokedLikelihood.of(
         shape.direction @ observed.numpy(), sd.numpy(), whitening(shape.factor @ shape.factor.T), part.prior,
         part.specification.simulation, part.observed,
     )  # fmt: skip
@@ -117,13 +117,13 @@ def summary(level: xr.Dataset) -> str:
 
 
 def _described(
-    part: EvokedSet, likelihood: Likelihood, found: TargetPosteriors, relative_step: float, seed: int
+    part: EvokedSet, likelihood: EvokedLikelihood, found: TargetPosteriors, relative_step: float, seed: int
 ) -> xr.Dataset:
     """One level: draws, moments, their errors and diagnoses."""
     parameters = part.targets[:, : len(part.prior.names)]
     by_laplace = laplace_variance(
         part.prior, parameters, likelihood.simulation, relative_step,
-        lambda response: likelihood.whiten(likelihood.seen(response)) / likelihood.sd[0],
+        lambda response: likelihood.whiten(likelihood.observe(response)) / likelihood.sd[0],
     )  # fmt: skip
     dims = ("case", "parameter")
     diagnosis = diagnose(part.targets, found.draws, *part.prior.target_bounds, seed)

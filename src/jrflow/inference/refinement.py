@@ -20,8 +20,8 @@ from jrflow.inference.networks import Network
 from jrflow.inference.randomness import Stream, entropy, numpy_generator
 from jrflow.inference.targets import TargetPosteriors
 from jrflow.inference.trial import Estimates, Trial
+from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.limits.exact import Effort, exact_posteriors
-from jrflow.limits.likelihood import Likelihood
 from jrflow.limits.starts import nearest_simulations
 
 #: Suffix of the names of refined estimators.
@@ -162,7 +162,7 @@ def refined_estimates(
 
 
 def _around(
-    likelihood: Likelihood, own: np.ndarray, errors: np.ndarray, rng: np.random.Generator
+    likelihood: EvokedLikelihood, own: np.ndarray, errors: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """Starts (n_cases, _N_STARTS, d): estimates, (n_cases, n_targets), and estimates less drawn errors."""
     prior = likelihood.coordinates.prior
@@ -179,7 +179,7 @@ def _of_prior(trial: Trial, n: int, seed: int) -> Estimates:
     return Estimates.of_draws(np.broadcast_to(draws, (n, *draws.shape)))
 
 
-def _accepted(likelihood: Likelihood, found: TargetPosteriors, before: Estimates) -> Refined:
+def _accepted(likelihood: EvokedLikelihood, found: TargetPosteriors, before: Estimates) -> Refined:
     """Sampled posteriors where they fit, the estimates before refinement elsewhere."""
     refined = replace(Estimates.of_draws(found.draws), value=found.mean)
     chi2 = np.median(misfit(likelihood, found.draws[..., : len(likelihood.coordinates.prior.names)]), axis=1)

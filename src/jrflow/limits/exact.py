@@ -1,11 +1,11 @@
-"""Draws from the posterior of the parameters on the likelihood itself: the reference for every other method.
+"""Draws from a posterior density that can be evaluated: the reference for every other method.
 
 The model is deterministic and its noise Gaussian, so the likelihood is known. Chains sample the posterior by
 two kinds of moves: independent proposals (:mod:`jrflow.limits.proposal`), which reach every known part of it,
 and Langevin steps (:mod:`jrflow.limits.langevin`), which explore what the proposals do not cover. Both are
-accepted by Metropolis and Hastings with one target: the log density of :class:`jrflow.limits.likelihood.
-Likelihood` and the prior. Chains are extended until the Monte Carlo errors of the means are small, up to a
-limit; a case that does not get there counts as unresolved.
+accepted by Metropolis and Hastings with one target: a :class:`jrflow.limits.density.LogDensity`. Chains are
+extended until the Monte Carlo errors of the means are small, up to a limit; a case that does not get there
+counts as unresolved.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from typing import TextIO
 import numpy as np
 
 from jrflow.limits.chains import Convergence, convergence
-from jrflow.limits.gauss_newton import fisher_information
+from jrflow.limits.density import LogDensity
 from jrflow.limits.langevin import Local, langevin_step
-from jrflow.limits.likelihood import Likelihood
 from jrflow.limits.proposal import Proposal
 from jrflow.progress import Progress
 
@@ -92,14 +91,14 @@ class Posteriors:
 
 
 def exact_posteriors(
-    likelihood: Likelihood, starts: np.ndarray, effort: Effort, seed: int, stream: TextIO | None = None
+    target: LogDensity, starts: np.ndarray, effort: Effort, seed: int, stream: TextIO | None = None
 ) -> Posteriors:
     """Sample the posterior of every observed response.
 
     Parameters
     ----------
-    likelihood
-        Of the observed responses.
+    target
+        Posterior density of each case.
     starts
         Coordinates from which modes are sought, shape (n_cases, n_starts, d). Parts of a posterior to which
         none of them leads may be missed.
@@ -116,20 +115,20 @@ def exact_posteriors(
         for first in range(0, n_cases, _AT_ONCE):
             cases = slice(first, first + _AT_ONCE)
             rng = np.random.default_rng([seed, 1, first])
-            found += _sampled(likelihood.take(cases), starts[cases], effort, rng, progress)
+            found += _sampled(target.take(cases), starts[cases], effort, rng, progress)
     x, jumps, steps = zip(*found, strict=True)
     return Posteriors(x, np.array(jumps), np.array(steps))
 
 
 def _sampled(
-    likelihood: Likelihood,
+    target: LogDensity,
     starts: np.ndarray,
     effort: Effort,
     rng: np.random.Generator,
     progress: Progress,
 ) -> list[tuple[np.ndarray, float, float]]:
     """Draws (n_chains, n_kept, d) and acceptance rates of each case; chains run until they are resolved."""
-    sampler = _Sampler(likelihood, starts, effort, rng)
+    sampler = _Sampler(target, starts, effort, rng)
     for _ in range(effort.n_burn_in):
         sampler.advance()
     kept: list[list[np.ndarray]] = [[] for _ in starts]
@@ -164,10 +163,10 @@ class _Sampler:
     """
 
     def __init__(
-        self, likelihood: Likelihood, starts: np.ndarray, effort: Effort, rng: np.random.Generator
+        self, target: LogDensity, starts: np.ndarray, effort: Effort, rng: np.random.Generator
     ) -> None:
-        self._likelihood, self._effort, self._rng = likelihood, effort, rng
-        self._proposal = Proposal.of(likelihood, starts, effort.n_along, effort.n_ridges)
+        self._target, self._effort, self._rng = target, effort, rng
+        self._proposal = Proposal.of(target, starts, effort.n_along, effort.n_ridges)
         n_cases, _, d = starts.shape
         self.x = np.repeat(starts[:, :1], effort.n_chains, axis=1)
         # Initial log density -inf: the first proposal with a finite density is accepted.
@@ -180,7 +179,7 @@ class _Sampler:
     def keep(self, chosen: np.ndarray) -> None:
         """Go on with some of the cases only, (n_cases,)."""
         chains = np.repeat(chosen, self._effort.n_chains)
-        self._likelihood, self._proposal = self._likelihood.take(chosen), self._proposal.take(chosen)
+        self._target, self._proposal = self._target.take(chosen), self._proposal.take(chosen)
         self.x, self._log_weight = self.x[chosen], self._log_weight[chosen]
         self._here = self._here.take(chains)
         self._is_stale = self._is_stale[chains]
@@ -226,24 +225,23 @@ class _Sampler:
     def _log_weights(self, x: np.ndarray) -> np.ndarray:
         """Log of posterior over proposal density of points (n_cases, n, d), shape (n_cases, n)."""
         flat = x.reshape(-1, x.shape[2])
-        density = self._likelihood.coordinates.log_prior(flat)
+        density = self._target.log_prior(flat)
         possible = np.flatnonzero(np.isfinite(density))
         cases = np.repeat(np.arange(len(x)), x.shape[1])
-        density[possible] += self._likelihood.log_likelihood(flat[possible], cases[possible])
+        density[possible] += self._target.log_likelihood(flat[possible], cases[possible])
         return density.reshape(x.shape[:2]) - self._proposal.log_density(x)
 
     def _local(self, x: np.ndarray, chains: np.ndarray) -> Local:
         """Log posterior; its gradient and metric with the prior approximated by a normal distribution."""
-        coordinates = self._likelihood.coordinates
-        density = coordinates.log_prior(x)
-        score = (coordinates.mean - x) @ coordinates.precision
-        metric = np.tile(coordinates.precision, (len(x), 1, 1))
+        target = self._target
+        density = target.log_prior(x)
+        score = (target.mean - x) @ target.precision
+        metric = np.tile(target.precision, (len(x), 1, 1))
         # Points outside the prior are not simulated: their density is zero whatever the response.
         possible = np.flatnonzero(np.isfinite(density))
         if len(possible):
-            found = fisher_information(
-                self._likelihood, x[possible], chains[possible] // self._effort.n_chains
-            )
-            for total, part in zip((density, metric, score), found, strict=True):
-                total[possible] += part
+            found = target.curvature(x[possible], chains[possible] // self._effort.n_chains)
+            density[possible] += found.log_likelihood
+            metric[possible] += found.information
+            score[possible] += found.score
         return Local(density, metric, score)

@@ -1,10 +1,10 @@
 """Modes of many posteriors at once, by the Levenberg-Marquardt method.
 
-Every iteration simulates the perturbed parameters of all cases as one batch, and several dampings of each
-step as another. A step is taken only if it raises the density, so the search never enters parameters at
-which the simulation fails. The prior is approximated by a normal distribution in the coordinates. It is one
-except for the products, whose true density has edges and kinks at which such a search would get stuck. Modes
-only guide proposals and starts; the chains use the true prior.
+Every iteration differentiates at all cases as one batch, and tries several dampings of each step as another.
+A step is taken only if it raises the density, so the search never enters parameters at which the simulation
+fails. The prior is approximated by a normal distribution in the coordinates. It is one except for the
+products, whose true density has edges and kinks at which such a search would get stuck. Modes only guide
+proposals and starts; the chains use the true prior.
 """
 
 from __future__ import annotations
@@ -14,11 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jrflow.limits.likelihood import Likelihood
+from jrflow.limits.density import LogDensity
 
-#: Step of the forward differences in coordinates, whose unit is the spread of the prior. Truncation is then
-#: of order 1e-5 of a derivative, and so is the error of simulations that stop at a steady state of 1e-10.
-_DIFFERENCE_STEP = 1e-5
 #: Levenberg-Marquardt dampings tried at once, relative to the last one that succeeded.
 _DAMPING_FACTORS = np.array([0.1, 1.0, 10.0])
 #: Damping of the first step, relative to the diagonal of the Hessian.
@@ -29,8 +26,6 @@ _DAMPING_AFTER_FAILURE = 100.0
 _LEAST_DAMPING, _LARGEST_DAMPING = 1e-6, 1e8
 #: Expected gain in log posterior below which a mode counts as reached: .14 standard deviations away at most.
 _CONVERGED_GAIN = 1e-2
-#: Points that are differentiated at a time, each by d + 1 simulations: bounds memory.
-_AT_ONCE = 256
 #: Tempering: while the misfit (half chi-square) exceeds its mean at the true parameters by more than
 #: _TEMPERING_STARTS standard deviations, the likelihood is divided so that this excess is _TEMPERED_EXCESS,
 #: and the prior still guides a search that begins far from the data instead of the next local maximum.
@@ -72,12 +67,12 @@ class Modes:
 class _Chains:
     """State of the search: one chain for each start of each case."""
 
-    def __init__(self, likelihood: Likelihood, start: np.ndarray, held: np.ndarray) -> None:
+    def __init__(self, target: LogDensity, start: np.ndarray, held: np.ndarray) -> None:
         n_cases, n_starts, d = start.shape
         self._free = np.setdiff1d(np.arange(d), held)
-        self._likelihood = likelihood
-        self._mean = likelihood.coordinates.mean
-        self._precision = likelihood.coordinates.precision
+        self._target = target
+        self._mean = target.mean
+        self._precision = target.precision
         self.case = np.repeat(np.arange(n_cases), n_starts)
         self.x = start.reshape(-1, d).copy()
         self.damping = np.full(len(self.x), _FIRST_DAMPING)
@@ -116,12 +111,11 @@ class _Chains:
 
     def differentiate(self, chains: np.ndarray) -> None:
         """Information and score at the points of some chains."""
-        _, self.information[chains], self.score[chains] = fisher_information(
-            self._likelihood, self.x[chains], self.case[chains]
-        )
+        found = self._target.curvature(self.x[chains], self.case[chains])
+        self.information[chains], self.score[chains] = found.information, found.score
 
     def _inflation(self, misfit: np.ndarray) -> np.ndarray:
-        rank = self._likelihood.rank
+        rank = self._target.rank
         usual = 0.5 * rank + _TEMPERING_STARTS * np.sqrt(0.5 * rank)
         return np.maximum(1.0, (misfit - usual) / _TEMPERED_EXCESS)
 
@@ -146,18 +140,18 @@ class _Chains:
         return misfit
 
     def _misfit(self, x: np.ndarray, chains: np.ndarray) -> np.ndarray:
-        return -self._likelihood.log_likelihood(x, self.case[chains])
+        return -self._target.log_likelihood(x, self.case[chains])
 
 
 def find_modes(
-    likelihood: Likelihood, start: np.ndarray, max_iterations: int = 25, held: Sequence[int] = ()
+    target: LogDensity, start: np.ndarray, max_iterations: int = 25, held: Sequence[int] = ()
 ) -> Modes:
     """Climb from every start to a local maximum of the posterior density.
 
     Parameters
     ----------
-    likelihood
-        Of the observed responses.
+    target
+        Posterior density of each case.
     start
         Coordinates, shape (n_cases, n_starts, n_coordinates).
     max_iterations
@@ -165,73 +159,14 @@ def find_modes(
     held
         Coordinates that are fixed at their values at the start.
     """
-    chains = _Chains(likelihood, start, np.asarray(held, dtype=int))
+    chains = _Chains(target, start, np.asarray(held, dtype=int))
     for _ in range(max_iterations):
         if not chains.moving.any():
             break
         chains.advance()
     n_cases, n_starts, d = start.shape
-    covariance = np.linalg.inv(chains.information + likelihood.coordinates.precision)
+    covariance = np.linalg.inv(chains.information + target.precision)
     return Modes(
         chains.x.reshape(start.shape), chains.log_posterior.reshape(n_cases, n_starts),
         covariance.reshape(n_cases, n_starts, d, d), chains.moving.reshape(n_cases, n_starts),
     )  # fmt: skip
-
-
-def fisher_information(
-    likelihood: Likelihood, x: np.ndarray, cases: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Log likelihood, Fisher information and score, by forward differences.
-
-    If a perturbed simulation fails, the derivative along that coordinate is taken in the other direction; if
-    that fails too, it is set to zero and the prior alone determines the step along that coordinate.
-
-    Parameters
-    ----------
-    likelihood
-        Of the observed responses.
-    x, cases
-        Coordinates (n, n_coordinates), and to which case each belongs (n,).
-
-    Returns
-    -------
-    log_likelihood, information, score
-        Shapes (n,), (n, n_coordinates, n_coordinates) and (n, n_coordinates). The first is that of
-        :meth:`Likelihood.log_likelihood`: up to a constant, and -inf where the simulation failed.
-    """
-    n, d = x.shape
-    log_likelihood, information, score = np.empty(n), np.zeros((n, d, d)), np.zeros((n, d))
-    shifts = _DIFFERENCE_STEP * np.concatenate([np.zeros((1, d)), np.eye(d)])
-    for first in range(0, n, _AT_ONCE):
-        rows = slice(first, first + _AT_ONCE)
-        points = (x[rows, None] + shifts).reshape(-1, d)
-        difference, ok = likelihood.differences(points, np.repeat(cases[rows], d + 1))
-        difference, ok = difference.reshape(-1, d + 1, difference.shape[1]), ok.reshape(-1, d + 1)
-        slope = (difference[:, 1:] - difference[:, :1]) / _DIFFERENCE_STEP
-        _backward(likelihood, x[rows], cases[rows], difference[:, 0], ok, slope)
-        flat = np.concatenate([difference[:, :1], slope], axis=1).reshape(-1, difference.shape[2])
-        white = likelihood.whitened(flat).reshape(-1, d + 1, likelihood.rank)
-        slope = white[:, 1:] * (ok[:, 1:] & ok[:, :1])[..., None]
-        information[rows] = slope @ np.swapaxes(slope, 1, 2)
-        score[rows] = -np.einsum("npr,nr->np", slope, white[:, 0])
-        log_likelihood[rows] = likelihood.log_density(white[:, 0], ok[:, 0])
-    return log_likelihood, information, score
-
-
-def _backward(
-    likelihood: Likelihood,
-    x: np.ndarray,
-    cases: np.ndarray,
-    here: np.ndarray,
-    ok: np.ndarray,
-    slope: np.ndarray,
-) -> None:
-    """Replace derivatives (n, d, n_observed) whose forward simulation failed; updates ``ok`` (n, 1 + d)."""
-    row, column = np.nonzero(~ok[:, 1:] & ok[:, :1])
-    if len(row) == 0:
-        return
-    back = x[row].copy()
-    back[np.arange(len(row)), column] -= _DIFFERENCE_STEP
-    behind, there = likelihood.differences(back, cases[row])
-    slope[row, column] = (here[row] - behind) / _DIFFERENCE_STEP
-    ok[row, 1 + column] = there

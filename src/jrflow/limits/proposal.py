@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp
 
+from jrflow.limits.density import LogDensity
 from jrflow.limits.gauss_newton import Modes, find_modes
-from jrflow.limits.likelihood import Likelihood
 from jrflow.limits.ridge import Ridge, trace_ridges
 
 #: Modes whose log posterior is lower than the best one's by more are ignored: 6e-6 of its density.
@@ -31,14 +31,14 @@ class Proposal:
     log_share: np.ndarray
 
     @classmethod
-    def of(cls, likelihood: Likelihood, starts: np.ndarray, n_along: int, n_ridges: int) -> Proposal:
+    def of(cls, target: LogDensity, starts: np.ndarray, n_along: int, n_ridges: int) -> Proposal:
         """Search modes from all starts (n_cases, n_starts, d), and trace ridges through them.
 
         Along ``n_along`` coordinates, and along each at most ``n_ridges`` of a case.
         """
-        modes = find_modes(likelihood, starts)
-        longest = _longest(modes.best(), len(likelihood.coordinates.scored))[:n_along]
-        found = [_ridges(likelihood, modes, coordinate, n_ridges) for coordinate in longest]
+        modes = find_modes(target, starts)
+        longest = _longest(modes.best(), target.n_scored)[:n_along]
+        found = [_ridges(target, modes, coordinate, n_ridges) for coordinate in longest]
         log_total = np.concatenate([total for _, total in found])
         return cls(
             tuple(ridge for ridges, _ in found for ridge in ridges), log_total - logsumexp(log_total, axis=0)
@@ -74,17 +74,15 @@ def _longest(modes: Modes, n_scored: int) -> np.ndarray:
     return np.argsort(-candidates)
 
 
-def _ridges(
-    likelihood: Likelihood, modes: Modes, along: int, n_ridges: int
-) -> tuple[list[Ridge], np.ndarray]:
+def _ridges(target: LogDensity, modes: Modes, along: int, n_ridges: int) -> tuple[list[Ridge], np.ndarray]:
     """Ridges through modes, and the log evidence of each, (n_ridges, n_cases)."""
     n_cases = len(modes.x)
-    ridges = [trace_ridges(likelihood, modes.best().x[:, 0], along)]
+    ridges = [trace_ridges(target, modes.best().x[:, 0], along)]
     totals = [ridges[0].total]
     elsewhere = _elsewhere(modes, ridges[0])
     while len(ridges) < n_ridges and (cases := np.flatnonzero(elsewhere.any(axis=1))).size:
         best = np.where(elsewhere, modes.log_posterior, -np.inf)[cases].argmax(axis=1)
-        found = trace_ridges(likelihood.take(cases), modes.x[cases, best], along)
+        found = trace_ridges(target.take(cases), modes.x[cases, best], along)
         ridges.append(found.scattered(cases, n_cases))
         totals.append(np.full(n_cases, -np.inf))
         totals[-1][cases] = found.total

@@ -17,8 +17,8 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.special import gammaln
 
+from jrflow.limits.density import LogDensity
 from jrflow.limits.gauss_newton import Modes, find_modes
-from jrflow.limits.likelihood import Likelihood
 
 #: Nodes on each side of the mode. The first is _FIRST_NODE conditional standard deviations away, the last is
 #: at the end of the ridge.
@@ -166,19 +166,19 @@ class Ridge:
         return _WIDENING * between
 
 
-def trace_ridges(likelihood: Likelihood, start: np.ndarray, along: int) -> Ridge:
+def trace_ridges(target: LogDensity, start: np.ndarray, along: int) -> Ridge:
     """Trace the ridge of every case.
 
     Parameters
     ----------
-    likelihood
-        Of the observed responses.
+    target
+        Posterior density of each case.
     start
         Coordinates from which the mode is sought, shape (n_cases, d).
     along
         Coordinate along which the ridge is traced; a normal score.
     """
-    mode = find_modes(likelihood, start[:, None])
+    mode = find_modes(target, start[:, None])
     at = mode.x[:, 0].copy()
     at[:, along] = at[:, along].clip(-_INNERMOST * _END, _INNERMOST * _END)
     node = _spaced(at[:, along], np.sqrt(mode.covariance[:, 0, along, along]))
@@ -189,7 +189,7 @@ def trace_ridges(likelihood: Likelihood, start: np.ndarray, along: int) -> Ridge
 
     def settle(k: int, guess: np.ndarray) -> None:
         guess[:, along] = node[:, k]
-        found = find_modes(likelihood, guess[:, None], _N_STEPS, held=[along])
+        found = find_modes(target, guess[:, None], _N_STEPS, held=[along])
         x[:, k], height[:, k] = found.x[:, 0], found.log_posterior[:, 0]
         covariance[:, k], volume = conditional(found.covariance[:, 0], along)
         height[:, k] += volume
@@ -198,7 +198,7 @@ def trace_ridges(likelihood: Likelihood, start: np.ndarray, along: int) -> Ridge
     for side in (1, -1):
         for step in range(1, _N_NODES + 1):
             k = _N_NODES + side * step
-            settle(k, _extrapolated(likelihood, x, node, k, side, along))
+            settle(k, _extrapolated(target, x, node, k, side, along))
     top = np.where(np.isfinite(height), height, -np.inf).max(axis=1, keepdims=True)
     # Without a single node that could be simulated all nodes are alike: a proposal as good as any.
     least = np.where(np.isfinite(top), top, 0.0) + _LOG_EVIDENCE_FLOOR
@@ -224,7 +224,7 @@ def _roots(covariance: np.ndarray) -> np.ndarray:
 
 
 def _extrapolated(
-    likelihood: Likelihood, x: np.ndarray, node: np.ndarray, k: int, side: int, along: int
+    target: LogDensity, x: np.ndarray, node: np.ndarray, k: int, side: int, along: int
 ) -> np.ndarray:
     """Linear extrapolation of the last two nodes; the last node where that cannot be simulated."""
     last = x[:, k - side].copy()
@@ -233,7 +233,7 @@ def _extrapolated(
     run = (node[:, k] - node[:, k - side]) / (node[:, k - side] - node[:, k - 2 * side])
     guess = last + run[:, None] * (last - x[:, k - 2 * side])
     guess[:, along] = node[:, k]
-    possible = np.isfinite(likelihood.log_likelihood(guess, np.arange(len(guess))))
+    possible = np.isfinite(target.log_likelihood(guess, np.arange(len(guess))))
     return np.where(possible[:, None], guess, last)
 
 

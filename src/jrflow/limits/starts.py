@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from jrflow.limits.density import LogDensity
 from jrflow.limits.gauss_newton import find_modes
-from jrflow.limits.likelihood import Likelihood
 
-#: Simulations that are compared at a time.
-_AT_ONCE = 4096
 #: Each coordinate that is a normal score is divided at the quartiles of the prior.
 _QUARTILES = np.array([-0.6745, 0.0, 0.6745])
 #: A mode does not fit if its misfit (half chi-square) exceeds the mean by this many standard deviations.
@@ -24,7 +22,7 @@ _N_FROM_SURVIVORS = 32
 _RESTART_SPREADS = np.repeat([2.0, 6.0], 8)
 
 
-def modes_of_the_nearest(likelihood: Likelihood, n_reference: int, seed: int) -> np.ndarray:
+def modes_of_the_nearest(target: LogDensity, n_reference: int, seed: int) -> np.ndarray:
     """Coordinates of posterior modes, sought without knowledge of the true parameters.
 
     Searches begin at the nearest simulations (:func:`nearest_simulations`). If no mode fits a case, a
@@ -34,8 +32,8 @@ def modes_of_the_nearest(likelihood: Likelihood, n_reference: int, seed: int) ->
 
     Parameters
     ----------
-    likelihood
-        Of the observed responses.
+    target
+        Posterior density of each case.
     n_reference
         Draws from the prior, the same for all cases.
     seed
@@ -51,34 +49,34 @@ def modes_of_the_nearest(likelihood: Likelihood, n_reference: int, seed: int) ->
     ValueError
         If no draw could be simulated.
     """
-    reference, distance = _reference(likelihood, n_reference, seed)
-    modes = find_modes(likelihood, _stratified(likelihood, reference, distance))
+    reference, distance = _reference(target, n_reference, seed)
+    modes = find_modes(target, _stratified(target, reference, distance))
     x, height = modes.x, modes.log_posterior
     rng = np.random.default_rng([seed, 1])
-    least = -0.5 * likelihood.rank - _POOR_FIT * np.sqrt(0.5 * likelihood.rank)
+    least = -0.5 * target.rank - _POOR_FIT * np.sqrt(0.5 * target.rank)
     for case in np.flatnonzero(height.max(axis=1) < least):
-        one = likelihood.take(slice(case, case + 1))
+        one = target.take(slice(case, case + 1))
         found = find_modes(one, _population(one, reference, distance[case], rng)[None])
         both = np.concatenate([x[case], found.x[0]]), np.concatenate([height[case], found.log_posterior[0]])
         order = np.argsort(-both[1], kind="stable")[: x.shape[1]]
         x[case], height[case] = both[0][order], both[1][order]
-    again = find_modes(likelihood, _around(likelihood, x, height, rng))
+    again = find_modes(target, _around(target, x, height, rng))
     x = np.concatenate([x, again.x], axis=1)
     height = np.concatenate([height, again.log_posterior], axis=1)
     order = np.argsort(-height, axis=1, kind="stable")
     return np.take_along_axis(x, order[..., None], axis=1)
 
 
-def nearest_simulations(likelihood: Likelihood, n_reference: int, seed: int) -> np.ndarray:
-    """Coordinates of draws from the prior with a large likelihood.
+def nearest_simulations(target: LogDensity, n_reference: int, seed: int) -> np.ndarray:
+    """Coordinates of draws from the prior with a large target.
 
     Posteriors may have several modes, and the nearest simulations may all lead to one of them. Therefore the
     nearest one is taken of each quarter of the prior along each coordinate that is a normal score.
 
     Parameters
     ----------
-    likelihood
-        Of the observed responses.
+    target
+        Posterior density of each case.
     n_reference
         Draws from the prior, the same for all cases.
     seed
@@ -94,21 +92,20 @@ def nearest_simulations(likelihood: Likelihood, n_reference: int, seed: int) -> 
     ValueError
         If no draw could be simulated.
     """
-    return _stratified(likelihood, *_reference(likelihood, n_reference, seed))
+    return _stratified(target, *_reference(target, n_reference, seed))
 
 
-def _reference(likelihood: Likelihood, n_reference: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _reference(target: LogDensity, n_reference: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Coordinates of the draws, and their distances from every case."""
-    coordinates = likelihood.coordinates
-    reference = coordinates.of_parameters(coordinates.prior.sample(n_reference, seed))
-    distance = _distances(likelihood, reference)
+    reference = target.sample_prior(n_reference, seed)
+    distance = target.misfits(reference)
     if not np.isfinite(distance[0]).any():
         raise ValueError(f"of {n_reference} draws from the prior none could be simulated: narrow the prior")
     return reference, distance
 
 
-def _stratified(likelihood: Likelihood, reference: np.ndarray, distance: np.ndarray) -> np.ndarray:
-    quarter = np.searchsorted(_QUARTILES, reference[:, : len(likelihood.coordinates.scored)])
+def _stratified(target: LogDensity, reference: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    quarter = np.searchsorted(_QUARTILES, reference[:, : target.n_scored])
     chosen = [
         np.where(quarter[:, j] == q, distance, np.inf).argmin(axis=1)
         for j in range(quarter.shape[1])
@@ -120,7 +117,7 @@ def _stratified(likelihood: Likelihood, reference: np.ndarray, distance: np.ndar
 
 
 def _population(
-    likelihood: Likelihood, reference: np.ndarray, distance: np.ndarray, rng: np.random.Generator
+    target: LogDensity, reference: np.ndarray, distance: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """Coordinates near a single case, (n, d), by repeated mutation and selection of the nearest.
 
@@ -132,34 +129,18 @@ def _population(
         values, axes = np.linalg.eigh(np.cov(x.T, ddof=0).reshape(x.shape[1], -1))
         away = rng.standard_normal((_N_POINTS, x.shape[1])) * np.sqrt(values.clip(min=0))
         new = x[rng.integers(0, len(x), _N_POINTS)] + _MUTATION * away @ axes.T
-        both = np.concatenate([x, new]), np.concatenate([distance, _distances(likelihood, new)[0]])
+        both = np.concatenate([x, new]), np.concatenate([distance, target.misfits(new)[0]])
         order = np.argsort(both[1], kind="stable")[:_N_SURVIVORS]
         x, distance = both[0][order], both[1][order]
     return x[:_N_FROM_SURVIVORS]
 
 
-def _around(
-    likelihood: Likelihood, x: np.ndarray, height: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def _around(target: LogDensity, x: np.ndarray, height: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draws around the highest mode of each case, (n_cases, n_restarts, d)."""
     rows = np.arange(len(x))
-    at = find_modes(likelihood, x[rows, height.argmax(axis=1)][:, None], max_iterations=0)
+    at = find_modes(target, x[rows, height.argmax(axis=1)][:, None], max_iterations=0)
     values, axes = np.linalg.eigh(at.covariance[:, 0])
     away = rng.standard_normal((len(x), len(_RESTART_SPREADS), x.shape[2])) * _RESTART_SPREADS[:, None]
     away *= np.sqrt(values.clip(min=0))[:, None]
     around: np.ndarray = at.x + np.einsum("nrk,nik->nri", away, axes)
     return around
-
-
-def _distances(likelihood: Likelihood, reference: np.ndarray) -> np.ndarray:
-    """Squared distances (n_cases, n_reference) of simulations, up to a constant; inf if they failed."""
-    observed = likelihood.whiten(likelihood.observed.astype(np.float32))
-    distance = np.empty((len(observed), len(reference)), np.float32)
-    for first in range(0, len(reference), _AT_ONCE):
-        part = slice(first, first + _AT_ONCE)
-        source, ok = likelihood.sources(reference[part])
-        white = likelihood.whiten(np.where(ok[:, None], source, 0).astype(np.float32))
-        # The observation's own square is common to all, and the noise a factor: neither changes the order.
-        squares = np.einsum("nr,nr->n", white, white) - 2 * observed @ white.T
-        distance[:, part] = np.where(ok, squares, np.inf)
-    return distance

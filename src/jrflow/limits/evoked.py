@@ -16,6 +16,7 @@ import numpy as np
 from jrflow.archive.vocabulary import OK
 from jrflow.config.simulation import SimulationConfig
 from jrflow.eeg.projection import baseline_correct
+from jrflow.limits.density import Curvature, LogDensity
 from jrflow.limits.jacobian import precise_arguments
 from jrflow.model.plausible import unremarked
 from jrflow.simulation import simulate
@@ -24,11 +25,18 @@ from jrflow.space.scores import Coordinates
 
 #: Simulations at a time: 8192 double-precision responses of 1,201 samples are 80 MB.
 _AT_ONCE = 8192
+#: Simulations that are compared with all cases at a time.
+_COMPARED_AT_ONCE = 4096
+#: Points that are differentiated at a time, each by d + 1 simulations: bounds memory.
+_DIFFERENTIATED_AT_ONCE = 256
+#: Step of the forward differences in coordinates, whose unit is the spread of the prior. Truncation is then
+#: of order 1e-5 of a derivative, and so is the error of simulations that stop at a steady state of 1e-10.
+_DIFFERENCE_STEP = 1e-5
 
 
 @dataclass(frozen=True)
-class Likelihood:
-    """Observed sources, and simulations to compare them with.
+class EvokedLikelihood(LogDensity):
+    """Posterior of the parameters given observed sources, which simulations are compared with.
 
     Attributes
     ----------
@@ -42,7 +50,7 @@ class Likelihood:
         Of the parameters.
     simulation
         Protocol, solver and grid.
-    seen
+    observe
         Observation of baseline-corrected responses, (n, n_times) to (n, n_observed): all samples, or
         averages over blocks of samples.
     """
@@ -52,7 +60,7 @@ class Likelihood:
     whitener: np.ndarray
     coordinates: Coordinates
     simulation: SimulationConfig
-    seen: Callable[[np.ndarray], np.ndarray]
+    observe: Callable[[np.ndarray], np.ndarray]
 
     @classmethod
     def of(
@@ -62,8 +70,8 @@ class Likelihood:
         whitener: np.ndarray,
         prior: JointDistribution,
         simulation: SimulationConfig,
-        seen: Callable[[np.ndarray], np.ndarray],
-    ) -> Likelihood:
+        observe: Callable[[np.ndarray], np.ndarray],
+    ) -> EvokedLikelihood:
         """Check the arguments; one ``sd`` may serve all cases.
 
         Raises
@@ -72,7 +80,7 @@ class Likelihood:
             If shapes do not fit, a noise is not positive, a value is not finite, or a network is simulated.
         """
         observed = np.asarray(observed, dtype=float)
-        n_times = seen(np.zeros((1, len(simulation.timing.times)))).shape[1]
+        n_times = observe(np.zeros((1, len(simulation.timing.times)))).shape[1]
         if observed.ndim != 2 or observed.shape[1] != n_times:
             raise ValueError(
                 f"observed: expected shape (n_cases, {n_times}), the samples observed of an epoch, "
@@ -85,14 +93,42 @@ class Likelihood:
             raise ValueError("expected finite observations (mV) and a noise sd above 0 mV for each of them")
         if simulation.connectome is not None:
             raise ValueError("the exact posterior is that of one column: simulation.connectome must be null")
-        return cls(observed, sd, whitener, Coordinates.of(prior), simulation, seen)
+        return cls(observed, sd, whitener, Coordinates.of(prior), simulation, observe)
 
     @property
     def rank(self) -> int:
         """Degrees of freedom of the noise: those of chi-square at the true parameters."""
         return self.whitener.shape[1]
 
-    def take(self, cases: np.ndarray | slice) -> Likelihood:
+    @property
+    def n_cases(self) -> int:
+        """Number of observed responses."""
+        return len(self.observed)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Prior mean of the coordinates."""
+        return self.coordinates.mean
+
+    @property
+    def precision(self) -> np.ndarray:
+        """Prior precision of the coordinates."""
+        return self.coordinates.precision
+
+    @property
+    def n_scored(self) -> int:
+        """Number of parameters that are described by a normal score."""
+        return len(self.coordinates.scored)
+
+    def sample_prior(self, n: int, seed: int) -> np.ndarray:
+        """Coordinates of draws from the prior, (n, d)."""
+        return self.coordinates.of_parameters(self.coordinates.prior.sample(n, seed))
+
+    def log_prior(self, x: np.ndarray) -> np.ndarray:
+        """Log prior density in the coordinates, (n,)."""
+        return self.coordinates.log_prior(x)
+
+    def take(self, cases: np.ndarray | slice) -> EvokedLikelihood:
         """Select cases by position."""
         return replace(self, observed=self.observed[cases], sd=self.sd[cases])
 
@@ -153,4 +189,68 @@ class Likelihood:
         with unremarked():
             ds = simulate(parameters, **precise_arguments(self.simulation, prior.preset))
         source = ds["source"].values[:, 0]
-        return self.seen(baseline_correct(source, ds["time"].values)), ds["status"].values == OK
+        return self.observe(baseline_correct(source, ds["time"].values)), ds["status"].values == OK
+
+    def curvature(self, x: np.ndarray, cases: np.ndarray) -> Curvature:
+        """Log likelihood, Fisher information and score, by forward differences.
+
+        If a perturbed simulation fails, the derivative along that coordinate is taken in the other direction;
+        if that fails too, it is set to zero and the prior alone determines the step along that coordinate.
+
+        Parameters
+        ----------
+        x, cases
+            Coordinates (n, n_coordinates), and to which case each belongs (n,).
+
+        Returns
+        -------
+        Curvature
+            Its log likelihood is -inf where the simulation failed.
+        """
+        n, d = x.shape
+        log_likelihood, information, score = np.empty(n), np.zeros((n, d, d)), np.zeros((n, d))
+        shifts = _DIFFERENCE_STEP * np.concatenate([np.zeros((1, d)), np.eye(d)])
+        for first in range(0, n, _DIFFERENTIATED_AT_ONCE):
+            rows = slice(first, first + _DIFFERENTIATED_AT_ONCE)
+            points = (x[rows, None] + shifts).reshape(-1, d)
+            difference, ok = self.differences(points, np.repeat(cases[rows], d + 1))
+            difference, ok = difference.reshape(-1, d + 1, difference.shape[1]), ok.reshape(-1, d + 1)
+            slope = (difference[:, 1:] - difference[:, :1]) / _DIFFERENCE_STEP
+            self._backward(x[rows], cases[rows], difference[:, 0], ok, slope)
+            flat = np.concatenate([difference[:, :1], slope], axis=1).reshape(-1, difference.shape[2])
+            white = self.whitened(flat).reshape(-1, d + 1, self.rank)
+            slope = white[:, 1:] * (ok[:, 1:] & ok[:, :1])[..., None]
+            information[rows] = slope @ np.swapaxes(slope, 1, 2)
+            score[rows] = -np.einsum("npr,nr->np", slope, white[:, 0])
+            log_likelihood[rows] = self.log_density(white[:, 0], ok[:, 0])
+        return Curvature(log_likelihood, information, score)
+
+    def misfits(self, x: np.ndarray) -> np.ndarray:
+        """Squared distances (n_cases, n) of the simulations at points (n, d) from every observed response.
+
+        Up to a constant and a factor of the case; infinity where a simulation failed. Each point is simulated
+        once for all cases.
+        """
+        observed = self.whiten(self.observed.astype(np.float32))
+        distance = np.empty((len(observed), len(x)), np.float32)
+        for first in range(0, len(x), _COMPARED_AT_ONCE):
+            part = slice(first, first + _COMPARED_AT_ONCE)
+            source, ok = self.sources(x[part])
+            white = self.whiten(np.where(ok[:, None], source, 0).astype(np.float32))
+            # The observation's square is common to all, and the noise a factor: neither changes the order.
+            squares = np.einsum("nr,nr->n", white, white) - 2 * observed @ white.T
+            distance[:, part] = np.where(ok, squares, np.inf)
+        return distance
+
+    def _backward(
+        self, x: np.ndarray, cases: np.ndarray, here: np.ndarray, ok: np.ndarray, slope: np.ndarray
+    ) -> None:
+        """Replace derivatives (n, d, n_observed) whose forward simulation failed; updates ``ok`` (n, 1+d)."""
+        row, column = np.nonzero(~ok[:, 1:] & ok[:, :1])
+        if len(row) == 0:
+            return
+        back = x[row].copy()
+        back[np.arange(len(row)), column] -= _DIFFERENCE_STEP
+        behind, there = self.differences(back, cases[row])
+        slope[row, column] = (here[row] - behind) / _DIFFERENCE_STEP
+        ok[row, 1 + column] = there

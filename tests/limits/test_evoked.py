@@ -14,8 +14,7 @@ from jrflow.design import Prior
 from jrflow.eeg.covariance import factor, whitening
 from jrflow.eeg.noise import EvokedNoise
 from jrflow.eeg.projection import baseline_correct
-from jrflow.limits.gauss_newton import fisher_information
-from jrflow.limits.likelihood import Likelihood
+from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.model.plausible import PlausibilityWarning
 from jrflow.simulation import simulate
 
@@ -32,7 +31,7 @@ def everything(source: np.ndarray) -> np.ndarray:
     return source
 
 
-def problem(preset: str, sd: float) -> tuple[Likelihood, np.ndarray, np.ndarray]:
+def problem(preset: str, sd: float) -> tuple[EvokedLikelihood, np.ndarray, np.ndarray]:
     """Observations of draws from the prior, and points of each posterior, by its normal approximation."""
     prior = Prior.of(RelativeUniformPrior(kind="relative-uniform"), preset)
     parameters = prior.sample(N_CASES, 3)
@@ -43,16 +42,16 @@ def problem(preset: str, sd: float) -> tuple[Likelihood, np.ndarray, np.ndarray]
     )
     noise = rng.standard_normal((N_CASES, factor(TEMPORAL).shape[1])) @ factor(TEMPORAL).T
     observed = baseline_correct(ds["source"].values[:, 0], TIMES) + sd * noise
-    likelihood = Likelihood.of(observed, sd, WHITENER, prior, SIMULATION, everything)
+    likelihood = EvokedLikelihood.of(observed, sd, WHITENER, prior, SIMULATION, everything)
     x = likelihood.coordinates.of_parameters(parameters)
     cases = np.arange(N_CASES)
-    _, information, _ = fisher_information(likelihood, x, cases)
+    information = likelihood.curvature(x, cases).information
     root = np.linalg.cholesky(np.linalg.inv(information + likelihood.coordinates.precision))
     away = np.einsum("nij,nkj->nki", root, rng.standard_normal((N_CASES, N_POINTS, x.shape[1])))
     return likelihood, (x[:, None] + away).reshape(-1, x.shape[1]), np.repeat(cases, N_POINTS)
 
 
-def reference(likelihood: Likelihood, x: np.ndarray, cases: np.ndarray) -> np.ndarray:
+def reference(likelihood: EvokedLikelihood, x: np.ndarray, cases: np.ndarray) -> np.ndarray:
     """Log likelihood in double precision, every trial simulated."""
     prior = likelihood.coordinates.prior
     ds = simulate(
@@ -86,7 +85,7 @@ def test_log_likelihood_ratios_are_right_to_a_small_fraction_of_one(preset: str,
 def test_both_moves_have_one_target() -> None:
     """What independent proposals weigh by is what Langevin steps are accepted by, to rounding."""
     likelihood, x, cases = problem("unit-consistent", SDS["unit-consistent"][1])
-    by_steps, _, _ = fisher_information(likelihood, x, cases)
+    by_steps = likelihood.curvature(x, cases).log_likelihood
     assert largest_difference(by_steps, likelihood.log_likelihood(x, cases)) < 1e-3
 
 
