@@ -91,6 +91,17 @@ def test_where_noise_is_low_the_verdict_is_that_on_the_model_not_on_the_network(
     assert sum(one.best_fit.verdict == "explained" for one in found) >= 14
 
 
+def test_the_best_fit_does_not_depend_on_the_network(
+    experiment: Any, model: TrainedModel, density: TrainedModel
+) -> None:
+    quiet: EvokedNoise = experiment.levels["snr-30"]
+    for sim in range(6):
+        eeg = recording(experiment, quiet, sim)
+        one, other = (estimate(m, eeg, experiment.lead_field, quiet)[0] for m in (model, density))
+        assert np.abs(one.value - other.value).max() > 0, "or these are no two networks"
+        assert one.best_fit.explained == pytest.approx(other.best_fit.explained, abs=1e-3)
+
+
 def test_the_exact_posterior_is_nearer_and_narrower_and_covers(experiment: Any, model: TrainedModel) -> None:
     quiet: EvokedNoise = experiment.levels["snr-30"]
     truth = experiment.read("test").targets
