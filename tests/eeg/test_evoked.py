@@ -9,6 +9,7 @@ import xarray as xr
 
 import jrflow
 from jrflow.config.eeg import AdHocNoise, CovarianceNoise
+from jrflow.eeg import projection
 from jrflow.eeg.evoked import on_model_grid, projected, read_evokeds, source_estimate, to_evoked
 from jrflow.eeg.noise import noise_level, spatial_filter
 from jrflow.eeg.projection import baseline_correct, reference_rms, to_eeg
@@ -70,6 +71,26 @@ def test_reference_is_the_median_size_of_finite_responses(ds: xr.Dataset, lead_f
     assert reference_rms(ds["source"], lead_field) == pytest.approx(by_hand)
     with pytest.raises(ValueError, match="no simulation has a finite source"):
         reference_rms(ds["source"].isel(sim=[2]), lead_field)
+
+
+def test_of_a_large_campaign_an_even_sample_is_enough(
+    ds: xr.Dataset, lead_field: xr.DataArray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sizes grow along the campaign, as in a sweep: the first part alone would be wrong."""
+    one, sizes = ds["source"].isel(sim=[0]), np.linspace(1, 3, 5000)
+    source = one.isel(sim=np.zeros(5000, int)) * xr.DataArray(sizes, dims="sim")
+    whole = reference_rms(source, lead_field)
+    read: list[int] = []
+    values = xr.DataArray.values
+
+    def counted(array: xr.DataArray) -> np.ndarray:
+        read.extend([array.sizes["sim"]] if "sim" in array.dims else [])
+        return values.__get__(array)
+
+    monkeypatch.setattr(projection, "_ENOUGH", 1024)
+    monkeypatch.setattr(xr.DataArray, "values", property(counted))
+    assert reference_rms(source, lead_field) == pytest.approx(whole, rel=0.03)
+    assert read == [256] * 4
 
 
 def test_evoked_is_mne_s(ds: xr.Dataset, lead_field: xr.DataArray, slow_timing: Timing) -> None:

@@ -8,6 +8,10 @@ import xarray as xr
 from jrflow.eeg.channels import listed
 from jrflow.eeg.processing import Processing
 
+#: Simulations, and bytes, that are read at a time; simulations, and bytes, of which a median is taken.
+_AT_ONCE, _BYTES_AT_ONCE = 256, 256 * 2**20
+_ENOUGH, _BYTES_READ = 16_384, 8 * 2**30
+
 
 def baseline_of(times: np.ndarray) -> np.ndarray:
     """Which samples are the baseline: times <= 0 (s), both ends included, as MNE does for (None, 0).
@@ -89,7 +93,9 @@ def reference_rms(
     """Size of the clean evoked response, uV: what a signal-to-noise ratio refers to.
 
     The median over simulations of the root mean square over channels and time of the filtered and
-    baseline-corrected EEG. Simulations that are not finite are left out.
+    baseline-corrected EEG. Simulations that are not finite are left out. Of a large campaign a sample is
+    read, in parts that are evenly spaced: 16,384 simulations determine the median to 1 % (0.1 dB), if their
+    sizes scatter by a factor of two or three.
 
     Parameters
     ----------
@@ -103,17 +109,31 @@ def reference_rms(
     Raises
     ------
     ValueError
-        If no simulation is finite, or the regions differ.
+        If no simulation that is read is finite, or the regions differ.
     """
     gain = _gain(lead_field, source)
-    raw, times = source.transpose("sim", "region", "time").values, source["time"].values
-    clean = baseline_correct(raw, times) if processing is None else processing.apply(raw, times, period)
-    clean = clean[np.isfinite(clean).all(axis=(1, 2))]
-    if len(clean) == 0:
+    source, times = source.transpose("sim", "region", "time"), source["time"].values
+    sizes = []
+    for part in _sample(source.sizes["sim"], source.nbytes // max(source.sizes["sim"], 1)):
+        raw = source.isel(sim=part).values
+        clean = baseline_correct(raw, times) if processing is None else processing.apply(raw, times, period)
+        clean = clean[np.isfinite(clean).all(axis=(1, 2))]
+        # The mean square over channels is a quadratic form of the sources: no need to form the channels.
+        power = np.einsum("nrt,rs,nst->n", clean, gain.T @ gain, clean, optimize=True)
+        sizes.append(np.sqrt(power / (len(gain) * clean.shape[-1])))
+    found = np.concatenate(sizes) if sizes else np.zeros(0)
+    if len(found) == 0:
         raise ValueError("no simulation has a finite source: the size of the evoked response is undefined")
-    # The mean square over channels is a quadratic form of the sources: no need to form the channels.
-    power = np.einsum("nrt,rs,nst->n", clean, gain.T @ gain, clean, optimize=True)
-    return float(np.median(np.sqrt(power / (len(gain) * clean.shape[-1]))))
+    return float(np.median(found))
+
+
+def _sample(n: int, n_bytes: int) -> list[slice]:
+    """Evenly spaced parts of n simulations of some bytes each: all of them, or as many as are enough."""
+    at_once = int(np.clip(_BYTES_AT_ONCE // max(n_bytes, 1), 1, _AT_ONCE))
+    enough = int(np.clip(_BYTES_READ // max(n_bytes, 1), at_once, _ENOUGH))
+    n_parts = -(-min(n, enough) // at_once)
+    starts = np.arange(n_parts) * at_once if n <= enough else np.linspace(0, n - at_once, n_parts)
+    return [slice(int(start), min(int(start) + at_once, n)) for start in starts]
 
 
 def _gain(lead_field: xr.DataArray, source: xr.DataArray) -> np.ndarray:
