@@ -1,7 +1,7 @@
 """The reference posteriors beside those of an independent sampler, case by case.
 
-    python benchmarks/referee.py DIR --cases 20          # appends to DIR/referee.csv; what is there is kept
-    python benchmarks/referee.py DIR --table             # the table, and docs/results/referee.csv
+    python benchmarks/referee.py DIR --cases 20    # goes on from docs/results/referee.csv, in DIR/referee.csv
+    python benchmarks/referee.py DIR --table       # the table; stores DIR/referee.csv in docs/results
 
 The referee is the sequential Monte Carlo sampler of pocoMC (Karamanis et al. 2022, MNRAS 516:1644), without
 its normalizing flow, corrected by importance sampling: a mixture of Student t distributions is fitted to its
@@ -17,6 +17,7 @@ Needs the extra ``bench``.
 from __future__ import annotations
 
 import argparse
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from markdown_table import table as markdown
 from scipy import sparse
 from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
@@ -336,11 +338,14 @@ def main() -> None:
     path = arguments.folder / "referee.csv"
     if not arguments.table:
         arguments.folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            shutil.copy(STORED, path)
         for n in range(AT_ONCE, arguments.cases + AT_ONCE, AT_ONCE):  # all cells grow together
             for preset in PRESETS:
                 for level in LEVELS[preset]:
                     compared(preset, level, min(n, arguments.cases), path)
-    print(table(path).round(3).to_string(index=False))
+    found = table(path)
+    print(markdown(found.columns, found.astype(str).values))
     pd.read_csv(path).round(4).to_csv(STORED, index=False)
 
 
