@@ -61,13 +61,13 @@ def prior_of(config: Config, name: str) -> Prior:
     if any(d.differs for d in prior.distributions.values()):
         connectome = load_connectome(config)
         regions = None if connectome is None else regions_of(connectome)
-    return Prior.of(prior, campaign.preset, config.simulation.network_parameters, regions)
+    return Prior.of(prior, campaign.preset, config.simulation.environment_parameters, regions)
 
 
 def prior_from(specification: Mapping[str, Any]) -> Prior:
     """Distribution of the parameters of a campaign, from its specification."""
     settings = SimulationConfig.model_validate(specification["simulation"])
-    return Prior.described(specification["preset"], specification["prior"], settings.network_parameters)
+    return Prior.described(specification["preset"], specification["prior"], settings.environment_parameters)
 
 
 def design_from(specification: Mapping[str, Any]) -> xr.Dataset:
