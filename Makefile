@@ -5,7 +5,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 PIP_FLAGS ?=
-PYTEST_FLAGS ?= -n auto --dist loadgroup
+# All tests of a file run in one process, which makes once what they share. pytest-xdist's groups would do that for
+# chosen tests only, and pytest 9.2 ignores them.
+PYTEST_FLAGS ?= -n auto --dist loadfile --no-loadscope-reorder
 SNAKEMAKE_FLAGS ?=
 SLURM_PYTEST_FLAGS ?=
 
