@@ -12,7 +12,6 @@ import xarray as xr
 
 import jrflow
 from jrflow.archive.info import info
-from jrflow.archive.place import place
 from jrflow.campaign import run_campaign
 from jrflow.config.analysis import LimitsConfig
 from jrflow.config.config import Config
@@ -66,7 +65,7 @@ def main(argv: list[str]) -> int:
         "selected": archive.query(sim="H_exc > 3.25").sizes["sim"],
         "explained": explanation.code(),
         "again": bool((explanation.simulate()["source"].values == archive["source"].values[5:6]).all()),
-        "info": info(place(folder / "train.zarr")),
+        "info": info(folder / "train.zarr"),
         "limits": limit["r2_limit"].values[0].tolist(),
         "targets": limit["parameter"].values.tolist(),
         "fault": fault_of_a_foreign_name(),
