@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jrflow.cluster.command import Job, job_parser
-from jrflow.config.learning_cost import training_bytes
-from jrflow.config.stages import analysis_seconds
 from jrflow.inference.jobs import learning_curve_job
+from jrflow.planning.analysis import analysis_seconds
+from jrflow.planning.learning_cost import training_bytes
 
 
 def main(argv: Sequence[str] | None = None) -> int:

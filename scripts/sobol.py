@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jrflow.cluster.command import Job, job_parser
-from jrflow.config.stages import analysis_bytes, analysis_seconds
+from jrflow.planning.analysis import analysis_bytes, analysis_seconds
 from jrflow.sensitivity.parts import join_parts, parts_of, write_part
 
 

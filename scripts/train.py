@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jrflow.cluster.command import Job, job_parser
-from jrflow.config.learning_cost import training_bytes, training_seconds
 from jrflow.inference.jobs import train_job
+from jrflow.planning.learning_cost import training_bytes, training_seconds
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,7 +11,7 @@ from jrflow.config.commented import commented_yaml
 from jrflow.config.document import Document
 from jrflow.config.eeg import CovarianceNoise, MontageHead
 from jrflow.config.load import load_connectome, parse_config
-from jrflow.config.requests import Requests
+from jrflow.planning.requests import Requests
 from jrflow.planning.feasibility import parse_checked
 from jrflow.planning.plausibility import implausible
 from jrflow.planning.stages import stage_settings

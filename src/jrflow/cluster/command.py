@@ -16,7 +16,7 @@ from jrflow.cluster.task import Request, Task
 from jrflow.config import load_config
 from jrflow.config.cluster import ClusterConfig, load_cluster
 from jrflow.config.config import Config
-from jrflow.config.packing import requested_mb, requested_minutes
+from jrflow.planning.packing import requested_mb, requested_minutes
 
 _FAILED, _INTERRUPTED = 1, 130
 

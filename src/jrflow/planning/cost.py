@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from jrflow.config.config import Config
 from jrflow.config.shards import shard_count, shard_sizes, simulation_bytes, worker_bytes
 from jrflow.model.protocol import EvokedProtocol
-
-if TYPE_CHECKING:
-    from jrflow.config.config import Config
 
 __all__ = [
     "block_seconds",

@@ -1,6 +1,6 @@
 """What the stages after simulating take, computed from the configuration: seconds and bytes.
 
-Constants were measured on one core of the machine of :mod:`jrflow.config.cost`, with one thread, by
+Constants were measured on one core of the machine of :mod:`jrflow.planning.cost`, with one thread, by
 ``/usr/bin/time -v`` around each of ``scripts/*.py``: on the archives of ``config.yaml``, and on campaigns
 four to twenty times as large. Every stage starts with some seconds and some 0.3 GB of packages; what it reads
 then decides.
@@ -8,10 +8,12 @@ then decides.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from jrflow.config.cost import simulation_seconds
-from jrflow.config.learning_cost import (
+from jrflow.config.config import Config
+from jrflow.config.shards import simulation_bytes
+from jrflow.planning.cost import simulation_seconds
+from jrflow.planning.learning_cost import (
     SHARD_COPIES,
     TORCH_BYTES,
     TORCH_S,
@@ -25,10 +27,6 @@ from jrflow.config.learning_cost import (
     train_of,
     training_bytes,
 )
-from jrflow.config.shards import simulation_bytes
-
-if TYPE_CHECKING:
-    from jrflow.config.config import Config
 
 Rule = Literal[
     "lead_field",

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from jrflow.config import Config, load_config
-from jrflow.config.cost import block_seconds, campaign_seconds, simulation_seconds, worker_bytes
-from jrflow.config.learning_cost import training_bytes, training_seconds
-from jrflow.config.packing import fitting_shards_per_block, requested_mb, requested_minutes
 from jrflow.config.shards import shard_count
-from jrflow.config.stages import Rule, analysis_bytes, analysis_seconds
+from jrflow.planning.analysis import Rule, analysis_bytes, analysis_seconds
+from jrflow.planning.cost import block_seconds, campaign_seconds, simulation_seconds, worker_bytes
+from jrflow.planning.learning_cost import training_bytes, training_seconds
+from jrflow.planning.packing import fitting_shards_per_block, requested_mb, requested_minutes
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,10 +7,10 @@ from functools import cached_property
 
 from jrflow.config.cluster import SHARING, ClusterConfig
 from jrflow.config.config import Config
-from jrflow.config.cost import block_timer, sealing_seconds
-from jrflow.config.packing import fitting_shards_per_block, requested_mb, requested_minutes
 from jrflow.config.shards import shard_count, worker_bytes
-from jrflow.config.stages import Rule, analysis_bytes, analysis_seconds
+from jrflow.planning.analysis import Rule, analysis_bytes, analysis_seconds
+from jrflow.planning.cost import block_timer, sealing_seconds
+from jrflow.planning.packing import fitting_shards_per_block, requested_mb, requested_minutes
 
 #: Of the longest time limit, so much may be expected: expectations are wrong by a factor.
 _CAUTION = 4

@@ -1,20 +1,18 @@
 """What training and applying networks takes, computed from the configuration: seconds and bytes.
 
-Constants were measured as those of :mod:`jrflow.config.stages`.
+Constants were measured as those of :mod:`jrflow.planning.analysis`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from jrflow.config.config import Config
 from jrflow.config.electrodes import channel_count
 from jrflow.config.learning_faults import samples_observed
 from jrflow.config.networks import NPEConfig
-from jrflow.config.operations import numbers_kept, operations, step_operations
 from jrflow.config.shards import shard_sizes, simulation_bytes
-
-if TYPE_CHECKING:
-    from jrflow.config.config import Config
+from jrflow.planning.operations import numbers_kept, operations, step_operations
 
 #: Python and its packages, PyTorch among them: s and bytes.
 TORCH_S, TORCH_BYTES = 8.0, 450e6

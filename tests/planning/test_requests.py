@@ -11,9 +11,9 @@ from hypothesis import example, given, settings, strategies as st
 
 from jrflow.config import Config, load_config
 from jrflow.config.cluster import HERE, ClusterConfig
-from jrflow.config.cost import block_seconds, sealing_seconds
-from jrflow.config.requests import Requests
 from jrflow.config.shards import shard_count
+from jrflow.planning.cost import block_seconds, sealing_seconds
+from jrflow.planning.requests import Requests
 
 ROOT = Path(__file__).parents[2]
 
