@@ -36,9 +36,9 @@ from jrflow.campaign.shard import ShardTask, simulate_shard
 from jrflow.config import Config
 from jrflow.eeg.levels import noise_levels, read_levels
 from jrflow.inference.campaign import train_model
-from jrflow.planning.analysis import analysis_seconds
 from jrflow.planning.cost import simulation_seconds
 from jrflow.planning.learning_cost import training_seconds
+from jrflow.stages import STAGES
 
 EVOKED: dict[str, Any] = {"protocol": {"kind": "evoked"}}
 REST: dict[str, Any] = {"protocol": {"kind": "rest", "noise_sd": 100.0}}
@@ -146,7 +146,7 @@ def _training(folder: Path) -> Prepared:
         return 1
 
     # Of a rule that only starts, the time is its start.
-    start = analysis_seconds(config, "lead_field")
+    start = STAGES["lead_field"].seconds(config)
     return run, training_seconds(config, "model") - start, "s", 1.0
 
 

@@ -92,6 +92,17 @@ def simulation_seconds(config: Config, name: str, n_regions: int) -> float:
     return kernel + _SIMULATION_S + _WRITING_S * simulation_bytes(config, n_regions)
 
 
+def precise_simulation_seconds(config: Config, name: str) -> float:
+    """Expected time of one simulation of a column in float64 on one core, s."""
+    exact = config.simulation.model_copy(update={"precision": "float64", "backend": "cpu"})
+    return simulation_seconds(config.model_copy(update={"simulation": exact}), name, 1)
+
+
+def n_varied(config: Config, name: str) -> int:
+    """Count the parameters that a campaign varies."""
+    return len(config.priors[config.campaigns[name].prior].parameters)
+
+
 def campaign_seconds(config: Config, name: str, n_regions: int, n_cores: int) -> float:
     """Expected time of a whole campaign as one job, s: start, trial, whole shards in rounds, seal.
 
