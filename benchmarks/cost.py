@@ -1,4 +1,4 @@
-"""What jrflow.config.cost expects beside what this machine takes.
+"""What jrflow.planning.cost expects beside what this machine takes.
 
     python benchmarks/cost.py [--only evoked rest] [--repeats 5] [--core 0]
 
@@ -34,11 +34,11 @@ from jrflow.archive.store import Archive
 from jrflow.campaign.run import design_campaign, run_campaign
 from jrflow.campaign.shard import ShardTask, simulate_shard
 from jrflow.config import Config
-from jrflow.config.cost import simulation_seconds
-from jrflow.config.learning_cost import training_seconds
-from jrflow.config.stages import analysis_seconds
 from jrflow.eeg.levels import noise_levels, read_levels
 from jrflow.inference.campaign import train_model
+from jrflow.planning.cost import simulation_seconds
+from jrflow.planning.learning_cost import training_seconds
+from jrflow.stages import STAGES
 
 EVOKED: dict[str, Any] = {"protocol": {"kind": "evoked"}}
 REST: dict[str, Any] = {"protocol": {"kind": "rest", "noise_sd": 100.0}}
@@ -146,7 +146,7 @@ def _training(folder: Path) -> Prepared:
         return 1
 
     # Of a rule that only starts, the time is its start.
-    start = analysis_seconds(config, "lead_field")
+    start = STAGES["lead_field"].seconds(config)
     return run, training_seconds(config, "model") - start, "s", 1.0
 
 

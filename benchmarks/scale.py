@@ -19,10 +19,10 @@ from typing import Any
 
 from jrflow.config import Config
 from jrflow.config.cluster import ClusterConfig
-from jrflow.config.cost import sealing_seconds, simulation_seconds
-from jrflow.config.requests import Requests
 from jrflow.config.shards import shard_count, shard_sizes, simulation_bytes
 from jrflow.config.sizes import duration, readable
+from jrflow.planning.cost import sealing_seconds, simulation_seconds
+from jrflow.planning.requests import Requests
 
 PAGE = Path(__file__).parents[1] / "docs/reference/scale.md"
 N, N_REGIONS, NODES = 100_000_000, 200, 1000

@@ -1,22 +1,8 @@
-"""The report of a run."""
+"""The rule report; see jrflow.stages.report."""
 
-from __future__ import annotations
-
-import argparse
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-from jrflow.report.report import build_report
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", type=Path, required=True, help="folder of the run, results/<run>")
-    arguments = parser.parse_args(argv)
-    print(build_report(arguments.run))
-    return 0
-
+from jrflow.stages.command import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("report"))

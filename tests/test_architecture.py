@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -27,11 +28,12 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("accessor", "inference", "sensitivity"),
     ("report",),
     ("cluster",),
+    ("stages",),
     ("cli",),
 )
 RANK = {part: rank for rank, row in enumerate(ORDER) for part in row}
 #: What a part may only be imported by, besides scripts/.
-ONLY_BY = {"cluster": {"cli"}, "cli": set[str]()}
+ONLY_BY = {"cluster": {"cli", "stages"}, "stages": set[str](), "cli": set[str]()}
 #: The model is arrays in, arrays out: no labels, no files, no cluster.
 NOT_IN_MODEL = {"dask", "distributed", "h5netcdf", "mne", "pandas", "torch", "xarray", "zarr"}
 
@@ -105,15 +107,42 @@ def test_imports_flow_one_way() -> None:
     assert not offenders
 
 
+def modules_imported(path: Path) -> set[Path]:
+    """Files of the package that a file imports, also within functions and for type checking only."""
+    found = set()
+    for name in imports(path):
+        *parents, last = name.split(".")
+        place = SOURCE.parent.joinpath(*parents)
+        candidates = place / f"{last}.py", place / last / "__init__.py", place.with_suffix(".py")
+        found |= {one for one in (*candidates, place / "__init__.py") if one.exists()} - {path}
+    return found - {path.parent / "__init__.py", SOURCE / "__init__.py"}
+
+
+def test_no_imports_are_circular() -> None:
+    graph = {path: modules_imported(path) for path in MODULES if path.name != "__init__.py"}
+    with pytest.raises(CycleError):
+        TopologicalSorter({"a": {"b"}, "b": {"a"}}).prepare()
+    TopologicalSorter(graph).prepare()  # raises, and names the modules of a cycle
+
+
 @pytest.mark.parametrize(
     ("part", "imported"),
-    [("model", "config"), ("limits", "inference"), ("report", "cluster"), ("archive", "campaign")],
+    [
+        ("model", "config"),
+        ("limits", "inference"),
+        ("report", "cluster"),
+        ("archive", "campaign"),
+        ("planning", "stages"),
+        ("config", "planning"),
+    ],
 )
 def test_the_rule_refuses(part: str, imported: str) -> None:
     assert forbidden(part, imported)
 
 
-@pytest.mark.parametrize(("part", "imported"), [("cli", "cluster"), ("report", "eeg"), ("config", "model")])
+@pytest.mark.parametrize(
+    ("part", "imported"), [("cli", "cluster"), ("stages", "cluster"), ("report", "eeg"), ("config", "model")]
+)
 def test_the_rule_allows(part: str, imported: str) -> None:
     assert forbidden(part, imported) is None
 

@@ -16,7 +16,7 @@ from jrflow.config import Config
 def test_a_trial_tells_what_a_larger_campaign_will_take(
     tiny_config: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jrflow.config.cost._TRIAL", 16)
+    monkeypatch.setattr("jrflow.planning.cost._TRIAL", 16)
     report = io.StringIO()
     config = tiny_config({"n": 400}, execution={"backend": "in-process", "shard_size": 200, "chunk_size": 8})
     run_campaign(config, "train", tmp_path, progress=report)

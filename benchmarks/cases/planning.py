@@ -16,7 +16,7 @@ from table import Table
 from jrflow.config import Config
 from jrflow.config.cluster import ClusterConfig
 from jrflow.config.profile import cluster_yaml, snakemake_profile
-from jrflow.config.requests import Requests
+from jrflow.planning.requests import Requests
 
 ROOT = Path(__file__).parents[2]
 #: Jobs of a campaign, and one campaign as the page at scale has it, divided by the cost model.

@@ -240,9 +240,9 @@ def test_channels_are_counted_and_not_read_from_a_name() -> None:
 
 @pytest.mark.parametrize("tmin", [-0.5, -0.2, 0.0, 0.3])
 def test_cost_and_checks_count_the_same_samples(tmin: float) -> None:
-    from jrflow.config.learning_cost import n_samples
     from jrflow.config.learning_faults import samples_observed
     from jrflow.config.load import parse_config
+    from jrflow.planning.learning_cost import n_samples
 
     config = parse_config(changed({"inference.training": {"tmin": tmin}}))
     expected = int(np.floor((1.0 - max(tmin, -0.201)) * 100 + 1e-6))

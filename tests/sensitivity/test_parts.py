@@ -10,16 +10,17 @@ import xarray as xr
 
 from jrflow.archive import open_archive
 from jrflow.campaign import run_campaign
-from jrflow.config import Config, load_config
-from jrflow.config.commented import commented_yaml
+from jrflow.config import Config
 from jrflow.sensitivity import parts as parts_module
 from jrflow.sensitivity.campaign import analyse_sobol, sobol_features
 from jrflow.sensitivity.parts import join_parts, parts_of, write_part
+from jrflow.stages import STAGES
+from jrflow.stages.sobol import SobolSettings
 
 #: Long enough for all features.
 PROTOCOL = {"kind": "evoked", "n_trials": 2, "isi": 0.3, "tmin": -0.05, "tmax": 0.2, "transient": 0.05}
-#: Configuration, lead field, manifest.
-Files = tuple[Path, Path, Path]
+#: Settings, lead field, manifest.
+Files = tuple[SobolSettings, Path, Path]
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +32,12 @@ def files(tmp_path_factory: pytest.TempPathFactory, tiny_config: Callable[..., C
         simulation={"protocol": PROTOCOL},
         sensitivity={"sobol": ["train"], "n_bootstrap": 20},
     )
-    (folder / "config.yaml").write_text(commented_yaml(config), encoding="utf-8")
     run_campaign(config, "train", folder / "archives", progress=None)
-    return folder / "config.yaml", _lead_field(folder / "lead_field.nc", 2.0), folder / "archives/train.json"
+    return (
+        STAGES["sobol"].settings(config),
+        _lead_field(folder / "lead_field.nc", 2.0),
+        folder / "archives/train.json",
+    )
 
 
 def _lead_field(path: Path, gain: float) -> Path:
@@ -56,10 +60,10 @@ def copied(files: Files, tmp_path: Path) -> Files:
 @pytest.fixture(scope="module")
 def whole(files: Files) -> tuple[xr.Dataset, xr.Dataset]:
     """Features and indices of all simulations at once."""
-    config, campaign = load_config(files[0]), open_archive(files[2].with_suffix(".zarr"))
+    settings, campaign = files[0], open_archive(files[2].with_suffix(".zarr"))
     lead_field = xr.load_dataarray(files[1], engine="h5netcdf")
-    features = sobol_features(campaign, lead_field, config.sensitivity)
-    return features, analyse_sobol(campaign, features, config.sensitivity, seed=config.run.seed)
+    features = sobol_features(campaign, lead_field, settings)
+    return features, analyse_sobol(campaign, features, settings, seed=settings.seed)
 
 
 def _load(path: Path) -> xr.Dataset:
@@ -121,21 +125,18 @@ def test_started_again_in_another_number_of_parts(
 
 
 def test_parts_belong_to_what_they_were_made_of(copied: Files, tmp_path: Path) -> None:
-    config, lead_field, manifest = copied
-    here = parts_of(config, lead_field, manifest, 2)
-    write_part(config, lead_field, manifest, here[0])
+    settings, lead_field, manifest = copied
+    here = parts_of(settings, lead_field, manifest, 2)
+    write_part(settings, lead_field, manifest, here[0])
     other = _lead_field(tmp_path / "other.nc", 3.0)
-    there = parts_of(config, other, manifest, 2)
+    there = parts_of(settings, other, manifest, 2)
     assert not set(here) & set(there)
-    write_part(config, other, manifest, there[0])
+    write_part(settings, other, manifest, there[0])
     amplitude = [_load(parts[0])["peak_amplitude"] for parts in (here, there)]
     assert (abs(amplitude[0]) < abs(amplitude[1])).any()
 
-    text = config.read_text(encoding="utf-8")
-    assert "channel: strongest" in text
-    elsewhere = tmp_path / "config.yaml"
-    elsewhere.write_text(text.replace("channel: strongest", "channel: Oz"), encoding="utf-8")
+    elsewhere = settings.model_copy(update={"channel": "Oz"})
     assert not set(here) & set(parts_of(elsewhere, lead_field, manifest, 2))
     # What only concerns the indices leaves the features alone.
-    elsewhere.write_text(text.replace("n_bootstrap: 20", "n_bootstrap: 30"), encoding="utf-8")
+    elsewhere = settings.model_copy(update={"n_bootstrap": 30})
     assert parts_of(elsewhere, lead_field, manifest, 2) == here

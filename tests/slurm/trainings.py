@@ -25,6 +25,11 @@ from site_of_tests import (
     write_cluster,
 )
 
+from jrflow.config import load_config
+from jrflow.config.cluster import load_cluster
+from jrflow.planning.requests import Requests
+from jrflow.stages import STAGES
+
 #: Sixteen epochs of fifteen steps. Where a test disturbs a training, its first rank stops before it saves an
 #: epoch (``Stop``).
 TRAINING = {"max_presentations": 23_040, "batch_size": 96}
@@ -45,13 +50,17 @@ class Training:
 
     def start(self, stop: Stop | None = None) -> subprocess.Popen[str]:
         """Start the driver."""
-        arguments = {
-            "config": self.folder / "config.yaml", "cluster": self.cluster, "out": self.model,
-            "noise": self._simulated / "eeg/bilstm-noise.nc",
-            "train": self._simulated / "archives/train.json",
-        }  # fmt: skip
-        command = [sys.executable, str(ROOT / "scripts/train.py")]
-        command += [f"--{name}={value}" for name, value in arguments.items()]
+        config, cluster = load_config(self.folder / "config.yaml"), load_cluster(self.cluster)
+        seconds, n_bytes = Requests(config, cluster, 1, 1).expected(STAGES["train"], "bilstm")
+        command = [
+            sys.executable, str(ROOT / "scripts/train.py"),
+            f"--settings={STAGES['train'].settings(config, 'bilstm').text}", f"--cluster={self.cluster}",
+            f"--jobs={self.model.parents[1] / 'logs/jobs/train-bilstm'}",
+            f"--expected-seconds={seconds}", f"--expected-bytes={n_bytes}",
+            "--inputs", f"noise={self._simulated / 'eeg/bilstm-noise.nc'}",
+            f"train={self._simulated / 'archives/train.json'}",
+            "--outputs", f"model={self.model / 'model.json'}",
+        ]  # fmt: skip
         self.driver = subprocess.Popen(
             command, cwd=self.folder, env=environment(**stop.environment if stop else {}), text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

@@ -2,7 +2,6 @@
 
 import sys
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 
 from jrflow.config.cluster import load_cluster
@@ -11,10 +10,10 @@ from jrflow.config.commented import commented_yaml
 from jrflow.config.document import Document
 from jrflow.config.eeg import CovarianceNoise, MontageHead
 from jrflow.config.load import load_connectome, parse_config
-from jrflow.config.requests import Requests
+from jrflow.planning.requests import Requests
 from jrflow.planning.feasibility import parse_checked
 from jrflow.planning.plausibility import implausible
-from jrflow.planning.stages import stage_settings
+from jrflow.stages import STAGES
 
 # Where the entry points are. Rules name them by this variable, not by their path: a clone that is moved or copied
 # repeats nothing.
@@ -68,7 +67,7 @@ def warn_of_implausible():
 
 
 def write_effective_config():
-    """Write what is run, every field explained, beside its results; scripts read it there."""
+    """Write what is run, every field explained, beside its results; campaigns and the report read it there."""
     path = Path(CONFIG_FILE)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".partial")
@@ -76,17 +75,24 @@ def write_effective_config():
     unfinished.replace(path)
 
 
-@cache
-def code(name):
-    """Content of an entry point, as a hash: a change of it repeats the step, a copy elsewhere does not."""
-    return sha256(Path(SCRIPTS, f"{name}.py").read_bytes()).hexdigest()[:16]
-
-
-def settings(stage, wildcard=None):
+def settings(stage, wildcard=""):
     """Settings that a stage reads; as a parameter of its rule they repeat it when they change."""
-    if wildcard is None:
-        return stage_settings(CONFIG, stage)
-    return lambda wildcards: stage_settings(CONFIG, stage, getattr(wildcards, wildcard))
+    return lambda wildcards: stage_settings(stage, getattr(wildcards, wildcard, ""))
+
+
+@cache
+def stage_settings(stage, name):
+    return STAGES[stage].settings(CONFIG, name).text
+
+
+def code(stage):
+    """Hash of a stage's work: a change of it repeats the step, a copy of the clone does not."""
+    return STAGES[stage].code
+
+
+def command(stage):
+    """Shell command of a stage."""
+    return STAGES[stage].command
 
 
 @cache
@@ -130,11 +136,6 @@ def manifests_of_model(wildcards):
     """Manifests of a model's training and test campaign."""
     model = MODELS[wildcards.model]
     return {"train": manifest(model.train), "test": manifest(model.test)}
-
-
-def refined_by_model(wildcards):
-    """Test simulations whose estimates a model has refined."""
-    return MODELS[wildcards.model].refine
 
 
 def noise_of(model):

@@ -5,7 +5,7 @@ rule lead_field:
     input:
         HEAD_FILES,
     output:
-        f"{RUN}/eeg/lead_field.nc",
+        lead_field=f"{RUN}/eeg/lead_field.nc",
     log:
         f"{RUN}/logs/lead_field.log",
     benchmark:
@@ -17,13 +17,12 @@ rule lead_field:
         mem_mb=mb("lead_field"),
         seat=1,
     params:
-        config=CONFIG_FILE,
         settings=settings("lead_field"),
         code=code("lead_field"),
     message:
         "Lead field"
     shell:
-        "python {SCRIPTS:q}/lead_field.py --config {params.config:q} --out {output:q} > {log:q} 2>&1"
+        command("lead_field")
 
 
 rule noise_levels:
@@ -32,7 +31,7 @@ rule noise_levels:
         lead_field=rules.lead_field.output,
         train=train_manifest,
     output:
-        f"{RUN}/eeg/{{model}}-noise.nc",
+        noise=f"{RUN}/eeg/{{model}}-noise.nc",
     log:
         f"{RUN}/logs/noise_levels/{{model}}.log",
     benchmark:
@@ -44,11 +43,9 @@ rule noise_levels:
         mem_mb=mb("noise_levels", "model"),
         seat=1,
     params:
-        config=CONFIG_FILE,
         settings=settings("noise_levels"),
         code=code("noise_levels"),
     message:
         "Noise levels of {wildcards.model}"
     shell:
-        "python {SCRIPTS:q}/noise_levels.py --config {params.config:q} --lead-field {input.lead_field:q}"
-        " --train {input.train:q} --out {output:q} > {log:q} 2>&1"
+        command("noise_levels")

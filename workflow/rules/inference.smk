@@ -6,7 +6,7 @@ rule gold:
         noise=rules.noise_levels.output,
         test=test_manifest,
     output:
-        f"{RUN}/limits/{{model}}-gold.nc",
+        gold=f"{RUN}/limits/{{model}}-gold.nc",
     log:
         f"{RUN}/logs/gold/{{model}}.log",
     benchmark:
@@ -16,14 +16,12 @@ rule gold:
         mem_mb=mb("gold", "model"),
         seat=1,
     params:
-        config=CONFIG_FILE,
         settings=settings("gold"),
         code=code("gold"),
     message:
         "Reference posteriors of {wildcards.model}"
     shell:
-        "python {SCRIPTS:q}/gold.py --config {params.config:q} --noise {input.noise:q} --test {input.test:q}"
-        " --out {output:q} > {log:q} 2>&1"
+        command("gold")
 
 
 rule limits:
@@ -32,7 +30,7 @@ rule limits:
         test=test_manifest,
         gold=rules.gold.output if CONFIG.limits.posterior_cases else [],
     output:
-        f"{RUN}/limits/{{model}}.nc",
+        limits=f"{RUN}/limits/{{model}}.nc",
     log:
         f"{RUN}/logs/limits/{{model}}.log",
     benchmark:
@@ -47,15 +45,12 @@ rule limits:
         mem_mb=mb("limits", "model"),
         seat=1,
     params:
-        config=CONFIG_FILE,
         settings=settings("limits", "model"),
         code=code("limits"),
-        gold="--gold" if CONFIG.limits.posterior_cases else "",
     message:
         "Limits of {wildcards.model}"
     shell:
-        "python {SCRIPTS:q}/limits.py --config {params.config:q} --model {wildcards.model}"
-        " --noise {input.noise:q} {params.gold} {input.gold:q} --out {output:q} > {log:q} 2>&1"
+        command("limits")
 
 
 rule train:
@@ -63,7 +58,7 @@ rule train:
         noise=noise_of_experiment,
         train=train_manifest,
     output:
-        f"{RUN}/models/{{model}}/model.json",
+        model=f"{RUN}/models/{{model}}/model.json",
     log:
         f"{RUN}/logs/train/{{model}}.log",
     benchmark:
@@ -71,15 +66,16 @@ rule train:
     resources:
         cluster=CLUSTER_FILE,
         attempt=number_of_attempt,
+        expected_s=expected_seconds("train", "model"),
+        expected_bytes=expected_bytes("train", "model"),
     params:
-        config=CONFIG_FILE,
         settings=settings("train", "model"),
         code=code("train"),
+        jobs=f"{RUN}/logs/jobs/train-{{model}}",
     message:
         "Training {wildcards.model}"
     shell:
-        "python {SCRIPTS:q}/train.py --config {params.config:q} --cluster '{resources.cluster}' --attempt {resources.attempt} --noise {input.noise:q} --train {input.train:q}"
-        ' --threads {threads} --out "$(dirname {output:q})" > {log:q} 2>&1'
+        command("train")
 
 
 rule evaluate:
@@ -103,15 +99,12 @@ rule evaluate:
         mem_mb=mb("evaluate", "model"),
         seat=1,
     params:
-        refine=refined_by_model,
+        settings=settings("evaluate", "model"),
         code=code("evaluate"),
-        gold="--gold" if CONFIG.limits.posterior_cases else "",
     message:
         "Scoring {wildcards.model}"
     shell:
-        'python {SCRIPTS:q}/evaluate.py --noise {input.noise:q} --model "$(dirname {input.model:q})"'
-        " --train {input.train:q} --test {input.test:q} --limits {input.limits:q} --threads {threads}"
-        " {params.gold} {input.gold:q} --refine {params.refine} --scores {output.scores:q} --predictions {output.predictions:q} > {log:q} 2>&1"
+        command("evaluate")
 
 
 rule baselines:
@@ -120,7 +113,7 @@ rule baselines:
         noise=noise_of_experiment,
         limits=limits_of_experiment,
     output:
-        f"{RUN}/evaluation/{{model}}-baselines.csv",
+        scores=f"{RUN}/evaluation/{{model}}-baselines.csv",
     log:
         f"{RUN}/logs/baselines/{{model}}.log",
     benchmark:
@@ -132,14 +125,12 @@ rule baselines:
         mem_mb=mb("baselines", "model"),
         seat=1,
     params:
-        config=CONFIG_FILE,
         settings=settings("baselines"),
         code=code("baselines"),
     message:
         "Scoring baselines of {wildcards.model}"
     shell:
-        "python {SCRIPTS:q}/baselines.py --config {params.config:q} --noise {input.noise:q} --train {input.train:q}"
-        " --test {input.test:q} --limits {input.limits:q} --threads {threads} --scores {output:q} > {log:q} 2>&1"
+        command("baselines")
 
 
 localrules:
@@ -166,7 +157,7 @@ rule learning_curve:
         train=manifest(MODELS[CURVE.model].train) if CURVE else [],
         test=manifest(MODELS[CURVE.model].test) if CURVE else [],
     output:
-        f"{RUN}/evaluation/learning_curve.csv",
+        table=f"{RUN}/evaluation/learning_curve.csv",
     log:
         f"{RUN}/logs/learning_curve.log",
     benchmark:
@@ -174,15 +165,16 @@ rule learning_curve:
     resources:
         cluster=CLUSTER_FILE,
         attempt=number_of_attempt,
+        expected_s=expected_seconds("learning_curve"),
+        expected_bytes=expected_bytes("learning_curve"),
     params:
-        config=CONFIG_FILE,
         settings=settings("learning_curve"),
         code=code("learning_curve"),
+        jobs=f"{RUN}/logs/jobs/learning-curve",
     message:
         "Learning curve"
     shell:
-        "python {SCRIPTS:q}/learning_curve.py --config {params.config:q} --cluster '{resources.cluster}' --attempt {resources.attempt} --noise {input.noise:q}"
-        " --train {input.train:q} --test {input.test:q} --threads {threads} --out {output:q} > {log:q} 2>&1"
+        command("learning_curve")
 
 
 rule apply:
@@ -201,12 +193,9 @@ rule apply:
         runtime=minutes("apply"),
         mem_mb=mb("apply"),
     params:
-        config=CONFIG_FILE,
         settings=settings("apply"),
         code=code("apply"),
     message:
         "Inferring the recording"
     shell:
-        "python {SCRIPTS:q}/apply.py --config {params.config:q} --noise {input.noise:q}"
-        ' --model "$(dirname {input.model:q})" --threads {threads}'
-        " --estimates {output.estimates:q} --responses {output.responses:q} > {log:q} 2>&1"
+        command("apply")

@@ -14,7 +14,7 @@ rule report:
         learning_curve=rules.learning_curve.output if CURVE else [],
         estimates=rules.apply.output.estimates if APPLY else [],
     output:
-        f"{RUN}/report.html",
+        report=f"{RUN}/report.html",
     log:
         f"{RUN}/logs/report.log",
     resources:
@@ -26,4 +26,4 @@ rule report:
     message:
         "Report"
     shell:
-        'python {SCRIPTS:q}/report.py --run "$(dirname {output:q})" > {log:q} 2>&1'
+        command("report")

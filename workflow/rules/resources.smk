@@ -92,7 +92,7 @@ def together(group, step, wildcard=None):
     """Group of a step that is short enough to share a job, as a function of its wildcards."""
     return lambda wildcards: (
         group
-        if REQUESTS.shares_job(step, getattr(wildcards, wildcard or "", ""))
+        if REQUESTS.shares_job(STAGES[step], getattr(wildcards, wildcard or "", ""))
         else None
     )
 
@@ -116,14 +116,28 @@ def block_mb(wildcards, attempt):
 def minutes(step, wildcard=None):
     """Time limit of a step of the analysis, as a function of its wildcards and the attempt."""
     return lambda wildcards, attempt: REQUESTS.analysis(
-        step, getattr(wildcards, wildcard or "", ""), attempt
+        STAGES[step], getattr(wildcards, wildcard or "", ""), attempt
     )[0]
 
 
 def mb(step, wildcard=None):
     """Memory of a step of the analysis, as a function of its wildcards and the attempt."""
     return lambda wildcards, attempt: REQUESTS.analysis(
-        step, getattr(wildcards, wildcard or "", ""), attempt
+        STAGES[step], getattr(wildcards, wildcard or "", ""), attempt
+    )[1]
+
+
+def expected_seconds(step, wildcard=None):
+    """Expected time of a step that submits jobs itself. It is a resource, because resources repeat nothing."""
+    return lambda wildcards: REQUESTS.expected(
+        STAGES[step], getattr(wildcards, wildcard or "", "")
+    )[0]
+
+
+def expected_bytes(step, wildcard=None):
+    """Expected memory of a step that submits jobs itself."""
+    return lambda wildcards: REQUESTS.expected(
+        STAGES[step], getattr(wildcards, wildcard or "", "")
     )[1]
 
 

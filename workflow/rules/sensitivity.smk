@@ -6,7 +6,7 @@ rule sobol:
         lead_field=rules.lead_field.output,
         campaign=manifest("{campaign}"),
     output:
-        f"{RUN}/sensitivity/{{campaign}}.nc",
+        indices=f"{RUN}/sensitivity/{{campaign}}.nc",
     log:
         f"{RUN}/logs/sobol/{{campaign}}.log",
     benchmark:
@@ -16,15 +16,16 @@ rule sobol:
     resources:
         cluster=CLUSTER_FILE,
         attempt=number_of_attempt,
+        expected_s=expected_seconds("sobol", "campaign"),
+        expected_bytes=expected_bytes("sobol", "campaign"),
     params:
-        config=CONFIG_FILE,
         settings=settings("sobol"),
         code=code("sobol"),
+        jobs=f"{RUN}/logs/jobs/sobol-{{campaign}}",
     message:
         "Sobol indices of campaign {wildcards.campaign}"
     shell:
-        "python {SCRIPTS:q}/sobol.py --config {params.config:q} --cluster '{resources.cluster}' --attempt {resources.attempt} --lead-field {input.lead_field:q}"
-        " --campaign {input.campaign:q} --out {output:q} > {log:q} 2>&1"
+        command("sobol")
 
 
 rule one_at_a_time:
@@ -32,7 +33,7 @@ rule one_at_a_time:
         lead_field=rules.lead_field.output,
         campaign=manifest("{campaign}"),
     output:
-        f"{RUN}/sensitivity/{{campaign}}.nc",
+        effects=f"{RUN}/sensitivity/{{campaign}}.nc",
     log:
         f"{RUN}/logs/one_at_a_time/{{campaign}}.log",
     benchmark:
@@ -46,11 +47,9 @@ rule one_at_a_time:
         mem_mb=mb("one_at_a_time", "campaign"),
         seat=1,
     params:
-        config=CONFIG_FILE,
         settings=settings("one_at_a_time"),
         code=code("one_at_a_time"),
     message:
         "Effects of one parameter at a time, campaign {wildcards.campaign}"
     shell:
-        "python {SCRIPTS:q}/one_at_a_time.py --config {params.config:q} --lead-field {input.lead_field:q}"
-        " --campaign {input.campaign:q} --out {output:q} > {log:q} 2>&1"
+        command("one_at_a_time")

@@ -14,9 +14,9 @@ from jrflow.archive.shards import read_design
 from jrflow.archive.store import Archive
 from jrflow.campaign.shard import simulate_design
 from jrflow.config.config import Config
-from jrflow.config.cost import trial_simulations
 from jrflow.config.sizes import duration, readable
 from jrflow.model.protocol import EvokedProtocol
+from jrflow.planning.cost import trial_simulations
 from jrflow.specification import Specification
 
 #: From here on a reminder of quotas is worth its line.

@@ -17,10 +17,10 @@ from jrflow.cluster.task import Request, Task
 from jrflow.config import load_config
 from jrflow.config.cluster import ClusterConfig, load_cluster
 from jrflow.config.config import Config
-from jrflow.config.cost import campaign_seconds
 from jrflow.config.load import load_connectome
-from jrflow.config.packing import requested_mb, requested_minutes
 from jrflow.config.shards import worker_bytes
+from jrflow.planning.cost import campaign_seconds
+from jrflow.planning.packing import requested_mb, requested_minutes
 
 
 def run_on_cluster(

@@ -12,8 +12,8 @@ from pathlib import Path
 from jrflow.cluster.queue import SlurmAwayError, answered
 from jrflow.config.cluster import ClusterConfig
 from jrflow.config.config import Config
-from jrflow.config.cost import block_timer
 from jrflow.config.shards import shard_count
+from jrflow.planning.cost import block_timer
 
 #: What sbatch says of requests that it will never accept. All else may pass, such as a drained node or a
 #: controller that has just started: the job would be queued.

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, Protocol, TextIO
 
 import pandas as pd
 import xarray as xr
@@ -28,6 +28,30 @@ from jrflow.inference.trial import Parts, Trial
 from jrflow.lock import Claim, hold
 from jrflow.model import MODEL
 from jrflow.provenance import git_commit, versions
+
+
+class Preparation(Protocol):
+    """How campaigns become observations, whoever estimates from them; a ``TrainingConfig`` says it."""
+
+    @property
+    def sfreq(self) -> float:
+        """Sampling rate of the observation, Hz."""
+        ...
+
+    @property
+    def tmin(self) -> float:
+        """Time after which responses are observed, s from the onset."""
+        ...
+
+    @property
+    def spatial(self) -> Literal["projected", "channels"]:
+        """Whether channels are projected onto the source, or all of them observed."""
+        ...
+
+    @property
+    def validation_fraction(self) -> float:
+        """Share of the training campaign that is kept for validation."""
+        ...
 
 
 def train_model(
@@ -116,7 +140,7 @@ def read_trial(
     levels: Mapping[str, EvokedNoise],
     snr_db: Mapping[str, float],
     limits: xr.Dataset,
-    config: TrainingConfig,
+    config: Preparation,
     seed: int,
 ) -> Trial:
     """Read what the estimators of two campaigns are put to.
@@ -152,7 +176,7 @@ def trace_learning_curve(
 def read_parts(
     train_store: Path,
     test_store: Path,
-    config: TrainingConfig,
+    config: Preparation,
     seed: int,
     processing: Processing | None = None,
 ) -> Parts:

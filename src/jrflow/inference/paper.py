@@ -19,13 +19,12 @@ given the same noise, of a size that shrank or grew from one to the next.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 
 from jrflow.inference.networks import BATCH
-from jrflow.inference.paper_training import KerasBiLSTM, PaperTraining, Redraw
+from jrflow.inference.paper_training import KerasBiLSTM, PaperSettings, PaperTraining, Redraw
 from jrflow.inference.randomness import Stream, entropy, numpy_generator, torch_generator
 
 #: Shares of the simulations that are trained on, and that say when to stop.
@@ -33,39 +32,6 @@ _TRAINED, _WATCHED = 0.81, 0.10
 
 #: A simulation is an outlier if its mean size is this many interquartile ranges beyond the quartiles.
 _OUTLIER = 3.0
-
-
-@dataclass(frozen=True)
-class PaperSettings:
-    """The paper's settings; each can be changed alone.
-
-    Attributes
-    ----------
-    n_simulations
-        At most so many simulations are used, the first ones.
-    loss
-        inverse-snr-db: 10 log10(mean square error / mean square of the scaled targets), of each batch; mse:
-        the mean square error.
-    target_scaling
-        min-max: to 0..1 over the training part; standard: to mean 0 and variance 1.
-    input_rms
-        Root mean square of the scaled input over the training part. The paper multiplies volts by 1e10: for
-        its own prior and model, about 70 with the gain of 1e-9 of its first version, taken here, and 70,000
-        with the second's. Either leaves the gates of an LSTM wide open or shut.
-    max_epochs, patience, batch_size, learning_rate, hidden, dropout
-        As in Keras.
-    """
-
-    n_simulations: int = 1000
-    loss: Literal["inverse-snr-db", "mse"] = "inverse-snr-db"
-    target_scaling: Literal["min-max", "standard"] = "min-max"
-    input_rms: float = 70.0
-    max_epochs: int = 150
-    patience: int = 50
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    hidden: int = 64
-    dropout: float = 0.1
 
 
 @dataclass(frozen=True)

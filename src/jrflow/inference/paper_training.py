@@ -5,13 +5,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import torch
 from torch import nn
-
-if TYPE_CHECKING:
-    from jrflow.inference.paper import PaperSettings
 
 #: What the watched loss must fall by to count as better; the paper's 0.01 is one of decibels.
 _MIN_DELTA = {"inverse-snr-db": 0.01, "mse": 0.0}
@@ -21,6 +18,39 @@ _EPSILON, _BIAS = 1e-7, 1e-3
 
 #: Draws new observations of the simulations at these positions, shape (len(positions), n_inputs, n_samples).
 Redraw = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class PaperSettings:
+    """The paper's settings; each can be changed alone.
+
+    Attributes
+    ----------
+    n_simulations
+        At most so many simulations are used, the first ones.
+    loss
+        inverse-snr-db: 10 log10(mean square error / mean square of the scaled targets), of each batch; mse:
+        the mean square error.
+    target_scaling
+        min-max: to 0..1 over the training part; standard: to mean 0 and variance 1.
+    input_rms
+        Root mean square of the scaled input over the training part. The paper multiplies volts by 1e10: for
+        its own prior and model, about 70 with the gain of 1e-9 of its first version, taken here, and 70,000
+        with the second's. Either leaves the gates of an LSTM wide open or shut.
+    max_epochs, patience, batch_size, learning_rate, hidden, dropout
+        As in Keras.
+    """
+
+    n_simulations: int = 1000
+    loss: Literal["inverse-snr-db", "mse"] = "inverse-snr-db"
+    target_scaling: Literal["min-max", "standard"] = "min-max"
+    input_rms: float = 70.0
+    max_epochs: int = 150
+    patience: int = 50
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    hidden: int = 64
+    dropout: float = 0.1
 
 
 class KerasBiLSTM(nn.Module):

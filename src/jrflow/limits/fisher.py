@@ -13,11 +13,11 @@ many others reduce its standard error (as control variates).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import numpy as np
 import xarray as xr
 
-from jrflow.config.analysis import LimitsConfig
 from jrflow.config.simulation import SimulationConfig
 from jrflow.design.priors import Prior
 from jrflow.eeg.covariance import whitening
@@ -27,12 +27,26 @@ from jrflow.limits.jacobian import evoked_jacobian
 from jrflow.space.scores import Coordinates
 
 
+class Draws(Protocol):
+    """Over what the posterior variance is averaged; the section ``limits`` of a configuration has both."""
+
+    @property
+    def n_draws(self) -> int:
+        """Number of draws from the prior."""
+        ...
+
+    @property
+    def relative_step(self) -> float:
+        """Half step of the central differences, as a fraction of the parameter's value."""
+        ...
+
+
 def recovery_limits(
     prior: Prior,
     lead_field: xr.DataArray,
     levels: Mapping[str, EvokedNoise],
     simulation: SimulationConfig,
-    config: LimitsConfig,
+    config: Draws,
     seed: int,
     gold: xr.Dataset | None = None,
 ) -> xr.Dataset:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import xarray as xr
 
-from jrflow.config.analysis import SensitivityConfig
 from jrflow.config.suggest import did_you_mean
 from jrflow.eeg.features import erp_features
 from jrflow.eeg.projection import to_eeg
@@ -12,7 +13,25 @@ from jrflow.sensitivity.oat import one_at_a_time
 from jrflow.sensitivity.sobol import sobol_indices
 
 
-def sobol_features(campaign: xr.Dataset, lead_field: xr.DataArray, config: SensitivityConfig) -> xr.Dataset:
+class AtChannel(Protocol):
+    """Where responses are described; the section ``sensitivity`` of a configuration says it."""
+
+    @property
+    def channel(self) -> str:
+        """Name of a channel, or 'strongest'."""
+        ...
+
+
+class Resampling(Protocol):
+    """How errors of indices are found; the section ``sensitivity`` of a configuration says it."""
+
+    @property
+    def n_bootstrap(self) -> int:
+        """Number of resamples."""
+        ...
+
+
+def sobol_features(campaign: xr.Dataset, lead_field: xr.DataArray, config: AtChannel) -> xr.Dataset:
     """Named features of the evoked response at the configured channel, for each simulation.
 
     Parameters
@@ -35,7 +54,7 @@ def sobol_features(campaign: xr.Dataset, lead_field: xr.DataArray, config: Sensi
 
 
 def analyse_sobol(
-    campaign: xr.Dataset, features: xr.Dataset, config: SensitivityConfig, *, seed: int = 0
+    campaign: xr.Dataset, features: xr.Dataset, config: Resampling, *, seed: int = 0
 ) -> xr.Dataset:
     """Sobol indices of the features of a campaign.
 
@@ -58,9 +77,7 @@ def analyse_sobol(
     return indices.assign_attrs(channel=features.attrs["channel"], preset=campaign.attrs["preset"])
 
 
-def analyse_one_at_a_time(
-    campaign: xr.Dataset, lead_field: xr.DataArray, config: SensitivityConfig
-) -> xr.Dataset:
+def analyse_one_at_a_time(campaign: xr.Dataset, lead_field: xr.DataArray, config: AtChannel) -> xr.Dataset:
     """Heat maps and effects at the configured channel.
 
     Returns

@@ -10,45 +10,54 @@ import os
 import shutil
 from itertools import pairwise
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import xarray as xr
 
 from jrflow.archive import open_archive
-from jrflow.config import load_config
-from jrflow.sensitivity.campaign import analyse_sobol, sobol_features
+from jrflow.sensitivity.campaign import AtChannel, Resampling, analyse_sobol, sobol_features
 
 #: Simulations whose responses are in memory at once: 20 MB of the paper's protocol, 0.3 GB while features
 #: are computed, whatever the size of the campaign.
 _AT_ONCE = 4096
 
 
-def parts_of(config_file: Path, lead_field_file: Path, manifest: Path, n_parts: int) -> list[Path]:
+class Analysis(AtChannel, Resampling, Protocol):
+    """All settings of an analysis."""
+
+    @property
+    def seed(self) -> int:
+        """Seed of the resampling."""
+        ...
+
+
+def parts_of(config: AtChannel, lead_field_file: Path, manifest: Path, n_parts: int) -> list[Path]:
     """Files of the parts of an analysis; their names hold what they depend on and which simulations.
 
     Parameters
     ----------
-    config_file, lead_field_file, manifest
-        Configuration of the run, lead field, and manifest of the campaign.
+    config
+        Channel.
+    lead_field_file, manifest
+        Lead field, and manifest of the campaign.
     n_parts
         Number of parts; there are no more than simulations.
     """
-    config = load_config(config_file)
-    n = config.n_simulations(manifest.stem)
+    n = open_archive(manifest.with_suffix(".zarr")).sizes["sim"]
     ends = np.linspace(0, n, min(n_parts, n) + 1).astype(int)
-    digest = hashlib.sha256(config.sensitivity.channel.encode())
+    digest = hashlib.sha256(config.channel.encode())
     for path in (lead_field_file, manifest):
         digest.update(path.read_bytes())
     folder = manifest.parent.parent / "sensitivity" / f"{manifest.stem}.parts-{digest.hexdigest()[:12]}"
     return [folder / f"{start}-{stop}.nc" for start, stop in pairwise(ends)]
 
 
-def write_part(config_file: Path, lead_field_file: Path, manifest: Path, part: Path) -> None:
+def write_part(config: AtChannel, lead_field_file: Path, manifest: Path, part: Path) -> None:
     """Find the features of the simulations of one part; one that is there already is left alone."""
     if part.exists():
         return
     start, stop = map(int, part.stem.split("-"))
-    config = load_config(config_file).sensitivity
     lead_field = xr.load_dataarray(lead_field_file, engine="h5netcdf")
     campaign = open_archive(manifest.with_suffix(".zarr"))
     found = [
@@ -62,17 +71,16 @@ def write_part(config_file: Path, lead_field_file: Path, manifest: Path, part: P
 
 
 def join_parts(
-    config_file: Path, lead_field_file: Path, manifest: Path, parts: tuple[Path, ...], out: Path
+    config: Analysis, lead_field_file: Path, manifest: Path, parts: tuple[Path, ...], out: Path
 ) -> None:
     """Make the parts that are missing, and the indices of all."""
     for part in parts:
-        write_part(config_file, lead_field_file, manifest, part)
-    config = load_config(config_file)
+        write_part(config, lead_field_file, manifest, part)
     features = xr.concat(
         [xr.load_dataset(part, engine="h5netcdf") for part in parts], "sim", combine_attrs="override"
     )
     campaign = open_archive(manifest.with_suffix(".zarr"))
-    indices = analyse_sobol(campaign, features, config.sensitivity, seed=config.run.seed)
+    indices = analyse_sobol(campaign, features, config, seed=config.seed)
     unfinished = out.with_suffix(".partial")
     indices.to_netcdf(unfinished, engine="h5netcdf")
     unfinished.replace(out)

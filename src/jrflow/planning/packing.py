@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
-from jrflow.config.cost import block_timer
+from jrflow.config.config import Config
 from jrflow.config.shards import shard_count
-
-if TYPE_CHECKING:
-    from jrflow.config.config import Config
+from jrflow.planning.cost import block_timer
 
 #: Time asked for over the time expected: other processors, slow disks, priors that oscillate.
 SAFETY = 3.0
@@ -40,7 +37,7 @@ def fitting_shards_per_block(
     Parameters
     ----------
     config, name, n_regions
-        As for ``jrflow.config.cost.simulation_seconds``.
+        As for ``jrflow.planning.cost.simulation_seconds``.
     n_cores
         Cores of a job.
     shortest_s, longest_s

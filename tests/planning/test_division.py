@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from jrflow.config import Config, packing, requests
+from jrflow.config import Config
 from jrflow.config.cluster import HERE, ClusterConfig
-from jrflow.config.requests import Requests
 from jrflow.config.shards import shard_count
+from jrflow.planning import packing, requests
+from jrflow.planning.requests import Requests
 
 
 @pytest.fixture

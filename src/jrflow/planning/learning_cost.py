@@ -1,21 +1,24 @@
 """What training and applying networks takes, computed from the configuration: seconds and bytes.
 
-Constants were measured as those of :mod:`jrflow.config.stages`.
+Constants, those of the stages included, were measured on one core of the machine of
+:mod:`jrflow.planning.cost`, with one thread, by ``/usr/bin/time -v`` around each of ``scripts/*.py``: on the
+archives of ``config.yaml``, and on campaigns four to twenty times as large. Every stage needs some seconds
+and some 0.3 GB for its packages; the size of what it reads decides the rest.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from jrflow.config.config import Config
 from jrflow.config.electrodes import channel_count
 from jrflow.config.learning_faults import samples_observed
 from jrflow.config.networks import NPEConfig
-from jrflow.config.operations import numbers_kept, operations, step_operations
 from jrflow.config.shards import shard_sizes, simulation_bytes
+from jrflow.planning.operations import numbers_kept, operations, step_operations
 
-if TYPE_CHECKING:
-    from jrflow.config.config import Config
-
+#: Python and its packages without PyTorch: s and bytes.
+START_S, START_BYTES = 6.0, 300e6
 #: Python and its packages, PyTorch among them: s and bytes.
 TORCH_S, TORCH_BYTES = 8.0, 450e6
 #: Reading an archive and averaging it shard by shard: s a byte of float32, and copies of a shard.

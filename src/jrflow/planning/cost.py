@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from jrflow.config.config import Config
 from jrflow.config.shards import shard_count, shard_sizes, simulation_bytes, worker_bytes
 from jrflow.model.protocol import EvokedProtocol
-
-if TYPE_CHECKING:
-    from jrflow.config.config import Config
 
 __all__ = [
     "block_seconds",
@@ -93,6 +90,17 @@ def simulation_seconds(config: Config, name: str, n_regions: int) -> float:
     if config.simulation.backend == "cuda":
         kernel /= _GPU_CORES
     return kernel + _SIMULATION_S + _WRITING_S * simulation_bytes(config, n_regions)
+
+
+def precise_simulation_seconds(config: Config, name: str) -> float:
+    """Expected time of one simulation of a column in float64 on one core, s."""
+    exact = config.simulation.model_copy(update={"precision": "float64", "backend": "cpu"})
+    return simulation_seconds(config.model_copy(update={"simulation": exact}), name, 1)
+
+
+def n_varied(config: Config, name: str) -> int:
+    """Count the parameters that a campaign varies."""
+    return len(config.priors[config.campaigns[name].prior].parameters)
 
 
 def campaign_seconds(config: Config, name: str, n_regions: int, n_cores: int) -> float:

@@ -2,18 +2,51 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal, Protocol
 
 from jrflow.config.cluster import SHARING, ClusterConfig
 from jrflow.config.config import Config
-from jrflow.config.cost import block_timer, sealing_seconds
-from jrflow.config.packing import fitting_shards_per_block, requested_mb, requested_minutes
 from jrflow.config.shards import shard_count, worker_bytes
-from jrflow.config.stages import Rule, analysis_bytes, analysis_seconds
+from jrflow.planning.cost import block_timer, sealing_seconds
+from jrflow.planning.packing import fitting_shards_per_block, requested_mb, requested_minutes
 
 #: Of the longest time limit, so much may be expected: expectations are wrong by a factor.
 _CAUTION = 4
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Threads and devices that share a stage's work.
+
+    Attributes
+    ----------
+    threads
+        Threads of each process.
+    devices, device
+        Number and kind of the devices of a training.
+    """
+
+    threads: int = 1
+    devices: int = 1
+    device: Literal["cpu", "gpu"] = "cpu"
+
+
+ONE_CORE = Workers()
+
+
+class Step(Protocol):
+    """A step of the analysis, as far as planning knows it: see :class:`jrflow.stages.stage.Stage`."""
+
+    def seconds(self, config: Config, name: str = ..., workers: Workers = ...) -> float:
+        """Expected time, s."""
+        ...
+
+    def bytes(self, config: Config, name: str = ...) -> float:
+        """Expected memory, bytes."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -81,9 +114,9 @@ class Requests:
         seconds = self._divisions[campaign].rest_s
         return seconds < 60 * self.cluster.shortest_job and self._fits_shared(seconds)
 
-    def shares_job(self, rule: Rule, name: str) -> bool:
+    def shares_job(self, step: Step, name: str) -> bool:
         """Whether a step of the analysis is short enough to share a job with others."""
-        return self._fits_shared(analysis_seconds(self.config, rule, name))
+        return self._fits_shared(step.seconds(self.config, name))
 
     def campaign(self, campaign: str, attempt: int) -> tuple[int, int]:
         """Minutes and MB of a campaign's own job, which simulates what no block has."""
@@ -97,11 +130,20 @@ class Requests:
         minutes = self._minutes(division.block_s, attempt, shared=False)
         return minutes, requested_mb(division.block_bytes, attempt)
 
-    def analysis(self, rule: Rule, name: str, attempt: int) -> tuple[int, int]:
+    def analysis(self, step: Step, name: str, attempt: int) -> tuple[int, int]:
         """Minutes and MB of a step of the analysis."""
-        seconds = analysis_seconds(self.config, rule, name)
+        seconds = step.seconds(self.config, name)
         minutes = self._minutes(seconds, attempt, shared=self._fits_shared(seconds))
-        return minutes, requested_mb(analysis_bytes(self.config, rule, name), attempt)
+        return minutes, requested_mb(step.bytes(self.config, name), attempt)
+
+    def expected(self, step: Step, name: str) -> tuple[int, int]:
+        """Seconds and bytes of a step that submits jobs itself, on the processors that it will have there."""
+        training = self.cluster.training
+        device: Literal["cpu", "gpu"] = "gpu" if training.gpus_per_node else "cpu"
+        workers = Workers(training.cores_per_rank, training.nodes * training.ranks, device)
+        if self.cluster.cluster == "in-process":
+            workers = ONE_CORE
+        return math.ceil(step.seconds(self.config, name, workers)), math.ceil(step.bytes(self.config, name))
 
     @cached_property
     def _divisions(self) -> dict[str, _Division]:

@@ -11,9 +11,10 @@ from hypothesis import example, given, settings, strategies as st
 
 from jrflow.config import Config, load_config
 from jrflow.config.cluster import HERE, ClusterConfig
-from jrflow.config.cost import block_seconds, sealing_seconds
-from jrflow.config.requests import Requests
 from jrflow.config.shards import shard_count
+from jrflow.planning.cost import block_seconds, sealing_seconds
+from jrflow.planning.requests import Requests
+from jrflow.stages import STAGES
 
 ROOT = Path(__file__).parents[2]
 
@@ -112,10 +113,10 @@ def test_later_attempts_ask_for_more_up_to_the_longest_time() -> None:
 
 def test_steps_of_the_analysis() -> None:
     requests = Requests(load_config(ROOT / "config.yaml"), ClusterConfig(longest_job=30), 1, 1)
-    first, second = (requests.analysis("report", "", attempt) for attempt in (1, 2))
+    first, second = (requests.analysis(STAGES["report"], "", attempt) for attempt in (1, 2))
     assert first[0] < second[0] <= 30
     assert first[1] < second[1]
-    assert requests.analysis("report", "", 20)[0] == 30
+    assert requests.analysis(STAGES["report"], "", 20)[0] == 30
 
 
 def test_sealing_what_blocks_have_simulated_takes_its_time() -> None:
