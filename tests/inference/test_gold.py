@@ -10,7 +10,6 @@ from scipy import stats
 from jrflow.config.analysis import LimitsConfig
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import NPEConfig
-from jrflow.inference import gold as gold_module
 from jrflow.inference.agreement import agreement, misfit
 from jrflow.inference.dataset import EvokedSet
 from jrflow.inference.evaluate import evaluate
@@ -172,8 +171,7 @@ def test_a_density_is_held_against_the_gold_standard(
         evaluate(network, "npe", trial, gold.assign_attrs(seed=trial.seed + 1))
 
 
-def test_the_same_again(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gold_module, "_N_REFERENCE", 512)
+def test_the_same_again(trial: Trial) -> None:
     small = Effort(n_chains=2, n_burn_in=1, n_rounds=4, n_most=4)
     all_, test = trial.noise, trial.parts.test
     loud = NoiseLevels(all_.names[1:], all_.sd[1:], all_.shapes[1:])
