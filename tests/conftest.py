@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from jrflow.config import Config
 
@@ -20,6 +21,13 @@ _HERE = Path(__file__).parent
 # A shell ignores SIGINT in what it starts in the background, and programs inherit that: tests would depend on
 # how they were started.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+#: Property-based tests take their number of examples from these profiles: always the same few, or with
+#: --hypothesis-profile=long (make test-long) many that differ from run to run.
+_ANY_SPEED: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+settings.register_profile("usual", max_examples=40, derandomize=True, **_ANY_SPEED)
+settings.register_profile("long", max_examples=1000, **_ANY_SPEED)
+settings.load_profile("usual")
 
 PROTOCOL = {"kind": "evoked", "n_trials": 3, "isi": 0.25, "tmin": -0.05, "tmax": 0.15, "transient": 0.05}
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, settings, strategies as st
 from upath import UPath
 
 from jrflow.archive import ArchiveError
@@ -35,7 +35,7 @@ def threads() -> int:
     return sum(thread.name.startswith("jrflow-batches") for thread in threading.enumerate())
 
 
-@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings().max_examples // 2)
 @given(
     batch_size=st.integers(1, 66), mixed_chunks=st.integers(1, 20), ahead=st.integers(1, 3),
     n_threads=st.integers(1, 3), cached=st.integers(0, 14), seed=st.integers(0, 5),
