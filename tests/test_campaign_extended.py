@@ -21,7 +21,7 @@ from jrflow.campaign.verify import verify_archive
 from jrflow.config import Config
 from jrflow.design import REPLICATES
 from jrflow.simulation import simulate
-from jrflow.specification import specify
+from jrflow.specification import design_from, specify
 
 MakeConfig = Callable[..., Config]
 InterruptedAfter = Callable[[int], Callable[..., Iterator[int]]]
@@ -171,7 +171,7 @@ def test_a_design_that_other_versions_would_draw_otherwise_is_not_extended(
     other = tiny_config({"n": 60})
     from jrflow.campaign import store as store_module
 
-    drawn = store_module.design_from
+    drawn = design_from
 
     def differently(specification: dict[str, Any]) -> Any:
         design = drawn(specification)

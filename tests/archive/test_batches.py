@@ -136,7 +136,7 @@ def test_stopping_early_ends_the_threads(sealed: Path) -> None:
         running = batches.epoch(epoch)
         next(running)
         assert threads()
-        running.close()
+        running.close()  # type: ignore[attr-defined]
         assert not threads()
     with pytest.raises(ZeroDivisionError):
         consume_and_fail(batches)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jrflow.config import Config, requests
+from jrflow.config import Config, packing, requests
 from jrflow.config.cluster import HERE, ClusterConfig
 from jrflow.config.requests import Requests
 from jrflow.config.shards import shard_count
@@ -25,7 +25,7 @@ def config() -> Config:
 
 
 def test_a_campaign_is_divided_once(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    divided, fitting = [], requests.fitting_shards_per_block
+    divided, fitting = [], packing.fitting_shards_per_block
 
     def counted(*arguments: Any, **more: Any) -> int:
         divided.append(arguments)

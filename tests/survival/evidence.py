@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from jrflow.archive.writer import pending_shards, shard_files
+from jrflow.archive.shards import shard_files
+from jrflow.archive.writer import pending_shards
 from jrflow.cli import main
 
 NAME = "train"
