@@ -28,8 +28,9 @@ from table import Table
 from turns import in_turns
 
 from jrflow.archive import open_archive
-from jrflow.archive.place import place
-from jrflow.archive.writer import remove_shard
+from jrflow.archive.paths import place
+from jrflow.archive.shards import remove_shard
+from jrflow.archive.store import Archive
 from jrflow.campaign.run import design_campaign, run_campaign
 from jrflow.campaign.shard import ShardTask, simulate_shard
 from jrflow.config import Config
@@ -122,7 +123,7 @@ def _shard(n: int, preset: str, simulation: dict[str, Any], folder: Path) -> Pre
     store = design_campaign(config, "train", folder)
 
     def run() -> int:
-        remove_shard(store, 0)
+        remove_shard(Archive.open(store), 0)
         return simulate_shard(ShardTask(str(store), 0))
 
     connectome = config.simulation.connectome

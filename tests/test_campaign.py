@@ -19,7 +19,8 @@ import pytest
 import xarray as xr
 
 from jrflow.archive import ArchiveError, ArchiveMismatchError, ShardError, open_archive
-from jrflow.archive.writer import pending_shards
+from jrflow.archive.shards import pending_shards
+from jrflow.archive.store import Archive
 from jrflow.campaign import ShardTask, run_campaign, simulate_shard
 from jrflow.config import Config
 from jrflow.config.simulation import SimulationConfig
@@ -133,7 +134,7 @@ def test_after_an_interruption_only_the_rest_is_done(
     store = tmp_path / "train.zarr"
     with pytest.raises(KeyboardInterrupt):
         run_campaign(tiny_config(), "train", tmp_path, interrupted_after(3), progress=None)
-    assert pending_shards(store) == [3]
+    assert pending_shards(Archive.open(store)) == [3]
     assert not (tmp_path / "train.json").exists()
     done = _mtimes(store)
     report = io.StringIO()
@@ -170,7 +171,7 @@ def test_a_killed_driver_leaves_nothing_to_repair(
         assert driver.stdout is not None
         assert driver.stdout.readline() == "done\n"
         os.kill(driver.pid, signal.SIGKILL)
-    assert pending_shards(store) == [1, 2, 3]
+    assert pending_shards(Archive.open(store)) == [1, 2, 3]
     done = _mtimes(store)
     manifest = run_campaign(config, "train", tmp_path, progress=None)
     assert done.items() <= _mtimes(store).items()

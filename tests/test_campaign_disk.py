@@ -9,7 +9,8 @@ import pytest
 from disks import fill, small_disk
 
 from jrflow.archive import DiskFullError
-from jrflow.archive.writer import pending_shards
+from jrflow.archive.shards import pending_shards
+from jrflow.archive.store import Archive
 from jrflow.campaign import ShardTask, run_campaign
 from jrflow.config import Config
 
@@ -38,7 +39,7 @@ def test_a_full_disk_stops_cleanly_and_a_rerun_finishes(tiny_config: MakeConfig,
         )
         with pytest.raises(DiskFullError, match=message):
             run_campaign(tiny_config(), "train", disk, fill_after_one, progress=None)
-        assert pending_shards(disk / "train.zarr") == [1, 2, 3]
+        assert pending_shards(Archive.open(disk / "train.zarr")) == [1, 2, 3]
         filler.unlink()
         manifest = run_campaign(tiny_config(), "train", disk, progress=None)
     assert manifest["sealed"]["last_run"]["simulations"] == 68

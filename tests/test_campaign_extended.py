@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from jrflow.archive import ArchiveError, ArchiveMismatchError, open_archive
-from jrflow.archive.place import files, place, write_atomically
-from jrflow.archive.writer import pending_shards
+from jrflow.archive.paths import files, place, write_atomically
+from jrflow.archive.shards import pending_shards
+from jrflow.archive.store import Archive
 from jrflow.campaign import run_campaign
+from jrflow.campaign.create import create_from
 from jrflow.campaign.repair import repair_archive
-from jrflow.campaign.store import create_from
 from jrflow.campaign.verify import verify_archive
 from jrflow.config import Config
 from jrflow.design import REPLICATES
@@ -72,8 +73,8 @@ def test_a_small_archive_gets_the_chunks_of_a_large_one(
             write_atomically(path, content)
 
         with monkeypatch.context() as patched:
-            patched.setattr("jrflow.archive.design.write_atomically", write)
-            patched.setattr("jrflow.archive.attributes.write_atomically", write)
+            patched.setattr("jrflow.campaign.extend.write_atomically", write)
+            patched.setattr("jrflow.archive.store.write_atomically", write)
             with pytest.raises(KeyboardInterrupt):
                 _run(large, tmp_path / "extended")
     manifest = _run(large, tmp_path / "extended")
@@ -90,7 +91,7 @@ def test_archives_of_earlier_versions_are_extended_and_repaired(
     small, large = tiny_config({"n": 50}), tiny_config({"n": 110})
     with monkeypatch.context() as patched:
         patched.setattr("jrflow.archive.layout.ALIGNED_CHUNKS", 0)
-        patched.setattr("jrflow.campaign.store.create_from", partial(create_from, keyed=False))
+        patched.setattr("jrflow.campaign.create.create_from", partial(create_from, keyed=False))
         _run(small, tmp_path)
     store = place(tmp_path / "train.zarr")
     before = _contents(tmp_path)
@@ -131,7 +132,7 @@ def test_it_is_open_again_until_it_is_sealed(
     with pytest.raises(KeyboardInterrupt):
         _run(tiny_config({"n": 110}), tmp_path, map_shards=interrupted_after(0))
     store = place(tmp_path / "train.zarr")
-    assert pending_shards(store) == [1, 2, 3]
+    assert pending_shards(Archive.open(store)) == [1, 2, 3]
     with pytest.raises(ArchiveError, match="not sealed: 60 of 110"):
         open_archive(store)
     unfinished = open_archive(store, allow_unsealed=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from jrflow.archive.lock import CampaignBusyError, claim_shards
-from jrflow.archive.place import place
+from jrflow.archive.paths import place
 from jrflow.campaign.run import run_block, run_campaign
 from jrflow.cli import main
 from jrflow.config import Config
@@ -24,7 +24,7 @@ from jrflow.config import Config
 _HOLD = """
 import sys
 from jrflow.archive.lock import claim_shards
-from jrflow.archive.place import place
+from jrflow.archive.paths import place
 store, *n = sys.argv[1:]
 with claim_shards(place(store), range(int(n[0])) if n else None):
     print("held", flush=True)

@@ -14,7 +14,8 @@ import yaml
 import zarr
 
 from jrflow.archive.manifest import manifest_path, seal
-from jrflow.archive.place import files, place
+from jrflow.archive.paths import files, place
+from jrflow.archive.store import Archive
 from jrflow.campaign import run_campaign
 from jrflow.cli import main
 from jrflow.config import Config
@@ -93,7 +94,7 @@ def test_what_was_changed_on_purpose_is_noticed(archive: Path, capsys: pytest.Ca
     manifest_path(store).unlink()
     zarr.open_array(archive / "A_e", mode="r+")[3] = 4.0
     zarr.open_array(archive / "source", mode="r+")[50] = 1.0
-    seal(store, {})
+    seal(Archive.open(store), {})
     assert main(["archive", "verify", str(archive), "--simulate", "100"]) == 1
     printed = capsys.readouterr().out
     assert "NOT SOUND  design: drawn again, A_e differ" in printed

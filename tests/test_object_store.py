@@ -15,7 +15,7 @@ from moto.server import ThreadedMotoServer
 from upath import UPath
 
 from jrflow.archive import ArchiveError, open_archive
-from jrflow.archive.place import files, place
+from jrflow.archive.paths import files, place
 from jrflow.campaign import run_campaign
 from jrflow.campaign.repair import repair_archive
 from jrflow.campaign.verify import verify_archive
@@ -110,7 +110,7 @@ def test_a_creation_that_was_interrupted_is_begun_again(
     """An object store has no folder that could be renamed at the end."""
     folder = f"{bucket}/half-made"
     with (
-        mock.patch("jrflow.archive.template.write_attributes", side_effect=KeyboardInterrupt),
+        mock.patch("jrflow.archive.store.write_attributes", side_effect=KeyboardInterrupt),
         pytest.raises(KeyboardInterrupt),
     ):
         run_campaign(_config(tiny_config), "train", folder, progress=None)

@@ -24,10 +24,11 @@ from upath import UPath
 from cases.campaigns import size_on_disk
 from cases.watching import peak_of
 from jrflow.archive import open_archive
-from jrflow.archive.manifest import check_intact, damaged_files, manifest_path, seal
-from jrflow.archive.place import place
-from jrflow.archive.template import stored_bytes
-from jrflow.archive.writer import pending_shards, write_shard
+from jrflow.archive.layout import stored_bytes
+from jrflow.archive.manifest import damaged_files, manifest_path, seal
+from jrflow.archive.paths import place
+from jrflow.archive.shards import pending_shards, write_shard
+from jrflow.archive.store import Archive
 from jrflow.campaign.run import design_campaign
 from jrflow.campaign.shard import simulate_design
 from jrflow.config import Config
@@ -61,8 +62,8 @@ def run(folder: Path, shards: tuple[int, ...], repeats: int) -> Iterator[Table]:
 def _shards(folder: Path, n: int, repeats: int) -> list[str]:
     store = design_campaign(_config(n * _SHARD, shard_size=_SHARD, sfreq=100.0), "train", place(folder))
     writing = _seconds(lambda: _fill(store, n, _SHARD, (1, 121)), 1)
-    looking = _seconds(lambda: pending_shards(store), repeats)
-    sealing = _seconds(lambda: seal(store, {}), repeats)
+    looking = _seconds(lambda: pending_shards(Archive.open(store)), repeats)
+    sealing = _seconds(lambda: seal(Archive.open(store), {}), repeats)
     opening = _seconds(lambda: open_archive(store), repeats)
     verifying = _seconds(lambda: damaged_files(store), repeats)
     n_files, manifest = size_on_disk(Path(str(store)))[0], manifest_path(store).stat().st_size
@@ -80,10 +81,10 @@ def _operations(folder: Path) -> Table:
     store = design_campaign(_config(n * _SHARD, shard_size=_SHARD, sfreq=100.0), "train", place(folder))
     steps: dict[str, Callable[[], Any]] = {
         "write": lambda: _fill(store, n, _SHARD, (1, 121)),
-        "look what is done": lambda: pending_shards(store),
-        "seal": lambda: seal(store, {}),
+        "look what is done": lambda: pending_shards(Archive.open(store)),
+        "seal": lambda: seal(Archive.open(store), {}),
         "open": lambda: open_archive(store),
-        "is it intact?": lambda: check_intact(store),
+        "is it intact?": lambda: damaged_files(store, contents=False),
         "verify": lambda: damaged_files(store),
     }
     table = Table("File operations a shard", *_EVENTS)
@@ -103,7 +104,7 @@ def _bytes(folder: Path, repeats: int) -> Table:
     store = design_campaign(config, "train", place(folder))
     raw = 4 * _LARGE * size * n_regions * n_times
     writing = _seconds(lambda: _fill(store, _LARGE, size, (n_regions, n_times)), 1)
-    steps = {"seal": lambda: seal(store, {}), "verify": lambda: damaged_files(store)}
+    steps = {"seal": lambda: seal(Archive.open(store), {}), "verify": lambda: damaged_files(store)}
     stored = size_on_disk(Path(str(store)))[1]
     title = f"By bytes: {readable(raw)} of float32 in {_LARGE} shards, {readable(stored)} stored; CPU time"
     table = Table(title, "s", "ns a byte")
@@ -190,10 +191,11 @@ def _fill(store: UPath, n_shards: int, size: int, shape: tuple[int, int]) -> Non
     outcomes = {"n_trials": np.full(size, 2, np.int32), "failed_step": np.full(size, -1, np.int32)}
     outcomes["status"] = np.zeros(size, np.int8)
     variables = {name: ("sim", values) for name, values in outcomes.items()}
+    archive = Archive.open(store)
     for shard in range(n_shards):
         sim = np.arange(shard * size, (shard + 1) * size)
         simulated = {"source": (("sim", "region", "time"), source), **variables}
-        write_shard(store, shard, xr.Dataset(simulated, {"sim": sim}))
+        write_shard(archive, shard, xr.Dataset(simulated, {"sim": sim}))
 
 
 def _seconds(step: Callable[[], Any], repeats: int) -> float:

@@ -22,8 +22,8 @@ from turns import Measured, in_turns
 import jrflow
 from cases.campaigns import NAME, size_on_disk, write_config
 from jrflow.archive.layout import ShardLayout
-from jrflow.archive.place import place
-from jrflow.archive.writer import write_shard
+from jrflow.archive.shards import write_shard
+from jrflow.archive.store import Archive, opened
 from jrflow.campaign.run import design_campaign, run_campaign
 from jrflow.cluster.dask import map_over_workers
 from jrflow.config.config import Config
@@ -63,10 +63,10 @@ def _content(kind: str, n: int) -> xr.Dataset:
 
 def _write(store: str, kind: str, shard: int) -> int:
     """Write a shard that has been made before."""
-    layout = ShardLayout.of_store(place(store))
-    ids = layout.simulations(shard)
-    ds = _content(kind, layout.shard_size).isel(sim=slice(ids.stop - ids.start))
-    write_shard(place(store), shard, ds.assign_coords(sim=np.arange(ids.start, ids.stop)))
+    archive = opened(store)
+    ids = archive.layout.simulations(shard)
+    ds = _content(kind, archive.layout.shard_size).isel(sim=slice(ids.stop - ids.start))
+    write_shard(archive, shard, ds.assign_coords(sim=np.arange(ids.start, ids.stop)))
     return ids.stop - ids.start
 
 
@@ -129,7 +129,7 @@ def run(root: Path, n: int, n_files: int, workers: int, repeats: int) -> None:
     config = jrflow.load_config(write_config(root / "writing", "column", n, workers))
     campaign = Campaign(config, root / "writing")
     stores = {kind: design_campaign(config, NAME, root / "writing" / kind) for kind in CONTENTS}
-    layout = ShardLayout.of_store(stores["zeros"])
+    layout = Archive.open(stores["zeros"]).layout
     shards = range(layout.n_shards)
     sizes = [(ids.stop - ids.start, shard) for shard in shards for ids in [layout.simulations(shard)]]
     folders: dict[str, Path] = {}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import mne
     from matplotlib.axes import Axes
 
-    from jrflow.archive.place import AnyPath
+    from jrflow.archive.paths import AnyPath
     from jrflow.eeg.noise import EvokedNoise
     from jrflow.explanation import Explanation
 
@@ -99,7 +99,7 @@ class JrflowAccessor:
         FileExistsError, FileNotFoundError
             If the target exists, or its folder does not.
         """
-        from jrflow.archive.export import export
+        from jrflow.archive.dataset import export
 
         export(self._ds, out)
 
@@ -113,7 +113,7 @@ class JrflowAccessor:
         ValueError
             If the Dataset does not say where it was opened.
         """
-        from jrflow.archive.query import check_dataset
+        from jrflow.archive.dataset import check_dataset
 
         check_dataset(self._ds)
 
@@ -222,7 +222,7 @@ def _one(sim: Any) -> int:
 
 def _failures(sources: xr.Dataset) -> list[str]:
     """Meaning of each simulation's status, empty where it is ok or not known."""
-    from jrflow.archive.status import OK, STATUS_MEANINGS
+    from jrflow.archive.vocabulary import OK, STATUS_MEANINGS
 
     if "status" not in sources:
         return [""] * sources.sizes["sim"]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from jrflow.archive.variables import CAMPAIGN_KEY
+from jrflow.archive.vocabulary import CAMPAIGN_KEY
 from jrflow.config.connectome import ConnectomeConfig, SyntheticConnectome
 from jrflow.model.parameters import ALL_PARAMETERS
 from jrflow.model.protocol import EvokedProtocol, RestProtocol

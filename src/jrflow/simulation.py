@@ -7,13 +7,16 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import xarray as xr
 
-from jrflow.archive.status import NON_FINITE, OK, OUT_OF_RANGE, STATUS_ATTRS
-from jrflow.archive.variables import (
+from jrflow.archive.vocabulary import (
     FAILED_STEP_ATTRS,
     N_TRIALS_ATTRS,
+    NON_FINITE,
+    OK,
+    OUT_OF_RANGE,
     REGION_ATTRS,
     SIM_ATTRS,
     SOURCE_ATTRS,
+    STATUS_ATTRS,
     TIME_ATTRS,
 )
 from jrflow.model.arguments import ArgumentTypeError, chosen as choose, described, number, whole

@@ -10,12 +10,11 @@ import pytest
 import xarray as xr
 from upath import UPath
 
-from jrflow.archive.attributes import FORMAT
 from jrflow.archive.layout import ShardLayout
 from jrflow.archive.manifest import seal
-from jrflow.archive.place import place
-from jrflow.archive.template import create_store
-from jrflow.archive.writer import read_design, write_shard
+from jrflow.archive.paths import place
+from jrflow.archive.shards import read_design, write_shard
+from jrflow.archive.store import FORMAT, Archive, create_store
 from jrflow.config.campaigns import CampaignConfig
 from jrflow.config.priors import RelativeUniformPrior
 from jrflow.design import Prior, make_design
@@ -69,8 +68,8 @@ def made_up() -> Callable[[UPath, int], xr.Dataset]:
     """
 
     def simulated(path: UPath, shard: int) -> xr.Dataset:
-        layout = ShardLayout.of_store(path)
-        parameters, n_times = read_design(path, layout.simulations(shard)), layout.n_times
+        layout = Archive.open(path).layout
+        parameters, n_times = read_design(Archive.open(path), layout.simulations(shard)), layout.n_times
         ids = parameters["sim"].values
         source = np.broadcast_to(ids[:, None, None], (len(ids), 1, n_times)).astype(np.float32)
         failed = ids % 3 == 0
@@ -88,12 +87,12 @@ def made_up() -> Callable[[UPath, int], xr.Dataset]:
 @pytest.fixture
 def full_store(store: UPath, made_up: Callable[[UPath, int], xr.Dataset]) -> UPath:
     for shard in range(4):
-        write_shard(store, shard, made_up(store, shard))
+        write_shard(Archive.open(store), shard, made_up(store, shard))
     return store
 
 
 @pytest.fixture
 def sealed(full_store: UPath) -> UPath:
     """The same, sealed; usable are those whose id is no multiple of 3."""
-    seal(full_store, {})
+    seal(Archive.open(full_store), {})
     return full_store

@@ -13,8 +13,9 @@ import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
 from jrflow.archive.chunks import ShardFiles
-from jrflow.archive.integrity import damaged_shards
-from jrflow.archive.place import place
+from jrflow.archive.paths import place
+from jrflow.archive.shards import damaged_shards
+from jrflow.archive.store import Archive
 
 BLOSC = BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", typesize=4)
 
@@ -49,14 +50,14 @@ def test_other_ways_of_storing(sealed: Path, tmp_path: Path, options: dict[str, 
     reader = ShardFiles.of(source)
     assert (reader is not None) == direct
     copy = place(tmp_path / "b.zarr")
-    assert damaged_shards(copy, range(4)) == []
+    assert damaged_shards(Archive.open(copy), range(4)) == []
     if reader is not None:
         chunk = np.empty(source.chunks, np.float32)
         reader.read(5, chunk)
         np.testing.assert_array_equal(chunk, zarr.open_array(sealed / "source")[40:48])
     first = sorted(file for file in (copy / "source/c").rglob("*") if file.is_file())[0]
     first.write_bytes(first.read_bytes()[:-2])
-    assert damaged_shards(copy, range(4)) == [0]
+    assert damaged_shards(Archive.open(copy), range(4)) == [0]
 
 
 def flip(file: Path, at: int) -> None:
@@ -76,7 +77,7 @@ def flip(file: Path, at: int) -> None:
 )
 def test_damage_is_found_and_named(sealed: Path, damage: Callable[[Path], None], message: str) -> None:
     damage(sealed / "source" / "c" / "1" / "0" / "0")
-    assert damaged_shards(place(sealed), range(4)) == [1]
+    assert damaged_shards(Archive.open(place(sealed)), range(4)) == [1]
     source = zarr.open_array(sealed / "source", mode="r")
     reader = ShardFiles.of(source)
     assert reader is not None

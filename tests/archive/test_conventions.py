@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from jrflow.archive.conventions import conventions
-from jrflow.archive.status import OUT_OF_RANGE
+from jrflow.archive.vocabulary import OUT_OF_RANGE
 from jrflow.campaign import run_campaign
+from jrflow.campaign.create import conventions
 from jrflow.config import Config
 from jrflow.model.parameters import ALL_PARAMETERS
 from jrflow.specification import Specification

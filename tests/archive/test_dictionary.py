@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
-from jrflow.archive.attributes import FORMAT
+from jrflow.archive.store import FORMAT
 from jrflow.campaign import run_campaign
 from jrflow.config import Config
 

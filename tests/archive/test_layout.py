@@ -12,9 +12,9 @@ import zarr
 from upath import UPath
 
 from jrflow.archive.layout import ShardLayout
-from jrflow.archive.place import place
-from jrflow.archive.status import NOT_SIMULATED, STATUS_ATTRS
-from jrflow.archive.template import create_store
+from jrflow.archive.paths import place
+from jrflow.archive.store import Archive, create_store
+from jrflow.archive.vocabulary import FORMAT, NOT_SIMULATED, STATUS_ATTRS
 from jrflow.model.parameters import PARAMETERS
 
 
@@ -56,7 +56,7 @@ def test_a_parameter_is_one_file(store: UPath) -> None:
 
 
 def test_layout_is_read_back_from_the_store(store: UPath) -> None:
-    layout = ShardLayout.of_store(store)
+    layout = Archive.open(store).layout
     assert layout == ShardLayout(100, 1, 12, 32, 8)
     assert layout.n_shards == 4
     assert layout.n_files == 16
@@ -69,12 +69,12 @@ def test_layout_is_read_back_from_the_store(store: UPath) -> None:
 def test_regions_have_their_names(tmp_path: Path, design: xr.Dataset) -> None:
     layout, times = ShardLayout(100, 3, 12, 32, 8), np.arange(12) / 1000
     names = ["lh-0", "lh-1", "rh-0 (Gyrus précentral)"]
-    create_store(place(tmp_path / "brain.zarr"), design, names, times, layout, {})
+    create_store(place(tmp_path / "brain.zarr"), design, names, times, layout, {"format": FORMAT})
     ds = xr.open_zarr(tmp_path / "brain.zarr", consolidated=False)
     assert ds["source"].shape == (100, 3, 12)
     assert ds["region"].values.tolist() == names
     assert ds["source"].sel(region="lh-1").dims == ("sim", "time")
-    assert ShardLayout.of_store(place(tmp_path / "brain.zarr")) == layout
+    assert Archive.open(place(tmp_path / "brain.zarr")).layout == layout
     assert layout.simulation_bytes == 3 * 12 * 4 + 9
 
 

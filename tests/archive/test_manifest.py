@@ -11,14 +11,14 @@ import zarr
 from upath import UPath
 
 from jrflow.archive import ArchiveError, damaged_files, read_manifest
-from jrflow.archive.attributes import read_specification
 from jrflow.archive.manifest import manifest_path, seal
-from jrflow.archive.writer import write_shard
+from jrflow.archive.shards import write_shard
+from jrflow.archive.store import Archive
 
 
 def test_manifest_counts_and_describes_what_is_there(full_store: UPath) -> None:
     assert read_manifest(full_store) is None
-    manifest = seal(full_store, {"time": "now"})
+    manifest = seal(Archive.open(full_store), {"time": "now"})
     assert manifest == read_manifest(full_store)
     assert manifest["counts"] == {
         "ok": 66,
@@ -42,14 +42,14 @@ def test_manifest_counts_and_describes_what_is_there(full_store: UPath) -> None:
 def test_without_failures_and_at_rest_there_is_nothing_to_say(
     store: UPath, made_up: Callable[[UPath, int], xr.Dataset]
 ) -> None:
-    content = read_specification(store).content
+    content = Archive.open(store).specification.content
     content["simulation"]["protocol"] = {"kind": "rest"}
     zarr.open_group(store).attrs["specification"] = json.dumps(content)
     for shard in range(4):
         sound = made_up(store, shard)
         sound["failed_step"][:], sound["status"][:] = -1, 0
-        write_shard(store, shard, sound)
-    manifest = seal(store, {})
+        write_shard(Archive.open(store), shard, sound)
+    manifest = seal(Archive.open(store), {})
     assert manifest["failures"] == {}
     assert manifest["steady_state"] is None
 
@@ -60,26 +60,26 @@ def test_where_all_failed_no_fraction_settled(
     for shard in range(4):
         failed = made_up(store, shard)
         failed["failed_step"][:], failed["status"][:] = 7, 3
-        write_shard(store, shard, failed)
-    manifest = seal(store, {})
+        write_shard(Archive.open(store), shard, failed)
+    manifest = seal(Archive.open(store), {})
     assert manifest["steady_state"] == {"settled": 0, "fraction": None, "median_trials": None}
     assert manifest["failures"]["out_of_declared_range"]["first_step"] == 7
 
 
 def test_an_unfinished_store_cannot_be_sealed(store: UPath) -> None:
     with pytest.raises(ArchiveError, match="4 shards are still to be simulated"):
-        seal(store, {})
+        seal(Archive.open(store), {})
     assert not manifest_path(store).exists()
 
 
 def test_metadata_are_consolidated(full_store: UPath) -> None:
-    seal(full_store, {})
+    seal(Archive.open(full_store), {})
     ds = xr.open_zarr(full_store, consolidated=True)
     assert ds["source"].shape == (100, 1, 12)
 
 
 def test_damage_is_found(full_store: UPath) -> None:
-    seal(full_store, {})
+    seal(Archive.open(full_store), {})
     (full_store / "status" / "c" / "0").unlink()
     shard = full_store / "source" / "c" / "1" / "0" / "0"
     shard.write_bytes(shard.read_bytes()[:-1])
@@ -97,7 +97,7 @@ def test_damage_is_found(full_store: UPath) -> None:
 def test_leftovers_of_killed_writers_are_removed(full_store: UPath) -> None:
     leftover = full_store / "source" / "c" / "1" / "0" / "0.1f.partial"
     leftover.write_bytes(b"half")
-    manifest = seal(full_store, {})
+    manifest = seal(Archive.open(full_store), {})
     assert not leftover.exists()
     assert not any("partial" in name for name in manifest["files"])
 
@@ -106,13 +106,13 @@ def test_an_interrupted_seal_leaves_no_manifest(full_store: UPath, monkeypatch: 
     with monkeypatch.context() as patched:
         patched.setattr("os.fsync", _interrupt)
         with pytest.raises(KeyboardInterrupt):
-            seal(full_store, {})
+            seal(Archive.open(full_store), {})
     assert [path.name for path in full_store.parent.iterdir()] == ["train.zarr"]
-    assert seal(full_store, {})["counts"]["ok"] == 66
+    assert seal(Archive.open(full_store), {})["counts"]["ok"] == 66
 
 
 def test_a_manifest_of_another_store_does_not_count(full_store: UPath) -> None:
-    manifest = seal(full_store, {})
+    manifest = seal(Archive.open(full_store), {})
     manifest_path(full_store).write_text(json.dumps(manifest | {"config_hash": "other"}))
     assert read_manifest(full_store) is None
     manifest_path(full_store).write_text("{")

@@ -16,7 +16,7 @@ import jrflow
 from jrflow.archive import ArchiveError, ArchiveMismatchError
 from jrflow.archive.info import info
 from jrflow.archive.layout import ALIGNED_CHUNKS, ShardLayout
-from jrflow.archive.place import place
+from jrflow.archive.paths import place
 from jrflow.campaign import run_campaign
 from jrflow.campaign.repair import repair_archive
 from jrflow.campaign.verify import verify_archive

@@ -15,10 +15,10 @@ import zarr
 
 import jrflow
 from jrflow.archive import ArchiveError
-from jrflow.archive.export import export_archive
-from jrflow.archive.place import place
+from jrflow.archive.dataset import export_archive
+from jrflow.archive.merge import join_archives
+from jrflow.archive.paths import place
 from jrflow.campaign import run_campaign
-from jrflow.campaign.join import join_archives
 from jrflow.campaign.repair import repair_archive
 from jrflow.campaign.run import run_block
 from jrflow.campaign.verify import verify_archive

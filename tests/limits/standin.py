@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from jrflow.archive.status import NON_FINITE, OK
+from jrflow.archive.vocabulary import NON_FINITE, OK
 from jrflow.config.priors import Distribution, IndependentPrior
 from jrflow.config.simulation import SimulationConfig
 from jrflow.design import Prior

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from jrflow.archive.status import NON_FINITE, OK
+from jrflow.archive.vocabulary import NON_FINITE, OK
 from jrflow.config.analysis import LimitsConfig
 from jrflow.config.priors import RelativeUniformPrior
 from jrflow.config.simulation import SimulationConfig

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from jrflow.archive.writer import pending_shards, shard_files
+from jrflow.archive.shards import pending_shards, shard_files
+from jrflow.archive.store import Archive
 from jrflow.cli import main
 
 NAME = "train"
@@ -21,7 +22,7 @@ def written(folder: Path) -> dict[int, int]:
     store = folder / f"{NAME}.zarr"
     if not store.exists():
         return {}
-    pending, found = set(pending_shards(store)), {}
+    pending, found = set(pending_shards(Archive.open(store))), {}
     for source in store.glob("source/c/*/0/0"):
         shard = int(source.parts[-3])
         if shard not in pending:

@@ -13,7 +13,7 @@ from evidence import DAMAGES, NAME, assert_same, contents, said
 from processes import jrflow
 
 from jrflow.archive import ArchiveError, open_archive
-from jrflow.archive.place import place
+from jrflow.archive.paths import place
 from jrflow.campaign import run_campaign
 from jrflow.campaign.repair import repair_archive
 from jrflow.config import Config

@@ -13,8 +13,7 @@ from evidence import NAME, assert_nothing_twice, assert_same, written
 from processes import killed_at_step
 from steps import is_stopped
 
-from jrflow.archive.attributes import read_specification
-from jrflow.archive.place import place
+from jrflow.archive.store import Archive
 from jrflow.campaign import run_campaign
 from jrflow.campaign.run import design_campaign
 from jrflow.config import Config
@@ -33,7 +32,7 @@ def _extend_until(step: int, config: Config, folder: Path) -> bool:
 
 def _is_extended(folder: Path) -> bool:
     """Whether only the lock was still to be removed."""
-    return read_specification(place(folder / f"{NAME}.zarr")).settings.n == AFTER
+    return Archive.open(folder / f"{NAME}.zarr").specification.settings.n == AFTER
 
 
 @pytest.mark.slow

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from jrflow.lazy import load_at_first_use
 
 if TYPE_CHECKING:
+    from jrflow.archive.dataset import open_archive
     from jrflow.archive.errors import ArchiveError, ArchiveMismatchError, DiskFullError, ShardError
     from jrflow.archive.manifest import damaged_files, read_manifest
-    from jrflow.archive.query import open_archive
 
 #: Public names and the modules they come from; loaded at first use: who simulates in memory need not wait for
 #: Zarr and Dask.
@@ -19,7 +19,7 @@ _PUBLIC = {
     "DiskFullError": "jrflow.archive.errors",
     "ShardError": "jrflow.archive.errors",
     "damaged_files": "jrflow.archive.manifest",
-    "open_archive": "jrflow.archive.query",
+    "open_archive": "jrflow.archive.dataset",
     "read_manifest": "jrflow.archive.manifest",
 }
 __all__ = [

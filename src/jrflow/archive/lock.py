@@ -3,6 +3,10 @@
 A driver holds a lock on a range of bytes of ``<campaign>.lock``, one byte for each of its shards and one for
 the store as a whole. Object stores have no locks: two drivers there would only do work twice, since both
 write the same bytes.
+
+Why ranges of bytes (POSIX record locks) and not filelock, which locks whole files: blocks of different
+divisions, such as 2 of 3 and 3 of 4, share some shards only, and a range says exactly which. The kernel
+releases a range when its process ends, however it ends, and NFS carries record locks from node to node.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from typing import TextIO
 from upath import UPath
 
 from jrflow.archive.errors import ArchiveError
-from jrflow.archive.place import is_local
+from jrflow.archive.paths import is_local
 from jrflow.lock import BusyError, Claim, hold
 
 

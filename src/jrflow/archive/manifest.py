@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -12,22 +16,19 @@ import zarr
 from upath import UPath
 from zarr.errors import ZarrUserWarning
 
-from jrflow.archive.attributes import (
-    FORMAT,
-    attributes_if_any,
-    created_with,
-    read_specification,
-    store_attributes,
-)
 from jrflow.archive.errors import ArchiveError
-from jrflow.archive.integrity import checksums, compare, damaged_shards
-from jrflow.archive.layout import OUTCOMES, ShardLayout
-from jrflow.archive.place import read_array, read_json, remove_leftovers, write_atomically
-from jrflow.archive.status import NOT_SIMULATED, OK, STATUS_MEANINGS, count_statuses
-from jrflow.archive.writer import pending_shards
+from jrflow.archive.layout import OUTCOMES
+from jrflow.archive.paths import AnyPath, files, place, read_json, remove_leftovers, write_atomically
+from jrflow.archive.shards import damaged_shards, pending_shards
+from jrflow.archive.store import Archive, attributes_if_any
+from jrflow.archive.vocabulary import FORMAT, NOT_SIMULATED, OK, STATUS_MEANINGS, count_statuses
 from jrflow.model.protocol import EvokedProtocol, RestProtocol
+from jrflow.provenance import git_commit, versions
 
 Manifest = dict[str, Any]
+
+#: SHA-256 is computed over pieces of this size, so that a file need not fit in memory, bytes.
+_PIECE = 2**24
 
 #: Keys that every manifest has.
 _REQUIRED = {
@@ -41,7 +42,7 @@ def manifest_path(store: UPath) -> UPath:
     return store.with_suffix(".json")
 
 
-def read_manifest(store: UPath) -> Manifest | None:
+def read_manifest(store: AnyPath) -> Manifest | None:
     """Manifest of a sealed store; None if it is not sealed, or the manifest is that of another store.
 
     Raises
@@ -49,12 +50,25 @@ def read_manifest(store: UPath) -> Manifest | None:
     ArchiveError
         If the file is not a manifest of this version.
     """
-    path = find_manifest(store)
+    path = place(store)
+    return None if find_manifest(path) is None else manifest_of(Archive.open(path))
+
+
+def require_manifest(store: UPath) -> Manifest:
+    """Manifest of a sealed store, as ``read_manifest``; an ``ArchiveError`` if it is not sealed."""
+    manifest = read_manifest(store)
+    if manifest is None:
+        raise ArchiveError(f"{store} is not sealed: there is nothing to compare it with")
+    return manifest
+
+
+def manifest_of(archive: Archive) -> Manifest | None:
+    """Manifest of an open archive, as ``read_manifest``."""
+    path = find_manifest(archive.path)
     if path is None:
         return None
     manifest = load_manifest(path)
-    same = manifest["config_hash"] == store_attributes(store).get("config_hash")
-    return manifest if same else None
+    return manifest if manifest["config_hash"] == archive.attributes.get("config_hash") else None
 
 
 def find_manifest(store: UPath) -> UPath | None:
@@ -92,7 +106,7 @@ def load_manifest(path: UPath) -> Manifest:
     return manifest
 
 
-def seal(store: UPath, provenance: Mapping[str, Any]) -> Manifest:
+def seal(archive: Archive, provenance: Mapping[str, Any]) -> Manifest:
     """Declare an archive complete.
 
     Reads all of it, consolidates the metadata, takes the checksum of every file and writes the manifest,
@@ -100,36 +114,43 @@ def seal(store: UPath, provenance: Mapping[str, Any]) -> Manifest:
 
     Parameters
     ----------
-    store
-        The store; all of its shards are done.
+    archive
+        The archive; all of its shards are done.
     provenance
-        Who sealed it and what that took; goes into the manifest under 'sealed'.
+        Who sealed it and what that took (``sealed_by``); goes into the manifest under 'sealed'.
 
     Raises
     ------
     ArchiveError
         If a shard is not done, or damaged.
     """
-    pending = pending_shards(store)
+    store = archive.path
+    pending = pending_shards(archive)
     if pending:
         raise ArchiveError(f"{store} cannot be sealed: {len(pending)} shards are still to be simulated")
-    damaged = damaged_shards(store, range(ShardLayout.of_store(store).n_shards))
+    damaged = damaged_shards(archive, range(archive.layout.n_shards))
     if damaged:
         raise ArchiveError(
             f"{store} cannot be sealed: shards {_listed(damaged)} were written but cannot be read; start the "
-            "campaign again: they are simulated anew"
+            "campaign again: it simulates them again"
         )
     remove_leftovers(store)
     with warnings.catch_warnings():
         # Consolidated metadata await their place in the Zarr v3 specification; xarray reads them.
         warnings.simplefilter("ignore", ZarrUserWarning)
         zarr.consolidate_metadata(str(store))
-    manifest = _describe(store) | {"sealed": dict(provenance), "files": checksums(store)}
+    manifest = _describe(archive) | {"sealed": dict(provenance), "files": checksums(store)}
     write_atomically(manifest_path(store), json.dumps(manifest, indent=1).encode())
     return manifest
 
 
-def damaged_files(store: UPath, *, contents: bool = True) -> dict[str, str]:
+def sealed_by(last_run: Mapping[str, Any]) -> dict[str, Any]:
+    """Who seals an archive: time, commit, versions, and what was done."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"time": now, "git_commit": git_commit(), "versions": versions(), "last_run": dict(last_run)}
+
+
+def damaged_files(store: AnyPath, *, contents: bool = True) -> dict[str, str]:
     """Compare a sealed archive with its manifest.
 
     Parameters
@@ -141,15 +162,14 @@ def damaged_files(store: UPath, *, contents: bool = True) -> dict[str, str]:
 
     Returns
     -------
-    What is wrong, by the name of the file.
+    dict
+        What is wrong, by the name of the file.
     """
-    manifest = read_manifest(store)
-    if manifest is None:
-        raise ArchiveError(f"{store} is not sealed: there is nothing to compare it with")
-    return compare(store, manifest, contents=contents)
+    path = place(store)
+    return compare(path, require_manifest(path), contents=contents)
 
 
-def check_intact(store: UPath) -> None:
+def check_intact(store: UPath, manifest: Manifest) -> None:
     """Make sure that every file of a sealed archive is there, in full length.
 
     Raises
@@ -157,7 +177,7 @@ def check_intact(store: UPath) -> None:
     ArchiveError
         If not; the message lists the files and says what to do.
     """
-    faults = damaged_files(store, contents=False)
+    faults = compare(store, manifest, contents=False)
     if faults:
         lines = [f"{name}: {fault}" for name, fault in faults.items()]
         raise ArchiveError(
@@ -166,14 +186,67 @@ def check_intact(store: UPath) -> None:
         )
 
 
-def _describe(store: UPath) -> Manifest:
-    layout = ShardLayout.of_store(store)
-    attrs, specification = store_attributes(store), read_specification(store)
-    n_trials, failed_step, status = (read_array(store, name) for name in OUTCOMES)
+def compare(store: UPath, manifest: Mapping[str, Any], *, contents: bool = True) -> dict[str, str]:
+    """Compare the files of a store with a manifest.
+
+    Parameters
+    ----------
+    store
+        The store.
+    manifest
+        Manifest with the size and the SHA-256 of every file, under 'files'.
+    contents
+        Read every file and compare checksums; otherwise compare sizes only.
+
+    Returns
+    -------
+    dict
+        What is wrong, by the name of the file.
+    """
+    there, faults = dict(files(store)), {}
+    for name, expected in manifest["files"].items():
+        if name not in there:
+            faults[name] = "missing"
+        elif there[name] != expected["bytes"]:
+            faults[name] = f"{there[name]} bytes, expected {expected['bytes']}"
+    if contents:
+        sound = [name for name in manifest["files"] if name not in faults]
+        for name, digest in zip(sound, _digests(store, sound), strict=True):
+            if digest != manifest["files"][name]["sha256"]:
+                faults[name] = "checksum differs"
+    return dict(sorted(faults.items()))
+
+
+def checksums(store: UPath) -> dict[str, dict[str, Any]]:
+    """Size and SHA-256 of every file of a store, by its name in it."""
+    sizes = dict(files(store))
+    digests = _digests(store, sizes)
+    return {
+        name: {"bytes": size, "sha256": digest}
+        for (name, size), digest in zip(sizes.items(), digests, strict=True)
+    }
+
+
+def _digests(store: UPath, names: Iterable[str]) -> list[str]:
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return list(pool.map(lambda name: _sha256(store / name), names))
+
+
+def _sha256(path: UPath) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _describe(archive: Archive) -> Manifest:
+    layout, attrs, specification = archive.layout, archive.attributes, archive.specification
+    n_trials, failed_step, status = (archive.read(name) for name in OUTCOMES)
     return {
         "format": attrs["format"],
         "campaign": attrs["campaign"],
-        "store": store.name,
+        "store": archive.path.name,
         "config_hash": attrs["config_hash"],
         "specification": specification.content,
         "n_simulations": layout.n_simulations,
@@ -186,7 +259,7 @@ def _describe(store: UPath) -> Manifest:
         "counts": count_statuses(status),
         "failures": _failures(status, failed_step),
         "steady_state": _steady_state(specification.simulation.protocol, n_trials[status == OK]),
-        "created": created_with(store),
+        "created": archive.created,
     }
 
 

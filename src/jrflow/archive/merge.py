@@ -1,24 +1,57 @@
-"""Adding what one machine simulated of a campaign to what another did."""
+"""Joining what several machines simulated of one campaign, and sealing it when it is complete."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from typing import TextIO
 
 import numpy as np
 from upath import UPath
 
-from jrflow.archive.attributes import read_specification
 from jrflow.archive.errors import ArchiveMismatchError
-from jrflow.archive.identity import check_belongs
-from jrflow.archive.integrity import damaged_shards
-from jrflow.archive.layout import ShardLayout
-from jrflow.archive.manifest import manifest_path
-from jrflow.archive.place import files, write_atomically
-from jrflow.archive.shards import shard_files
-from jrflow.archive.writer import pending_shards, read_shard
+from jrflow.archive.lock import claim_shards
+from jrflow.archive.manifest import manifest_of, manifest_path, seal, sealed_by
+from jrflow.archive.paths import check_space, explain_full_disk, files, write_atomically
+from jrflow.archive.shards import damaged_shards, pending_shards, read_shard, shard_files
+from jrflow.archive.store import Archive
+from jrflow.progress import Progress
 
 
-def add_archive(target: UPath, other: UPath, advance: Callable[[int], None] = lambda _: None) -> list[int]:
+def join_archives(target: UPath, others: list[UPath], progress: TextIO | None = sys.stderr) -> list[int]:
+    """Add what other archives have of the same campaign; seal the archive if that completes it.
+
+    Parameters
+    ----------
+    target
+        Archive that receives.
+    others
+        Archives that give; they are left as they are.
+    progress
+        Where the progress is written; None for silence.
+
+    Returns
+    -------
+    Shards that are still missing.
+
+    Raises
+    ------
+    ArchiveMismatchError
+        If they are not of one campaign, or have different values for the same simulations.
+    CampaignBusyError
+        If another process is at work on the archive.
+    """
+    with claim_shards(target):
+        archive = Archive.open(target)
+        added = {str(other): _add(archive, Archive.open(other), progress) for other in others}
+        pending = pending_shards(archive)
+        if not pending and manifest_of(archive) is None:
+            with explain_full_disk(target, f"sealing {target.name}"):
+                seal(archive, sealed_by({"added": added}))
+    return pending
+
+
+def add_archive(target: Archive, other: Archive, advance: Callable[[int], None]) -> list[int]:
     """Copy the shards of another archive of the same campaign that this one lacks.
 
     Nothing is written before all is compared: shards that both have must be the same, bit for bit.
@@ -41,48 +74,61 @@ def add_archive(target: UPath, other: UPath, advance: Callable[[int], None] = la
     ArchiveMismatchError
         If the two are not of one campaign with shards of one size, or a shard that both have differs.
     """
-    check_belongs(other, read_specification(target))
-    layout = ShardLayout.of_store(target)
-    _check_layout(layout, ShardLayout.of_store(other), target, other)
+    other.check_belongs(target.specification)
+    layout = target.layout
+    if layout != other.layout:
+        raise ArchiveMismatchError(
+            f"{target.path} and {other.path} are of one campaign, but were divided differently: expected "
+            f"{layout}, found {other.layout}; simulate both with the same execution.shard_size and chunk_size"
+        )
     missing, absent = set(pending_shards(target)), set(pending_shards(other))
-    damaged = set(damaged_shards(other, [k for k in range(layout.n_shards) if k not in absent]))
+    damaged = set(damaged_shards(other, (k for k in range(layout.n_shards) if k not in absent)))
     _check_common(target, other, [k for k in range(layout.n_shards) if k not in missing | absent | damaged])
     wanted = sorted(missing - absent - damaged)
-    there = {name for name, _ in files(other)}
+    there = {name for name, _ in files(other.path)}
     if wanted:
-        manifest_path(target).unlink(missing_ok=True)
+        manifest_path(target.path).unlink(missing_ok=True)
     for shard in wanted:
         # The status comes last: with it the shard counts as done.
         for name in shard_files(shard):
             if name in there:
-                (target / name).parent.mkdir(parents=True, exist_ok=True)
-                write_atomically(target / name, (other / name).read_bytes())
+                (target.path / name).parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(target.path / name, (other.path / name).read_bytes())
         advance(layout.size(shard))
     return wanted
 
 
-def _check_layout(ours: ShardLayout, theirs: ShardLayout, target: UPath, other: UPath) -> None:
-    if ours != theirs:
-        raise ArchiveMismatchError(
-            f"{target} and {other} are of one campaign, but were divided differently: expected {ours}, found "
-            f"{theirs}; simulate both with the same execution.shard_size and chunk_size"
-        )
+def _add(target: Archive, other: Archive, progress: TextIO | None) -> list[int]:
+    """Add an archive, and show how far it is."""
+    layout, missing = target.layout, pending_shards(target)
+    check_space(target.path, layout.n_bytes(missing))
+    if progress is not None:
+        for change in other.changed_versions():
+            print(f"{other.path}: note: made with other versions: {change}", file=progress)
+    with (
+        Progress(f"adding {other.path.name}", layout.total(missing), progress) as bar,
+        explain_full_disk(
+            target.path, f"adding {other.path}", lambda: layout.n_bytes(pending_shards(target))
+        ),
+    ):
+        return add_archive(target, other, bar.advance)
 
 
-def _check_common(target: UPath, other: UPath, shards: list[int]) -> None:
+def _check_common(target: Archive, other: Archive, shards: list[int]) -> None:
     """Make sure that what both have is the same; bytes may differ where another version compressed them."""
     conflicts = [shard for shard in shards if not _same(target, other, shard)]
     if conflicts:
         raise ArchiveMismatchError(
-            f"{target} and {other} both have shards {', '.join(map(str, conflicts))}, with different values: "
-            "nothing was added. Look for different versions (jrflow archive info), and keep one of the two"
+            f"{target.path} and {other.path} both have shards {', '.join(map(str, conflicts))}, with "
+            "different values: nothing was added. Look for different versions (jrflow archive info), and "
+            "keep one of the two"
         )
 
 
-def _same(target: UPath, other: UPath, shard: int) -> bool:
+def _same(target: Archive, other: Archive, shard: int) -> bool:
     source = shard_files(shard)[0]
     ours, theirs = read_shard(target, shard), read_shard(other, shard)
-    if (target / source).read_bytes() == (other / source).read_bytes():
+    if (target.path / source).read_bytes() == (other.path / source).read_bytes():
         del ours["source"], theirs["source"]
     return all(np.array_equal(_bits(ours[name]), _bits(theirs[name])) for name in ours)
 

@@ -7,16 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TextIO
 
-from upath import UPath
-
-from jrflow.archive.attributes import read_specification
-from jrflow.archive.identity import changed_versions
-from jrflow.archive.layout import ShardLayout
+from jrflow.archive.layout import stored_bytes
 from jrflow.archive.manifest import Manifest
-from jrflow.archive.place import is_local
-from jrflow.archive.space import free_bytes, free_files
-from jrflow.archive.template import stored_bytes
-from jrflow.archive.writer import read_design, shard_bytes
+from jrflow.archive.paths import free_bytes, free_files, is_local
+from jrflow.archive.shards import read_design
+from jrflow.archive.store import Archive
 from jrflow.campaign.shard import simulate_design
 from jrflow.config.config import Config
 from jrflow.config.cost import trial_simulations
@@ -36,7 +31,7 @@ class Estimate:
 
 def announce(
     config: Config,
-    store: UPath,
+    archive: Archive,
     n_shards: int,
     todo: list[int],
     damaged: list[int],
@@ -49,8 +44,8 @@ def announce(
     ----------
     config
         The run's configuration.
-    store
-        The campaign's store.
+    archive
+        The campaign's archive.
     n_shards
         Shards of the campaign, or of the block that is to be simulated.
     todo, damaged
@@ -64,24 +59,23 @@ def announce(
         return
 
     def say(text: str) -> None:
-        print(f"{store.stem}: {text}", file=progress, flush=True)
+        print(f"{archive.path.stem}: {text}", file=progress, flush=True)
 
-    layout = ShardLayout.of_store(store)
-    done = n_shards - len(todo)
+    layout, done = archive.layout, n_shards - len(todo)
     if state == "extended" or done:
         going = "extended" if state == "extended" else "going on"
         say(f"{going}; shards done: {done} of {n_shards}")
-        for change in changed_versions(store):
+        for change in archive.changed_versions():
             say(f"note: {change} since it was begun; last digits may differ")
     if damaged:
         say(f"shards that cannot be read and will be simulated again: {', '.join(map(str, damaged))}")
-    n_bytes = shard_bytes(store, todo)
+    n_bytes = layout.n_bytes(todo)
     say(
         f"simulations: {layout.n_simulations}, shards: {layout.n_shards}, files: up to {layout.n_files}; "
-        f"shards to simulate: {len(todo)}, up to {readable(n_bytes)}{_free(store)}, in {store}"
+        f"shards to simulate: {len(todo)}, up to {readable(n_bytes)}{_free(archive)}, in {archive.path}"
     )
     n_simulations = layout.total(todo)
-    estimate = _trial(store, layout, layout.simulations(todo[0]), n_simulations) if todo else None
+    estimate = _trial(archive, todo[0], n_simulations) if todo else None
     if estimate is not None:
         cores = config.execution.n_cores
         seconds = n_simulations * estimate.seconds / cores
@@ -89,7 +83,7 @@ def announce(
             f"estimated from a trial: {duration(seconds)} on {cores} core{'s' if cores > 1 else ''}, "
             f"{readable(n_simulations * estimate.n_bytes)} after compression"
         )
-    for line in _quotas(store, layout, n_bytes):
+    for line in _quotas(archive, n_bytes):
         say(line)
 
 
@@ -113,12 +107,13 @@ def conclude(name: str, manifest: Manifest, progress: TextIO | None) -> None:
         )
 
 
-def _trial(store: UPath, layout: ShardLayout, ids: slice, n_simulations: int) -> Estimate | None:
-    """Simulate and compress a few; None where that would take as long as doing it."""
+def _trial(archive: Archive, shard: int, n_simulations: int) -> Estimate | None:
+    """Simulate and compress a few of a shard; None where that would take as long as simulating all."""
+    layout, ids = archive.layout, archive.layout.simulations(shard)
     n = trial_simulations(layout.n_regions, n_simulations)
     if n == 0 or ids.stop - ids.start < n:
         return None
-    specification, design = read_specification(store), read_design(store, slice(ids.start, ids.start + n))
+    specification, design = archive.specification, read_design(archive, slice(ids.start, ids.start + n))
     simulate_design(specification, design)  # compiles, or loads what has been compiled
     begin = time.perf_counter()
     source = simulate_design(specification, design)["source"].values
@@ -126,13 +121,13 @@ def _trial(store: UPath, layout: ShardLayout, ids: slice, n_simulations: int) ->
     return Estimate((time.perf_counter() - begin) / n, n_bytes / n)
 
 
-def _free(store: UPath) -> str:
-    return f" (free: {readable(free_bytes(store))})" if is_local(store) else ""
+def _free(archive: Archive) -> str:
+    return f" (free: {readable(free_bytes(archive.path))})" if is_local(archive.path) else ""
 
 
-def _quotas(store: UPath, layout: ShardLayout, n_bytes: int) -> Iterator[str]:
+def _quotas(archive: Archive, n_bytes: int) -> Iterator[str]:
     """What may run out besides the disk."""
-    free = free_files(store) if is_local(store) else None
+    layout, free = archive.layout, free_files(archive.path) if is_local(archive.path) else None
     if free is not None and free < 2 * layout.n_files:
         yield f"warning: {free} files are left on this file system; raise execution.shard_size for fewer"
     if layout.n_files > _MANY_FILES:

@@ -14,17 +14,15 @@ from upath import UPath
 from zarr.errors import ZarrUserWarning
 
 from jrflow.archive.errors import ArchiveError
-from jrflow.archive.integrity import compare
 from jrflow.archive.layout import ShardLayout
 from jrflow.archive.lock import claim_shards
-from jrflow.archive.manifest import Manifest, find_manifest, load_manifest, seal
-from jrflow.archive.place import place, remove_leftovers, write_atomically
-from jrflow.archive.shards import shard_of
-from jrflow.archive.variables import CAMPAIGN_KEY
-from jrflow.archive.writer import remove_shard
-from jrflow.campaign.run import sealed_by
+from jrflow.archive.manifest import Manifest, compare, find_manifest, load_manifest, seal, sealed_by
+from jrflow.archive.paths import place, remove_leftovers, write_atomically
+from jrflow.archive.shards import remove_shard, shard_of
+from jrflow.archive.store import Archive
+from jrflow.archive.vocabulary import CAMPAIGN_KEY
+from jrflow.campaign.create import create_from
 from jrflow.campaign.shard import MapShards, simulate_shards
-from jrflow.campaign.store import create_from
 from jrflow.provenance import version_changes
 from jrflow.specification import Specification
 
@@ -72,16 +70,17 @@ def repair_archive(
         if not faults:
             return []
         _rebuild(store, manifest, [name for name in faults if shard_of(name) is None])
+        archive = Archive.open(store)
         damaged = sorted({shard for shard in map(shard_of, faults) if shard is not None})
         for shard in damaged:
-            remove_shard(store, shard)
-        simulate_shards(store, damaged, map_shards, f"repairing {store.stem}", progress)
+            remove_shard(archive, shard)
+        simulate_shards(archive, damaged, map_shards, f"repairing {store.stem}", progress)
         remove_leftovers(store)
         remaining = compare(store, manifest)
         if remaining and not reseal:
             raise ArchiveError(_differs(store, manifest, remaining))
         if remaining:
-            seal(store, sealed_by({"repaired": sorted(faults)}))
+            seal(archive, sealed_by({"repaired": sorted(faults)}))
     return sorted(faults)
 
 
@@ -113,6 +112,6 @@ def _differs(store: UPath, manifest: Manifest, remaining: dict[str, str]) -> str
         [
             f"{store}: what was made again differs from the manifest in",
             *(f"  {name}: {fault}" for name, fault in remaining.items()),
-            f"{why}. Repair it with the versions of then, or take the new values: --reseal",
+            f"{why}. Repair it with the original package versions, or accept the new values: --reseal",
         ]
     )

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
-from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import TextIO
 
 from upath import UPath
 
 from jrflow.archive.errors import ArchiveError
-from jrflow.archive.integrity import damaged_shards
-from jrflow.archive.layout import ShardLayout
 from jrflow.archive.lock import claim_shards, claim_store
-from jrflow.archive.manifest import Manifest, check_intact, read_manifest, seal
-from jrflow.archive.place import AnyPath, is_local, place
-from jrflow.archive.space import check_space, explain_full_disk
-from jrflow.archive.writer import pending_shards, shard_bytes
+from jrflow.archive.manifest import Manifest, check_intact, manifest_of, seal, sealed_by
+from jrflow.archive.paths import AnyPath, check_space, explain_full_disk, is_local, place
+from jrflow.archive.shards import damaged_shards, pending_shards
+from jrflow.archive.store import Archive
+from jrflow.campaign.extend import State, find_archive, prepare_archive
 from jrflow.campaign.plan import announce, conclude
 from jrflow.campaign.shard import MapShards, simulate_shards
-from jrflow.campaign.store import is_prepared, prepare_store
 from jrflow.config.config import Config
 from jrflow.planning.feasibility import check_simulations
-from jrflow.provenance import git_commit, versions
 from jrflow.specification import Specification
 
 #: A store is created in seconds; so long may another process take for it, s.
@@ -75,20 +71,20 @@ def run_campaign(
     specification = Specification.of(config, name)
     check_simulations(config, name)
     store = _store(folder, name)
-    finished = _finished(config, specification, store)
+    finished = _finished(specification, store)
     if finished is not None:
         return finished
     with claim_shards(store, wait=wait, progress=progress):
         # Whoever held it may have finished it.
-        finished = _finished(config, specification, store)
+        finished = _finished(specification, store)
         if finished is not None:
             return finished
-        state = prepare_store(config, specification, store)
+        archive, state = prepare_archive(config, specification, store)
         started = time.perf_counter()
-        n_simulated = _simulate(config, store, None, state, map_shards, progress)
+        n_simulated = _simulate(config, archive, None, state, map_shards, progress)
         seconds = round(time.perf_counter() - started, 3)
         with explain_full_disk(store, f"sealing campaign {name!r}"):
-            manifest = seal(store, sealed_by({"simulations": n_simulated, "seconds": seconds}))
+            manifest = seal(archive, sealed_by({"simulations": n_simulated, "seconds": seconds}))
     conclude(name, manifest, progress)
     return manifest
 
@@ -104,16 +100,7 @@ def design_campaign(
     -------
     The store. Raises as ``run_campaign``.
     """
-    specification = Specification.of(config, name)
-    check_simulations(config, name)
-    store = _store(folder, name)
-    if not is_prepared(config, specification, store):
-        # Several jobs may come to create it; it is made longer only where nobody is at work on it.
-        there, told = store.exists(), progress if wait else None
-        new = claim_store(store, max(wait, _PATIENCE), told)
-        with claim_shards(store, None, wait, told) if there else new:
-            prepare_store(config, specification, store)
-    return store
+    return _designed(config, name, folder, progress, wait).path
 
 
 def run_block(
@@ -143,26 +130,21 @@ def run_block(
     number, n_blocks = block
     if not 1 <= number <= n_blocks:
         raise ValueError(f"block: expected K/N with 1 <= K <= N, received {number}/{n_blocks}")
-    store = design_campaign(config, name, folder, progress, wait)
-    n_shards = ShardLayout.of_store(store).n_shards
+    archive = _designed(config, name, folder, progress, wait)
+    n_shards = archive.layout.n_shards
     shards = range((number - 1) * n_shards // n_blocks, number * n_shards // n_blocks)
-    if read_manifest(store) is not None or not shards:
+    if manifest_of(archive) is not None or not shards:
         return 0
-    with claim_shards(store, shards, wait, progress):
-        if read_manifest(store) is not None:  # whoever held it did all the rest
+    with claim_shards(archive.path, shards, wait, progress):
+        archive = Archive.open(archive.path)  # whoever held it may have made it longer
+        if manifest_of(archive) is not None:  # or did all the rest
             return 0
-        return _simulate(config, store, shards, "found", map_shards, progress)
-
-
-def sealed_by(last_run: dict[str, Any]) -> dict[str, Any]:
-    """Who seals an archive: time, commit, versions, and what was done."""
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"time": now, "git_commit": git_commit(), "versions": versions(), "last_run": last_run}
+        return _simulate(config, archive, shards, "found", map_shards, progress)
 
 
 def finished_campaign(config: Config, name: str, folder: AnyPath) -> Manifest | None:
     """Manifest of a campaign that is complete; None if there is something to do; raises as the others."""
-    return _finished(config, Specification.of(config, name), _store(folder, name))
+    return _finished(Specification.of(config, name), _store(folder, name))
 
 
 def _store(folder: AnyPath, name: str) -> UPath:
@@ -182,7 +164,22 @@ def _store(folder: AnyPath, name: str) -> UPath:
     return place(where / f"{name}.zarr")
 
 
-def _finished(config: Config, specification: Specification, store: UPath) -> Manifest | None:
+def _designed(config: Config, name: str, folder: AnyPath, progress: TextIO | None, wait: float) -> Archive:
+    """Open the archive of a campaign with its whole design; parameters and errors as ``design_campaign``."""
+    specification = Specification.of(config, name)
+    check_simulations(config, name)
+    store = _store(folder, name)
+    archive = find_archive(specification, store)
+    if archive is not None:
+        return archive
+    # Several jobs may come to create it; it is made longer only where nobody is at work on it.
+    there, told = store.exists(), progress if wait else None
+    new = claim_store(store, max(wait, _PATIENCE), told)
+    with claim_shards(store, None, wait, told) if there else new:
+        return prepare_archive(config, specification, store)[0]
+
+
+def _finished(specification: Specification, store: UPath) -> Manifest | None:
     """Manifest of a campaign that is complete; None if there is something to do.
 
     Raises
@@ -190,29 +187,28 @@ def _finished(config: Config, specification: Specification, store: UPath) -> Man
     ArchiveError
         If another campaign is in the way, or files are damaged.
     """
-    if not is_prepared(config, specification, store):
-        return None
-    manifest = read_manifest(store)
+    archive = find_archive(specification, store)
+    manifest = None if archive is None else manifest_of(archive)
     if manifest is not None:
-        check_intact(store)
+        check_intact(store, manifest)
     return manifest
 
 
 def _simulate(
     config: Config,
-    store: UPath,
+    archive: Archive,
     block: range | None,
-    state: str,
+    state: State,
     map_shards: MapShards,
     progress: TextIO | None,
 ) -> int:
     """Simulate the shards of a block, or all, that are not done; return the number of simulations."""
-    shards = range(ShardLayout.of_store(store).n_shards) if block is None else block
+    shards = range(archive.layout.n_shards) if block is None else block
     # A block looks at its own shards only: with all shards, the work of all jobs would grow with the square.
-    pending = set(pending_shards(store, block))
+    pending = set(pending_shards(archive, block))
     # Whatever was done before may have suffered since; what is done now is looked at when it is sealed.
-    damaged = damaged_shards(store, (shard for shard in shards if shard not in pending))
+    damaged = damaged_shards(archive, (shard for shard in shards if shard not in pending))
     todo = [shard for shard in shards if shard in pending or shard in damaged]
-    check_space(store, shard_bytes(store, todo))
-    announce(config, store, len(shards), todo, damaged, state, progress)
-    return simulate_shards(store, todo, map_shards, store.stem, progress)
+    check_space(archive.path, archive.layout.n_bytes(todo))
+    announce(config, archive, len(shards), todo, damaged, state, progress)
+    return simulate_shards(archive, todo, map_shards, archive.path.stem, progress)

@@ -8,22 +8,12 @@ from typing import TextIO
 
 import numpy as np
 import xarray as xr
-from upath import UPath
 
-from jrflow.archive.attributes import read_specification
 from jrflow.archive.errors import ArchiveError, ShardError
-from jrflow.archive.layout import ShardLayout
-from jrflow.archive.place import place
-from jrflow.archive.space import explain_full_disk
-from jrflow.archive.status import NOT_SIMULATED
-from jrflow.archive.writer import (
-    pending_shards,
-    read_design,
-    read_shard,
-    remove_shard,
-    shard_bytes,
-    write_shard,
-)
+from jrflow.archive.paths import explain_full_disk
+from jrflow.archive.shards import Stored, pending_shards, read_design, read_shard, remove_shard, write_shard
+from jrflow.archive.store import Archive, opened
+from jrflow.archive.vocabulary import NOT_SIMULATED
 from jrflow.progress import Progress
 from jrflow.simulation import simulate
 from jrflow.specification import Specification
@@ -57,12 +47,12 @@ def simulate_shard(task: ShardTask) -> int:
     DiskFullError
         If the disk is full.
     """
-    store = place(task.store)
-    ids = ShardLayout.of_store(store).simulations(task.shard)
-    where = f"campaign {store.stem!r}, shard {task.shard} (simulations {ids.start}..{ids.stop - 1})"
+    archive = opened(task.store)
+    ids = archive.layout.simulations(task.shard)
+    where = f"campaign {archive.path.stem!r}, shard {task.shard} (simulations {ids.start}..{ids.stop - 1})"
     try:
-        with explain_full_disk(store, where, lambda: shard_bytes(store, pending_shards(store))):
-            _complete(store, task.shard, ids)
+        with explain_full_disk(archive.path, where, lambda: archive.layout.n_bytes(pending_shards(archive))):
+            _complete(archive, task.shard, ids)
     except ArchiveError:
         raise
     except Exception as error:
@@ -71,7 +61,7 @@ def simulate_shard(task: ShardTask) -> int:
 
 
 def simulate_shards(
-    store: UPath, shards: list[int], map_shards: MapShards, name: str, progress: TextIO | None
+    archive: Archive, shards: list[int], map_shards: MapShards, name: str, progress: TextIO | None
 ) -> int:
     """Simulate what is missing of some shards, wherever ``map_shards`` does, and show how far it is.
 
@@ -79,10 +69,11 @@ def simulate_shards(
     -------
     The number of simulations in these shards.
     """
-    total = ShardLayout.of_store(store).total(shards)
+    total = archive.layout.total(shards)
     if shards:
+        tasks = [ShardTask(str(archive.path), shard) for shard in shards]
         with Progress(name, total, progress) as bar:
-            for n_simulations in map_shards(simulate_shard, [ShardTask(str(store), k) for k in shards]):
+            for n_simulations in map_shards(simulate_shard, tasks):
                 bar.advance(n_simulations)
     return total
 
@@ -92,26 +83,26 @@ def simulate_design(specification: Specification, design: xr.Dataset) -> xr.Data
     return simulate(design, **specification.simulate_arguments(), n_threads=1)
 
 
-def _complete(store: UPath, shard: int, ids: slice) -> None:
+def _complete(archive: Archive, shard: int, ids: slice) -> None:
     """Simulate what is missing of a shard: nothing, all, or what an extended campaign has gained."""
-    stored = _stored(store, shard)
+    stored = _stored(archive, shard)
     missing = np.ones(ids.stop - ids.start, bool) if stored is None else stored["status"] == NOT_SIMULATED
     if not missing.any():
         return
-    specification, design = read_specification(store), read_design(store, ids)
-    simulated = simulate_design(specification, design.isel(sim=missing))
+    design = read_design(archive, ids)
+    simulated = simulate_design(archive.specification, design.isel(sim=missing))
     if stored is not None:
         for name, values in stored.items():
             values[missing] = simulated[name].values
         simulated = design.assign({name: (_DIMS.get(name, "sim"), v) for name, v in stored.items()})
-    write_shard(store, shard, simulated)
+    write_shard(archive, shard, simulated)
 
 
-def _stored(store: UPath, shard: int) -> dict[str, np.ndarray] | None:
+def _stored(archive: Archive, shard: int) -> Stored | None:
     """What is there of a shard; None if nothing is, or it cannot be read: then it is removed."""
     try:
-        return read_shard(store, shard)
+        return read_shard(archive, shard)
     except (FileNotFoundError, ValueError, RuntimeError):
         # Zarr looks into a file before it replaces it, and would stumble over the damage.
-        remove_shard(store, shard)
+        remove_shard(archive, shard)
         return None

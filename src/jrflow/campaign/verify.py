@@ -8,14 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from upath import UPath
 
-from jrflow.archive.attributes import read_specification, store_attributes
-from jrflow.archive.integrity import compare, damaged_shards
-from jrflow.archive.layout import ShardLayout
-from jrflow.archive.manifest import Manifest, find_manifest, load_manifest
-from jrflow.archive.place import UNREADABLE, files, open_array, read_array
-from jrflow.archive.selection import described, is_selection
-from jrflow.archive.status import NOT_SIMULATED, STATUS_MEANINGS, count_statuses
-from jrflow.archive.writer import pending_shards, read_design, read_status
+from jrflow.archive.dataset import described, is_selection
+from jrflow.archive.manifest import Manifest, compare, find_manifest, load_manifest
+from jrflow.archive.paths import UNREADABLE, files
+from jrflow.archive.shards import damaged_shards, pending_shards, read_design, read_status
+from jrflow.archive.store import Archive
+from jrflow.archive.vocabulary import NOT_SIMULATED, STATUS_MEANINGS, count_statuses
 from jrflow.campaign.shard import simulate_design
 
 
@@ -53,47 +51,40 @@ def verify_archive(store: UPath, n_simulate: int = 0) -> list[Finding]:
     ArchiveError
         If it is no archive.
     """
-    manifest = _manifest(store)
-    selection = _is_selection(store) if manifest is None else "selection" in manifest
+    path = find_manifest(store)
+    # The manifest counts also where the store's own attributes can no longer be read or say another thing.
+    manifest = load_manifest(path) if store.exists() and path is not None else None
     if manifest is not None:
         found = [*_files(store, manifest)]
+        if not all(finding.sound for finding in found if finding.what == "files"):
+            return found
+    archive = Archive.open(store)
+    if manifest is None:
+        selection = is_selection(archive.read("sim").reshape(-1), archive.attributes)
+        found = [*(_copied(archive) if selection else _unsealed(archive))]
     else:
-        found = [*(_copied(store) if selection else _unsealed(store))]
-    if all(finding.sound for finding in found if finding.what == "files"):
-        found += [
-            *_simulations(store, manifest),
-            _provenance(store, manifest),
-            _design(store, selection=selection),
-        ]
-        if n_simulate:
-            found.append(_again(store, n_simulate))
+        selection = "selection" in manifest
+    found += [
+        *_simulations(archive, manifest),
+        _provenance(archive, manifest),
+        _design(archive, selection=selection),
+    ]
+    if n_simulate:
+        found.append(_again(archive, n_simulate))
     return found
 
 
-def _manifest(store: UPath) -> Manifest | None:
-    """The manifest, also where the store's own attributes can no longer be read or say another thing."""
-    path = find_manifest(store)
-    if store.exists() and path is not None:
-        return load_manifest(path)
-    store_attributes(store)
-    return None
-
-
-def _is_selection(store: UPath) -> bool:
-    return is_selection(read_array(store, "sim").reshape(-1), store_attributes(store))
-
-
-def _copied(store: UPath) -> Iterator[Finding]:
+def _copied(archive: Archive) -> Iterator[Finding]:
     """A selection without checksums: what xarray itself has written."""
-    what = described(read_array(store, "sim"), store_attributes(store))
+    what = described(archive.read("sim"), archive.attributes)
     text = f"{what}; without a manifest a lost file is not noticed: write selections with ds.jrflow.export"
     yield Finding("selection", sound=True, text=text)
 
 
-def _unsealed(store: UPath) -> Iterator[Finding]:
-    n_shards, pending = ShardLayout.of_store(store).n_shards, pending_shards(store)
+def _unsealed(archive: Archive) -> Iterator[Finding]:
+    n_shards, pending = archive.layout.n_shards, pending_shards(archive)
     done = [shard for shard in range(n_shards) if shard not in pending]
-    damaged = damaged_shards(store, done)
+    damaged = damaged_shards(archive, done)
     text = f"not sealed: {len(done)} of {n_shards} shards are done; start its campaign again to finish it"
     yield Finding("manifest", sound=False, text=text)
     if damaged:
@@ -127,8 +118,8 @@ def _files(store: UPath, manifest: Manifest) -> Iterator[Finding]:
         )
 
 
-def _simulations(store: UPath, manifest: Manifest | None) -> Iterator[Finding]:
-    counts = count_statuses(read_status(store))
+def _simulations(archive: Archive, manifest: Manifest | None) -> Iterator[Finding]:
+    counts = count_statuses(read_status(archive))
     text = ", ".join(f"{n} {meaning}" for meaning, n in counts.items() if n)
     sound = counts[STATUS_MEANINGS[NOT_SIMULATED]] == 0
     if manifest is not None and counts != manifest["counts"]:
@@ -136,8 +127,8 @@ def _simulations(store: UPath, manifest: Manifest | None) -> Iterator[Finding]:
     yield Finding("simulations", sound=sound, text=text)
 
 
-def _provenance(store: UPath, manifest: Manifest | None) -> Finding:
-    attrs, specification = store_attributes(store), read_specification(store)
+def _provenance(archive: Archive, manifest: Manifest | None) -> Finding:
+    attrs, specification = archive.attributes, archive.specification
     digest = specification.identity
     if digest != attrs["config_hash"]:
         text = f"config_hash is {attrs['config_hash'][:12]}, but the specification's is {digest[:12]}"
@@ -150,16 +141,16 @@ def _provenance(store: UPath, manifest: Manifest | None) -> Finding:
     )
 
 
-def _design(store: UPath, *, selection: bool) -> Finding:
+def _design(archive: Archive, *, selection: bool) -> Finding:
     """Whether the parameters are those that the specification leads to."""
-    design = read_specification(store).draw()
+    design = archive.specification.draw()
     if selection:
-        ids = read_array(store, "sim").reshape(-1)
+        ids = archive.read("sim").reshape(-1)
         design = design.isel(sim=ids[(ids >= 0) & (ids < design.sizes["sim"])])
     differing = [
         str(name)
         for name, variable in design.variables.items()
-        if not _is_stored(store, str(name), variable.values)
+        if not _is_stored(archive, str(name), variable.values)
     ]
     if differing:
         names = ", ".join(differing)
@@ -170,22 +161,23 @@ def _design(store: UPath, *, selection: bool) -> Finding:
     return Finding("design", sound=True, text="drawn again from the specification: the same")
 
 
-def _is_stored(store: UPath, name: str, values: np.ndarray) -> bool:
+def _is_stored(archive: Archive, name: str, values: np.ndarray) -> bool:
     """Whether a variable has these values, and can be read at all."""
     try:
-        return np.array_equal(read_array(store, name), values)
+        return np.array_equal(archive.read(name), values)
     except UNREADABLE:
         return False
 
 
-def _again(store: UPath, n: int) -> Finding:
+def _again(archive: Archive, n: int) -> Finding:
     """Run some simulations again."""
-    done = np.flatnonzero(read_status(store) != NOT_SIMULATED)
+    done = np.flatnonzero(read_status(archive) != NOT_SIMULATED)
     chosen = np.unique(done[np.linspace(0, len(done) - 1, min(n, len(done))).astype(int)])
-    source, specification = open_array(store, "source"), read_specification(store)
+    source = archive.array("source")
     differing = []
     for k in chosen.tolist():
-        again = simulate_design(specification, read_design(store, slice(k, k + 1)))["source"].values
+        design = read_design(archive, slice(k, k + 1))
+        again = simulate_design(archive.specification, design)["source"].values
         if not np.array_equal(np.asarray(source[k : k + 1]), again.astype(np.float32), equal_nan=True):
             differing.append(str(k))
     if differing:

@@ -38,14 +38,14 @@ def _of_store(parts: Commands, name: str, run: Run, summary: str) -> argparse.Ar
 
 def _info(arguments: argparse.Namespace) -> int:
     from jrflow.archive.info import info
-    from jrflow.archive.place import place
+    from jrflow.archive.paths import place
 
     print(info(place(arguments.store)))
     return 0
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from jrflow.archive.place import place
+    from jrflow.archive.paths import place
     from jrflow.campaign.verify import verify_archive
 
     found = verify_archive(place(arguments.store), arguments.simulate)
@@ -55,7 +55,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _repair(arguments: argparse.Namespace) -> int:
-    from jrflow.archive.place import place
+    from jrflow.archive.paths import place
     from jrflow.campaign.repair import repair_archive
     from jrflow.config.execution import ExecutionConfig
 
@@ -68,8 +68,8 @@ def _repair(arguments: argparse.Namespace) -> int:
 
 
 def _add(arguments: argparse.Namespace) -> int:
-    from jrflow.archive.place import place
-    from jrflow.campaign.join import join_archives
+    from jrflow.archive.merge import join_archives
+    from jrflow.archive.paths import place
 
     others = [place(other) for other in arguments.others]
     pending = join_archives(place(arguments.store), others, sys.stderr)
@@ -81,7 +81,7 @@ def _add(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from jrflow.archive.export import export_archive, failed
+    from jrflow.archive.dataset import export_archive, failed
 
     written = export_archive(arguments.store, arguments.out, arguments.query)
     n_failed = failed(written)

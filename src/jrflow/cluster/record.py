@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import submitit
 from submitit.slurm.slurm import SlurmJob
 
-from jrflow.archive.place import place, write_atomically
+from jrflow.archive.paths import place, write_atomically
 from jrflow.cluster.queue import JobState, SlurmAwayError, cancel, job_states
 from jrflow.cluster.task import Request, Task
 from jrflow.provenance import content_hash

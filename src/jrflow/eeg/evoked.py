@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from scipy.interpolate import make_interp_spline
 
-from jrflow.archive.status import OK, STATUS_MEANINGS
+from jrflow.archive.vocabulary import OK, STATUS_MEANINGS
 from jrflow.eeg.channels import channel_names, info_of, listed, read_fif, require_channels
 from jrflow.eeg.noise import EvokedNoise
 from jrflow.eeg.processing import SAME_RATE, Processing, rate_of

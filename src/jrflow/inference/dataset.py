@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
-from upath import UPath
 
-from jrflow.archive.attributes import read_specification
-from jrflow.archive.layout import ShardLayout
-from jrflow.archive.place import AnyPath, open_array, place, read_array
-from jrflow.archive.status import NON_FINITE, OK, STATUS_MEANINGS
+from jrflow.archive.paths import AnyPath
+from jrflow.archive.store import Archive
+from jrflow.archive.vocabulary import NON_FINITE, OK, STATUS_MEANINGS
 from jrflow.config.contradictions import MIN_VALIDATION
 from jrflow.design.priors import Prior
 from jrflow.eeg.processing import Processing
@@ -107,27 +105,27 @@ def read_evoked_set(
         If it holds a recording at rest or several regions, nothing in it can be used, or a target does not
         vary.
     """
-    store = place(path)
-    specification = read_specification(store)
-    _check_evoked(store, specification)
+    archive = Archive.open(path)
+    specification = archive.specification
+    _check_evoked(archive)
     prior = specification.prior
-    times = read_array(store, "time")
+    times = archive.read("time")
     window = Window.of(times, sfreq, tmin)
-    status = read_array(store, "status")
+    status = archive.read("status")
     ok = status == OK
     done = Processing() if processing is None else processing
-    source = _read_source(store, specification, ok, window, times, done)
-    targets = prior.targets(np.column_stack([read_array(store, name)[ok] for name in prior.names]))
+    source = _read_source(archive, ok, window, times, done)
+    targets = prior.targets(np.column_stack([archive.read(name)[ok] for name in prior.names]))
     finite = np.isfinite(source).all(axis=1) & np.isfinite(targets).all(axis=1)
     excluded = _excluded(status, int((~finite).sum()))
     if not finite.any():
         raise ValueError(
-            f"{store}: expected simulations with status 0 (ok), found none: {excluded}; widen "
+            f"{archive.path}: expected simulations with status 0 (ok), found none: {excluded}; widen "
             "simulation.max_source or narrow the prior, and simulate the campaign again"
         )
-    _check_vary(store, prior, targets[finite])
+    _check_vary(archive, prior, targets[finite])
     return EvokedSet(
-        read_array(store, "sim")[ok][finite], source[finite], targets[finite], prior, window, times,
+        archive.read("sim")[ok][finite], source[finite], targets[finite], prior, window, times,
         excluded, specification, specification.identity, done,
     )  # fmt: skip
 
@@ -175,18 +173,17 @@ def split(data: EvokedSet, validation_fraction: float, seed: int) -> tuple[Evoke
     return data.take(order[:-n_validation]), data.take(order[-n_validation:])
 
 
-def _check_evoked(store: UPath, specification: Specification) -> None:
-    kind = specification.simulation.protocol.kind
+def _check_evoked(archive: Archive) -> None:
+    kind, n_regions = archive.specification.simulation.protocol.kind, archive.layout.n_regions
     if kind != "evoked":
         raise ValueError(
-            f"{store}: expected evoked responses (simulation.protocol of kind evoked), found a campaign of "
-            f"kind {kind}; give an archive of evoked responses"
+            f"{archive.path}: expected evoked responses (simulation.protocol of kind evoked), found a "
+            f"campaign of kind {kind}; give an archive of evoked responses"
         )
-    n_regions = ShardLayout.of_store(store).n_regions
     if n_regions != 1:
         raise ValueError(
-            f"{store}: expected responses of one region, found {n_regions}: networks are trained on one "
-            "column so far; simulate the campaign without simulation.connectome"
+            f"{archive.path}: expected responses of one region, found {n_regions}: networks are trained on "
+            "one column so far; simulate the campaign without simulation.connectome"
         )
 
 
@@ -200,16 +197,10 @@ def _excluded(status: np.ndarray, n_not_finite: int) -> dict[str, int]:
 
 
 def _read_source(
-    store: UPath,
-    specification: Specification,
-    usable: np.ndarray,
-    window: Window,
-    times: np.ndarray,
-    processing: Processing,
+    archive: Archive, usable: np.ndarray, window: Window, times: np.ndarray, processing: Processing
 ) -> np.ndarray:
-    layout = ShardLayout.of_store(store)
-    period = specification.simulation.timing.period
-    array = open_array(store, "source")
+    layout, period = archive.layout, archive.specification.simulation.timing.period
+    array = archive.array("source")
     blocks = []
     for shard in range(layout.n_shards):
         ids = layout.simulations(shard)
@@ -218,14 +209,15 @@ def _read_source(
     return np.concatenate(blocks).astype(np.float32, copy=False)
 
 
-def _check_vary(store: UPath, prior: Prior, targets: np.ndarray) -> None:
+def _check_vary(archive: Archive, prior: Prior, targets: np.ndarray) -> None:
     constant = [
         name for name, r in zip(target_names(prior), np.ptp(targets, axis=0), strict=True) if not r > 0
     ]
     if constant:
         raise ValueError(
-            f"{store}: {', '.join(constant)} should vary, but all {len(targets)} usable simulations have one "
-            "value; nothing can be learnt about it: enlarge the campaign or leave it out of the prior"
+            f"{archive.path}: {', '.join(constant)} should vary, but all {len(targets)} usable simulations "
+            "have one value; nothing can be learnt about it: enlarge the campaign or leave it out of the "
+            "prior"
         )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jrflow.archive.status import OK
+from jrflow.archive.vocabulary import OK
 from jrflow.config.simulation import SimulationConfig
 from jrflow.design.priors import Prior
 from jrflow.eeg.projection import baseline_correct

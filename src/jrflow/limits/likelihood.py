@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from jrflow.archive.status import OK
+from jrflow.archive.vocabulary import OK
 from jrflow.config.simulation import SimulationConfig
 from jrflow.design.priors import Prior
 from jrflow.eeg.projection import baseline_correct

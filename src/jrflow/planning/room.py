@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
-from jrflow.archive.place import place
-from jrflow.archive.space import BEST_COMPRESSION, free_bytes
+from jrflow.archive.paths import BEST_COMPRESSION, free_bytes, place
 from jrflow.config.config import Config
 from jrflow.config.connectome import SyntheticConnectome
 from jrflow.config.fault import Fault, Key

@@ -13,7 +13,7 @@ import xarray as xr
 from upath import UPath
 
 from jrflow.archive import open_archive, read_manifest
-from jrflow.archive.place import place
+from jrflow.archive.paths import place
 from jrflow.config import Config, load_config
 from jrflow.sensitivity.campaign import choose_channel
 

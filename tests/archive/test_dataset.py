@@ -13,14 +13,15 @@ from upath import UPath
 
 from jrflow.archive import ArchiveError, open_archive
 from jrflow.archive.manifest import seal
-from jrflow.archive.writer import write_shard
+from jrflow.archive.shards import write_shard
+from jrflow.archive.store import Archive
 
 QUERY = "A_e > 3 and b_i < 50 and status == 0"
 
 
 @pytest.fixture
 def sealed(full_store: UPath) -> UPath:
-    seal(full_store, {})
+    seal(Archive.open(full_store), {})
     return full_store
 
 
@@ -71,7 +72,7 @@ def test_selecting_a_region_by_name(sealed: UPath) -> None:
 def test_an_unsealed_archive_says_how_much_is_missing(
     store: UPath, made_up: Callable[[UPath, int], xr.Dataset]
 ) -> None:
-    write_shard(store, 0, made_up(store, 0))
+    write_shard(Archive.open(store), 0, made_up(store, 0))
     with pytest.raises(ArchiveError, match="is not sealed: 68 of 100 simulations are still to be run"):
         open_archive(store)
     assert int((open_archive(store, allow_unsealed=True)["status"] == 1).sum()) == 68

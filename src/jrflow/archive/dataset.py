@@ -1,10 +1,11 @@
-"""Simulations in a file or a store of their own, with everything that says how they were made."""
+"""An archive as an xarray Dataset: opened with checks; selections of it written to stores of their own."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,88 @@ import xarray as xr
 from upath import UPath
 from zarr.errors import ZarrUserWarning
 
-from jrflow.archive.attributes import FORMAT
-from jrflow.archive.integrity import checksums
-from jrflow.archive.manifest import manifest_path
-from jrflow.archive.place import AnyPath, place, write_atomically
-from jrflow.archive.query import open_archive
-from jrflow.archive.status import OK, count_statuses
-from jrflow.archive.template import SOURCE_CODECS
+from jrflow.archive.errors import ArchiveError
+from jrflow.archive.layout import SOURCE_CODECS
+from jrflow.archive.manifest import (
+    check_intact,
+    checksums,
+    manifest_of,
+    manifest_path,
+    require_manifest,
+)
+from jrflow.archive.paths import UNREADABLE, AnyPath, place, write_atomically
+from jrflow.archive.store import Archive
+from jrflow.archive.vocabulary import CAMPAIGN_KEY, FORMAT, NOT_SIMULATED, OK, count_statuses
 
 #: Sizes of chunks and shards of ``source`` before compression, bytes.
 _CHUNK, _SHARD = 1.5e6, 64e6
 _NETCDF = (".nc", ".nc4")
+
+
+def open_archive(path: AnyPath, *, allow_unsealed: bool = False) -> xr.Dataset:
+    """Open an archive and make sure that it is complete.
+
+    Every file that the manifest lists must exist with its size. Checksums of whole files are compared by
+    ``jrflow archive verify``; those of chunks whenever a chunk is read.
+
+    Parameters
+    ----------
+    path
+        The store, <campaign>.zarr: a path, or a URL of an object store. A selection that was written with
+        ``ds.jrflow.export`` or ``ds.to_zarr`` opens, too.
+    allow_unsealed
+        Also open an archive whose campaign has not finished: look at ``status``.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``source`` (sim, region, time) lazy, in mV; ``status`` and all parameters in memory, so that
+        ``ds.query(sim="A_e > 4 and status == 0")`` selects at once.
+
+    Raises
+    ------
+    ArchiveError
+        If there is no archive, it is not sealed, or files are missing, truncated or unreadable.
+    """
+    store = place(path)
+    _check_exists(store)
+    archive = Archive.open(store)
+    manifest = manifest_of(archive)
+    sealed = manifest is not None
+    if manifest is not None:
+        check_intact(store, manifest)
+    try:
+        small = xr.open_zarr(str(store), chunks=None, drop_variables="source", consolidated=sealed).load()
+        source = xr.open_zarr(str(store), consolidated=sealed)["source"]
+        ids, pending = small["sim"].values.reshape(-1), int((small["status"] == NOT_SIMULATED).sum())
+    except (*UNREADABLE, KeyError) as error:
+        raise ArchiveError(
+            f"{store} cannot be read: {error}. What is damaged: jrflow archive verify '{store}'"
+        ) from error
+    if not (sealed or allow_unsealed or is_selection(ids, archive.attributes)):
+        raise ArchiveError(_not_sealed(store, pending, ids.size))
+    return small.assign(source=source.variable)
+
+
+def check_dataset(ds: xr.Dataset) -> None:
+    """Make sure that the archive that a Dataset was opened from has all its files, in full length.
+
+    Raises
+    ------
+    ArchiveError
+        If a file is missing or truncated, or the archive is not sealed.
+    ValueError
+        If the Dataset does not say where it was opened, or holds simulations of several archives.
+    """
+    n_campaigns = np.unique(ds[CAMPAIGN_KEY].values).size if CAMPAIGN_KEY in ds.variables else 1
+    path = ds.encoding.get("source")
+    if path is None or n_campaigns > 1:
+        raise ValueError(
+            "this Dataset does not say from which one archive it was opened: check the Dataset as "
+            "xr.open_zarr or jrflow.open_archive returned it, or run: jrflow archive verify PATH"
+        )
+    store = place(path)
+    check_intact(store, require_manifest(store))
 
 
 def export_archive(path: AnyPath, out: AnyPath, query: str | None = None) -> xr.Dataset:
@@ -103,6 +175,61 @@ def check_target(out: AnyPath) -> UPath:
     return target
 
 
+def failed(ds: xr.Dataset) -> int:
+    """Number of simulations whose status is not 'ok'."""
+    return int((ds["status"].values != OK).sum())
+
+
+def is_selection(sim: np.ndarray, attrs: Mapping[str, Any]) -> bool:
+    """Whether simulations are a part of a campaign, or not in its order.
+
+    Parameters
+    ----------
+    sim
+        Ids, shape (n,).
+    attrs
+        Attributes of the store; an archive of an early version does not say how many simulations it has.
+    """
+    n = attrs.get("n_simulations")
+    if n is None or (sim < 0).any():  # ids below 0 are lost: the store is damaged
+        return False
+    # An archive that is being extended is longer than its attributes say.
+    return sim.size < n or not np.array_equal(sim[:n], np.arange(n))
+
+
+def described(sim: np.ndarray, attrs: Mapping[str, Any]) -> str:
+    """What a selection is, in words."""
+    return (
+        f"a selection of {sim.size:,} of the {attrs['n_simulations']:,} simulations of campaign "
+        f"{attrs['campaign']!r}, not a sealed archive"
+    )
+
+
+def _not_sealed(store: UPath, pending: int, n: int) -> str:
+    if pending:
+        return (
+            f"{store} is not sealed: {pending} of {n} simulations are still to be run. Start its campaign "
+            "again to finish it, or pass allow_unsealed=True to look at what is there"
+        )
+    return (
+        f"{store} is not sealed: all {n} simulations are there, but not the manifest, "
+        f"{manifest_path(store).name}. If this is a copy, copy the manifest, too. Otherwise start its "
+        "campaign again to seal it, or pass allow_unsealed=True"
+    )
+
+
+def _check_exists(store: UPath) -> None:
+    if store.exists():
+        return
+    if ".zip" in str(store):
+        raise ArchiveError(
+            f"{store}: expected a folder or a URL; unpack the archive, or read it with plain xarray, without "
+            "the checks: xr.open_zarr('zip::' + path)"
+        )
+    there = sorted(path.name for path in store.parent.glob("*.zarr"))
+    raise ArchiveError(f"{store} does not exist; archives in {store.parent}: {', '.join(there) or 'none'}")
+
+
 def _complete(ds: xr.Dataset) -> xr.Dataset:
     """The Dataset with all its dims, its small variables in memory, and no encoding of another store."""
     if missing := [name for name in ("sim", "source", "status") if name not in ds.variables]:
@@ -180,11 +307,6 @@ def _manifest(ds: xr.Dataset, target: UPath) -> dict[str, Any]:
         "created": {"git_commit": attrs["git_commit"], "versions": json.loads(attrs["versions"])},
         "sealed": {},
     }
-
-
-def failed(ds: xr.Dataset) -> int:
-    """Number of simulations whose status is not 'ok'."""
-    return int((ds["status"].values != OK).sum())
 
 
 def _select(ds: xr.Dataset, query: str) -> xr.Dataset:

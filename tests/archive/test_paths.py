@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jrflow.archive import DiskFullError
-from jrflow.archive.space import BEST_COMPRESSION, check_space, explain_full_disk, free_bytes
+from jrflow.archive.paths import BEST_COMPRESSION, check_space, explain_full_disk, free_bytes
 from jrflow.config.sizes import readable
 
 

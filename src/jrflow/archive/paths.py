@@ -1,4 +1,4 @@
-"""Where an archive is: a folder of this machine, or a URL of an object store that fsspec takes.
+"""Where an archive is: a folder of this machine, or a URL of an object store. Its files; room on the disk.
 
 Credentials and endpoints of object stores come from where their own tools have them (environment variables,
 ``~/.config/fsspec``): they are no settings of a campaign, and workers find them in the same way.
@@ -6,24 +6,34 @@ Credentials and endpoints of object stores come from where their own tools have 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import zarr
 from upath import UPath
 
-from jrflow.archive.errors import ArchiveError
+from jrflow.archive.errors import ArchiveError, DiskFullError
+from jrflow.config.sizes import readable
 
 #: What Zarr and this package name files that are not complete yet.
 PARTIAL = ".partial"
 
 #: What Zarr and its codecs raise where a file is damaged.
 UNREADABLE = (ValueError, RuntimeError, OSError)
+
+#: Evoked responses shrink 3 to 4 times; with less room than that a campaign is bound to fail.
+BEST_COMPRESSION = 4
+
+#: Memory of one simulation's parameters while a design is drawn and written, bytes (benchmarks/workflow.py).
+_DESIGN_BYTES = 310
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 #: What users may give: a path of this machine or a URL.
 AnyPath = str | PathLike[str] | UPath
@@ -55,29 +65,6 @@ def place(path: AnyPath) -> UPath:
 def is_local(where: UPath) -> bool:
     """Whether it lies in a file system, with locks and free space, rather than in an object store."""
     return isinstance(where, Path)
-
-
-def open_array(store: UPath, name: str, mode: str = "r") -> zarr.Array:
-    """One array of a store.
-
-    Raises
-    ------
-    ArchiveError
-        If there is none, or its metadata are damaged.
-    """
-    try:
-        return zarr.open_array(str(store / name), mode=mode, zarr_format=3)
-    except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
-        raise ArchiveError(
-            f"{store / name / 'zarr.json'}: expected the metadata of an array, found none that can be read "
-            f"({error}). A sealed archive is mended by: jrflow archive repair '{store}'; of others "
-            "restore the file from a copy, or delete the archive and start its campaign anew"
-        ) from error
-
-
-def read_array(store: UPath, name: str) -> np.ndarray:
-    """All of one array of a store; raises as ``open_array``, and ``UNREADABLE`` where a chunk is damaged."""
-    return np.asarray(open_array(store, name)[:])
 
 
 def files(store: UPath) -> Iterator[tuple[str, int]]:
@@ -134,6 +121,98 @@ def write_atomically(path: UPath, content: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def free_bytes(path: UPath) -> int:
+    """Free space of the file system that holds a path, or will hold it, bytes."""
+    return shutil.disk_usage(str(_existing(path))).free
+
+
+def free_files(path: UPath) -> int | None:
+    """How many more files the file system of a path takes; None where it does not count them."""
+    found = os.statvfs(str(_existing(path)))
+    return found.f_favail if found.f_files else None
+
+
+def check_space(path: UPath, n_bytes: int) -> None:
+    """Refuse to begin what cannot fit.
+
+    Parameters
+    ----------
+    path
+        Store that will be written.
+    n_bytes
+        Size of what is still to be written, before compression.
+
+    Raises
+    ------
+    DiskFullError
+        If it would not fit even at the best compression.
+    """
+    if not is_local(path):
+        return
+    free = free_bytes(path)
+    if free < n_bytes / BEST_COMPRESSION:
+        raise DiskFullError(
+            f"{path}: {readable(n_bytes / BEST_COMPRESSION)} to {readable(n_bytes)} are needed for what is "
+            f"still to be simulated, {readable(free)} are free; free some space, set run.results to another "
+            "disk, or simulate fewer"
+        )
+
+
+def check_memory(n_simulations: int) -> None:
+    """Refuse a design that this machine cannot hold: all parameters of all simulations are drawn at once.
+
+    Raises
+    ------
+    ArchiveError
+        If the design is larger than the machine's memory.
+    """
+    needed = n_simulations * _DESIGN_BYTES
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise ArchiveError(
+            f"a design of {n_simulations:.4g} simulations needs {readable(needed)} of memory, this machine "
+            f"has {readable(there)}; lower n, or divide the campaign into several"
+        )
+
+
+@contextmanager
+def explain_full_disk(
+    path: UPath, where: str, still_to_write: Callable[[], int] = lambda: 0
+) -> Iterator[None]:
+    """Turn 'no space left on device' into a message that says what is needed and what to do.
+
+    Parameters
+    ----------
+    path
+        Store that is written.
+    where
+        What was being written.
+    still_to_write
+        Gives the size of what is still to be written, before compression; asked only when needed. By default
+        0: little beside simulations.
+
+    Raises
+    ------
+    DiskFullError
+        In place of the operating system's error for a full disk or an exhausted quota.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise DiskFullError(
+            f"{where}: no space left for {path}: up to {readable(still_to_write())} are still to be written, "
+            f"{readable(free_bytes(path))} are free. Nothing is damaged: free some space and start the "
+            "campaign again; what is done is not repeated"
+        ) from error
+
+
+def _existing(path: UPath) -> UPath:
+    """A path, or the closest above it that is there."""
+    return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
 def _local_files(store: UPath) -> Iterator[Path]:

@@ -1,0 +1,246 @@
+"""Preparing the archive of a campaign: found, repaired where its design has suffered, or made longer."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+from upath import UPath
+
+from jrflow.archive.errors import ArchiveError, ArchiveMismatchError
+from jrflow.archive.layout import OUTCOMES, array_metadata
+from jrflow.archive.manifest import manifest_path
+from jrflow.archive.paths import UNREADABLE, explain_full_disk, files, is_local, read_json, write_atomically
+from jrflow.archive.store import Archive, write_attributes
+from jrflow.campaign.create import archive_attributes, create
+from jrflow.config.campaigns import EXTENDABLE
+from jrflow.config.config import Config
+from jrflow.model.parameters import ALL_PARAMETERS
+from jrflow.specification import Specification
+
+#: What is simulated, over ``sim``; everything else over ``sim`` is design.
+_SIMULATED = ("source", *OUTCOMES)
+
+State = Literal["created", "found", "extended"]
+
+
+def prepare_archive(config: Config, specification: Specification, store: UPath) -> tuple[Archive, State]:
+    """Make sure that the archive of a campaign is there, with its whole design.
+
+    Raises
+    ------
+    ArchiveMismatchError
+        If a store of another campaign is in the way.
+    DiskFullError
+        If it cannot fit.
+    """
+    there = Archive.find(store)
+    if there is None:
+        create(config, specification, store)
+        return Archive.open(store), "created"
+    specification = specification.as_begun(there.specification)
+    design = specification.draw()
+    if _continues(there, specification):
+        labels = {"region": np.array(specification.regions, dtype=object), "time": specification.times}
+        with explain_full_disk(store, f"repairing the design of campaign {store.stem!r}"):
+            restore_design(there, design.assign_coords({name: (name, v) for name, v in labels.items()}))
+        return there, "found"
+    with explain_full_disk(store, f"extending campaign {store.stem!r}"):
+        extend(there, specification, design)
+    return Archive.open(store), "extended"
+
+
+def find_archive(specification: Specification, store: UPath) -> Archive | None:
+    """Open the archive of a campaign; None if it is not there, or not yet as long as it should be.
+
+    Raises
+    ------
+    ArchiveMismatchError
+        If a store of another campaign is in the way.
+    """
+    archive = Archive.find(store)
+    if archive is None or not _continues(archive, specification.as_begun(archive.specification)):
+        return None
+    return archive
+
+
+def _continues(archive: Archive, specification: Specification) -> bool:
+    """Whether an archive is a campaign's, and as long; False if it holds only the beginning.
+
+    Raises
+    ------
+    ArchiveMismatchError
+        If it holds another campaign; the message lists every difference. The store is left as it is.
+    """
+    before = archive.specification
+    if before.identity != archive.attributes["config_hash"]:
+        raise ArchiveError(
+            f"{archive.path / 'zarr.json'}: expected a specification that agrees with its checksum, "
+            "config_hash: it is damaged. A sealed archive is repaired by: jrflow archive repair "
+            f"'{archive.path}'"
+        )
+    _check_whole(archive)
+    found = before.differences(specification)
+    if not found:
+        # It has another length where its extension was interrupted.
+        return _has_length(archive, specification.n_simulations)
+    if found.keys() != {"n"}:
+        archive.refuse(found)
+    there, wanted = found["n"]
+    if wanted < there or not specification.is_extendable:
+        why = "be extended, and only to more simulations: of others, the first rows depend on their number"
+        archive.refuse(found, f"Only {', '.join(EXTENDABLE)} designs can {why}. ")
+    return False
+
+
+def _check_whole(archive: Archive) -> None:
+    """Raise an ``ArchiveMismatchError`` for a copy of a part of an archive, which cannot be continued."""
+    n = archive.attributes.get("n_simulations")
+    if n is None or not (archive.path / "sim/zarr.json").exists():  # an old archive, or a damaged one
+        return
+    there = archive.array("sim").shape[0]
+    if there < n:
+        raise ArchiveMismatchError(
+            f"{archive.path} is a selection of {there} of the {n} simulations of its campaign and cannot be "
+            "continued. It is not overwritten: choose another folder, or rename the selection"
+        )
+
+
+def _has_length(archive: Archive, n: int) -> bool:
+    """Whether every variable over ``sim`` has n values; not so where an extension was interrupted."""
+    names = [name for name in ("sim", *ALL_PARAMETERS, *_SIMULATED) if archive.has(name)]
+    return all(archive.array(name).shape[0] == n for name in names)
+
+
+def restore_design(archive: Archive, design: xr.Dataset) -> list[str]:
+    """Write again what an archive has lost of its design and labels.
+
+    Parameters
+    ----------
+    archive
+        The archive.
+    design
+        Parameters over ``sim``, drawn again, as long as the archive; perhaps ``region`` and ``time``.
+
+    Returns
+    -------
+    Names of the variables that were written again.
+
+    Raises
+    ------
+    ArchiveMismatchError
+        If the archive has another design.
+    """
+    lost = [name for name, values in _columns(design).items() if not _has(archive, name, values)]
+    for name in lost:
+        _write_whole(archive, name, design[name].values)
+    return lost
+
+
+def extend(archive: Archive, specification: Specification, design: xr.Dataset) -> None:
+    """Bring an archive to the length of a design that begins with its own; what is there stays.
+
+    The attributes are written last: an interruption leaves a store that is known by its old ones, and
+    doing it again ends in the same. Open the archive again afterwards.
+
+    Parameters
+    ----------
+    archive
+        The archive, as it was opened.
+    specification, design
+        Specification of the longer campaign, and its parameters over ``sim``.
+
+    Raises
+    ------
+    ArchiveMismatchError
+        If the design does not begin with that of the archive.
+    """
+    store, n_before = archive.path, archive.specification.n_simulations
+    for name, values in _columns(design).items():
+        _has(archive, name, values[:n_before])
+    manifest_path(store).unlink(missing_ok=True)  # it spoke of the shorter one
+    layout = replace(archive.layout, n_simulations=design.sizes["sim"], aligned=None)
+    kept = {name: _outcomes(archive, name, n_before) for name in OUTCOMES}
+    for name, metadata in array_metadata(design, layout, specification.key).items():
+        # Small and large archives have different chunks: files in the old ones cannot stay.
+        changed = name != "source" and not _same_grid(store, name, metadata)
+        if changed:
+            _remove_chunks(store, name)
+        if is_local(store):
+            (store / name).mkdir(exist_ok=True)
+        write_atomically(store / name / "zarr.json", metadata)
+        if changed and name in kept:
+            Archive.open(store).array(name, "r+")[:n_before] = kept[name]
+    longer = Archive.open(store)
+    for name, values in _columns(design).items():
+        _write_whole(longer, name, values)
+    write_attributes(store, archive_attributes(specification, design, archive.created))
+
+
+def _outcomes(archive: Archive, name: str, n: int) -> np.ndarray:
+    """One of the outcomes of the first n simulations; what cannot be read is the fill value."""
+    array, shard_size = archive.array(name), archive.layout.shard_size
+    values = np.full(n, array.fill_value, array.dtype)
+    for start in range(0, n, shard_size):
+        with suppress(*UNREADABLE):
+            part = np.asarray(array[start : min(n, start + shard_size)])
+            values[start : start + len(part)] = part
+    return values
+
+
+def _same_grid(store: UPath, name: str, metadata: bytes) -> bool:
+    """Whether an array is there, with the chunks and codecs that the metadata speak of."""
+    path, keys = store / name / "zarr.json", ("chunk_grid", "codecs")
+    if not path.exists():
+        return False
+    there, wanted = read_json(path), json.loads(metadata)
+    return all(there.get(key) == wanted[key] for key in keys)
+
+
+def _write_whole(archive: Archive, name: str, values: np.ndarray) -> None:
+    """Write all of a variable as if for the first time.
+
+    Zarr reads what is in a file before it writes a part of it, and keeps what is beyond the end; the first
+    fails where the file is damaged, the second where the store was longer for a while.
+    """
+    _remove_chunks(archive.path, name)
+    archive.array(name, "r+")[:] = values
+
+
+def _remove_chunks(store: UPath, name: str) -> None:
+    for file, _ in list(files(store / name)):
+        if file.startswith("c/"):
+            (store / name / file).unlink()
+
+
+def _columns(design: xr.Dataset) -> dict[str, np.ndarray]:
+    return {str(name): variable.values for name, variable in design.variables.items()}
+
+
+def _has(archive: Archive, name: str, values: np.ndarray) -> bool:
+    """Whether an archive has these values; False where it has lost some.
+
+    Raises
+    ------
+    ArchiveMismatchError
+        If it has others.
+    """
+    array = archive.array(name)
+    try:
+        stored = np.asarray(array[: len(values)])
+    except UNREADABLE:
+        return False
+    same = stored == values
+    missing = stored != stored if array.fill_value != array.fill_value else stored == array.fill_value
+    if (same | missing).all():  # Zarr answers with the fill value where a file is missing
+        return bool(same.all())
+    first = int(np.argmin(same))
+    raise ArchiveMismatchError(
+        f"{archive.path}: the values of {name!r} are not those of its design: expected {values[first]} for "
+        f"simulation {first}, found {stored[first]}. Other versions of numpy or scipy can draw other values: "
+        "use the versions the campaign was created with, or start a new campaign"
+    )
