@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jrflow.config import Config
-from jrflow.config.shards import block_count, shard_count, shard_sizes
+from jrflow.config.shards import shard_count, shard_sizes
 
 
 def _config(n: int, **execution: Any) -> Config:
@@ -55,11 +55,6 @@ def test_a_million_simulations_make_few_files() -> None:
 def test_what_is_given_is_taken_and_the_other_fits(execution: Any, expected: tuple[int, int]) -> None:
     n = 1_000_000 if "memory_per_worker" in execution else 1000
     assert shard_sizes(_config(n, **execution), "train", 1) == expected
-
-
-@pytest.mark.parametrize(("per_block", "n_blocks"), [(0, 1), (1, 62), (10, 7), (100, 1)])
-def test_blocks(per_block: int, n_blocks: int) -> None:
-    assert block_count(_config(1_000_000, shards_per_block=per_block), "train", 1) == n_blocks
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from zarr.errors import ZarrUserWarning
 from jrflow.archive.errors import ArchiveError
 from jrflow.archive.layout import OUTCOMES
 from jrflow.archive.paths import AnyPath, files, place, read_json, remove_leftovers, write_atomically
-from jrflow.archive.shards import damaged_shards, pending_shards
+from jrflow.archive.shards import Stored, damage_and_outcomes, pending_shards
 from jrflow.archive.store import Archive, attributes_if_any
 from jrflow.archive.vocabulary import FORMAT, NOT_SIMULATED, OK, STATUS_MEANINGS, count_statuses
 from jrflow.model.protocol import EvokedProtocol, RestProtocol
@@ -128,7 +128,7 @@ def seal(archive: Archive, provenance: Mapping[str, Any]) -> Manifest:
     pending = pending_shards(archive)
     if pending:
         raise ArchiveError(f"{store} cannot be sealed: {len(pending)} shards are still to be simulated")
-    damaged = damaged_shards(archive, range(archive.layout.n_shards))
+    damaged, outcomes = damage_and_outcomes(archive, range(archive.layout.n_shards))
     if damaged:
         raise ArchiveError(
             f"{store} cannot be sealed: shards {_listed(damaged)} were written but cannot be read; start the "
@@ -139,7 +139,7 @@ def seal(archive: Archive, provenance: Mapping[str, Any]) -> Manifest:
         # Consolidated metadata await their place in the Zarr v3 specification; xarray reads them.
         warnings.simplefilter("ignore", ZarrUserWarning)
         zarr.consolidate_metadata(str(store))
-    manifest = _describe(archive) | {"sealed": dict(provenance), "files": checksums(store)}
+    manifest = _describe(archive, outcomes) | {"sealed": dict(provenance), "files": checksums(store)}
     write_atomically(manifest_path(store), json.dumps(manifest, indent=1).encode())
     return manifest
 
@@ -240,9 +240,9 @@ def _sha256(path: UPath) -> str:
     return digest.hexdigest()
 
 
-def _describe(archive: Archive) -> Manifest:
+def _describe(archive: Archive, outcomes: Stored) -> Manifest:
     layout, attrs, specification = archive.layout, archive.attributes, archive.specification
-    n_trials, failed_step, status = (archive.read(name) for name in OUTCOMES)
+    n_trials, failed_step, status = (outcomes[name] for name in OUTCOMES)
     return {
         "format": attrs["format"],
         "campaign": attrs["campaign"],

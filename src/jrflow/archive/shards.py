@@ -149,21 +149,31 @@ def remove_shard(archive: Archive, shard: int) -> None:
 
 
 def damaged_shards(archive: Archive, shards: Iterable[int]) -> list[int]:
-    """Find shards that were written but cannot be read; every checksum in them is compared.
+    """Find shards that were written but cannot be read; every checksum in them is compared."""
+    return damage_and_outcomes(archive, shards)[0]
+
+
+def damage_and_outcomes(archive: Archive, shards: Iterable[int]) -> tuple[list[int], Stored]:
+    """Find damaged shards as ``damaged_shards``, and return the outcomes that were read for it.
 
     One thread for each core decodes. Outcomes are read at once; of the source, no shard is held in memory as
     a whole.
+
+    Returns
+    -------
+    damaged
+        Numbers of the shards, in order.
+    outcomes
+        From the first simulation of the first shard to the last of the last; empty where one is damaged.
     """
     wanted = sorted(shards)
     if not wanted:
-        return []
+        return [], {}
     layout, reader = archive.layout, ShardFiles.of(archive.array("source"))
     first = layout.simulations(wanted[0]).start
-    outcomes: Stored | None
-    try:
+    outcomes: Stored = {}
+    with suppress(*UNREADABLE):
         outcomes = _read_outcomes(archive, slice(first, layout.simulations(wanted[-1]).stop))
-    except UNREADABLE:
-        outcomes = None  # one of them is damaged; each shard is asked for its own
 
     def is_damaged(shard: int) -> bool:
         ids = layout.simulations(shard)
@@ -171,12 +181,8 @@ def damaged_shards(archive: Archive, shards: Iterable[int]) -> list[int]:
             if reader is None:
                 read_shard(archive, shard)
                 return False
-            own = (
-                _read_outcomes(archive, ids)
-                if outcomes is None
-                else {name: values[ids.start - first : ids.stop - first] for name, values in outcomes.items()}
-            )
-            _check_outcomes(archive, shard, own)
+            own = {name: values[ids.start - first : ids.stop - first] for name, values in outcomes.items()}
+            _check_outcomes(archive, shard, own or _read_outcomes(archive, ids))
             # Chunk by chunk into one place: a third of the time, and no memory for a whole shard.
             out = np.empty(archive.array("source").chunks, np.float32)
             for chunk in range(ids.start // reader.chunk_size, -(-ids.stop // reader.chunk_size)):
@@ -187,7 +193,7 @@ def damaged_shards(archive: Archive, shards: Iterable[int]) -> list[int]:
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         damaged = list(pool.map(is_damaged, wanted))
-    return [shard for shard, bad in zip(wanted, damaged, strict=True) if bad]
+    return [shard for shard, bad in zip(wanted, damaged, strict=True) if bad], outcomes
 
 
 def _read_outcomes(archive: Archive, ids: slice) -> Stored:

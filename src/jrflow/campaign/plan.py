@@ -16,6 +16,8 @@ from jrflow.campaign.shard import simulate_design
 from jrflow.config.config import Config
 from jrflow.config.cost import trial_simulations
 from jrflow.config.sizes import duration, readable
+from jrflow.model.protocol import EvokedProtocol
+from jrflow.specification import Specification
 
 #: From here on a reminder of quotas is worth its line.
 _MANY_FILES, _MANY_BYTES = 1000, 10e9
@@ -87,16 +89,17 @@ def announce(
         say(line)
 
 
-def conclude(name: str, manifest: Manifest, progress: TextIO | None) -> None:
+def conclude(specification: Specification, manifest: Manifest, progress: TextIO | None) -> None:
     """Say how many simulations settled before the last trial, and when others failed."""
     if progress is None:
         return
+    name, protocol = specification.campaign, specification.simulation.protocol
     steady = manifest["steady_state"]
-    if steady is not None and steady["fraction"] is not None:
-        n_trials = manifest["specification"]["simulation"]["protocol"]["n_trials"]
+    if isinstance(protocol, EvokedProtocol) and steady["fraction"] is not None:
         print(
             f"{name}: settled before the last trial: {steady['settled']} simulations "
-            f"({steady['fraction']:.1%}); median of trials: {steady['median_trials']:g} of {n_trials}",
+            f"({steady['fraction']:.1%}); median of trials: {steady['median_trials']:g} of "
+            f"{protocol.n_trials}",
             file=progress,
         )
     for meaning, failed in manifest["failures"].items():

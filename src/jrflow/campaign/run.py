@@ -85,7 +85,7 @@ def run_campaign(
         seconds = round(time.perf_counter() - started, 3)
         with explain_full_disk(store, f"sealing campaign {name!r}"):
             manifest = seal(archive, sealed_by({"simulations": n_simulated, "seconds": seconds}))
-    conclude(name, manifest, progress)
+    conclude(specification, manifest, progress)
     return manifest
 
 

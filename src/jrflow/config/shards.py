@@ -52,12 +52,6 @@ def shard_count(config: Config, name: str, n_regions: int) -> int:
     return math.ceil(config.n_simulations(name) / shard_sizes(config, name, n_regions)[0])
 
 
-def block_count(config: Config, name: str, n_regions: int) -> int:
-    """Number of jobs of the workflow that a campaign is divided into."""
-    per_block, n_shards = config.execution.shards_per_block, shard_count(config, name, n_regions)
-    return math.ceil(n_shards / per_block) if per_block else 1
-
-
 def worker_bytes(config: Config, name: str, n_regions: int) -> float:
     """Memory that one worker needs to simulate and write one shard of a campaign, bytes."""
     n_sims = min(shard_sizes(config, name, n_regions)[0], config.n_simulations(name))

@@ -16,6 +16,7 @@ from jrflow.archive import open_archive, read_manifest
 from jrflow.archive.paths import place
 from jrflow.config import Config, load_config
 from jrflow.sensitivity.campaign import choose_channel
+from jrflow.specification import Specification
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,11 @@ class RunResults:
         """Manifest of every sealed campaign, by name."""
         found = {name: read_manifest(self._archive_path(name)) for name in self.config.campaigns}
         return {name: manifest for name, manifest in found.items() if manifest is not None}
+
+    @cached_property
+    def specifications(self) -> dict[str, Specification]:
+        """What the simulations of every sealed campaign depend on, by name."""
+        return {name: Specification.parse(m["specification"]) for name, m in self.manifests.items()}
 
     def archive(self, campaign: str) -> xr.Dataset | None:
         """Archive of a sealed campaign; ``source`` is lazy."""

@@ -49,7 +49,7 @@ def _campaigns(run: RunResults) -> list[Block]:
     header = [
         "campaign", "preset", "design", "simulations", *_COUNTED.values(), "settled early", "trials",
     ]  # fmt: skip
-    rows = [_campaign_row(name, manifest) for name, manifest in run.manifests.items()]
+    rows = [_campaign_row(run, name) for name in run.manifests]
     caption = Markup(
         "Simulations of each campaign by status. A simulation that failed stays in the archive with its "
         "status; it is never replaced, and never trained on. Settled early: simulations whose response had "
@@ -57,7 +57,7 @@ def _campaigns(run: RunResults) -> list[Block]:
         "trials: median of those simulated, and of how many."
     )
     widest = max(len(name) for name in run.manifests)
-    seeds = "\n".join(f"{n:{widest}}  {m['specification']['seed']}" for n, m in run.manifests.items())
+    seeds = "\n".join(f"{name:{widest}}  {s.seed}" for name, s in run.specifications.items())
     blocks: list[Block] = [
         *_network(run), Table(caption, header, rows, left=(0, 1, 2)), Folded("Seeds of the campaigns", seeds),
         *_failures(run),
@@ -68,21 +68,20 @@ def _campaigns(run: RunResults) -> list[Block]:
     return blocks
 
 
-def _campaign_row(name: str, manifest: dict[str, Any]) -> list[Any]:
-    specification = manifest["specification"]
+def _campaign_row(run: RunResults, name: str) -> list[Any]:
+    manifest, specification = run.manifests[name], run.specifications[name]
+    settings, protocol = specification.settings, specification.simulation.protocol
+    steady = ["–", "–"] if protocol.kind == "rest" else _steady(manifest, protocol.n_trials)
     counts = [f"{manifest['counts'][meaning]:,}" for meaning in _COUNTED]
     total = f"{manifest['n_simulations']:,}"
-    return [
-        name, specification["preset"], specification["design"], total, *counts, *_steady(manifest),
-    ]  # fmt: skip
+    return [name, settings.preset, settings.design, total, *counts, *steady]
 
 
-def _steady(manifest: dict[str, Any]) -> list[str]:
+def _steady(manifest: dict[str, Any], n_trials: int) -> list[str]:
     """Fraction that settled early, and the trials that were simulated."""
     steady = manifest.get("steady_state")
     if steady is None or steady["fraction"] is None:
         return ["–", "–"]
-    n_trials = manifest["specification"]["simulation"]["protocol"]["n_trials"]
     return [percent(steady["fraction"]), f"{steady['median_trials']:g} of {n_trials}"]
 
 
@@ -90,9 +89,8 @@ def _network(run: RunResults) -> list[Block]:
     connectome = run.config.simulation.connectome
     if connectome is None:
         return []
-    n_regions, digest = next(
-        (m["n_regions"], m["specification"]["connectome_digest"]) for m in run.manifests.values()
-    )
+    n_regions = next(iter(run.manifests.values()))["n_regions"]
+    digest = str(next(iter(run.specifications.values())).connectome_digest)
     return [
         text(
             "Network: {n}, connectome of kind {kind} (sha256 <code>{digest}</code>).",
@@ -103,8 +101,9 @@ def _network(run: RunResults) -> list[Block]:
 
 def _failures(run: RunResults) -> list[Block]:
     """When simulations failed, where any did."""
+    steps = {name: specification.simulation.dt for name, specification in run.specifications.items()}
     rows = [
-        [name, _COUNTED[meaning], f"{failed['simulations']:,}", *_when(failed, manifest)]
+        [name, _COUNTED[meaning], f"{failed['simulations']:,}", *_when(failed, steps[name])]
         for name, manifest in run.manifests.items()
         for meaning, failed in manifest.get("failures", {}).items()
     ]
@@ -118,8 +117,7 @@ def _failures(run: RunResults) -> list[Block]:
     return [Table(caption, header, rows, left=(0, 1))]
 
 
-def _when(failed: dict[str, float], manifest: dict[str, Any]) -> list[str]:
-    dt = manifest["specification"]["simulation"]["dt"]
+def _when(failed: dict[str, float], dt: float) -> list[str]:
     steps = (failed[f"{which}_step"] for which in ("first", "median", "last"))
     return [f"{step:,.0f} ({step * dt:.3g})" for step in steps]
 
