@@ -177,14 +177,16 @@ def opened(path: AnyPath) -> Archive:
     """
     store = place(path)
     try:
-        found = (store / _METADATA).stat()
-    except FileNotFoundError:
+        # Read, not only looked at: NFS answers with old times and sizes for up to a minute, but compares with
+        # the server whenever a file is opened.
+        metadata = tuple((store / name).read_bytes() for name in (_METADATA, f"source/{_METADATA}"))
+    except OSError:
         return Archive.open(store)
-    return _opened(str(store), (found.st_ino, found.st_mtime_ns, found.st_size))
+    return _opened(str(store), metadata)
 
 
 @lru_cache(maxsize=4)
-def _opened(path: str, _: tuple[int, int, int]) -> Archive:
+def _opened(path: str, _: tuple[bytes, ...]) -> Archive:
     return Archive.open(path)
 
 
