@@ -53,7 +53,21 @@ class Archive:
             If the path holds something else, or an archive of another version.
         """
         store = place(path)
-        found = attributes_if_any(store)
+        return cls._checked(store, attributes_if_any(store))
+
+    @classmethod
+    def find(cls, path: UPath) -> Archive | None:
+        """Open a store if there is one; None also where its creation was interrupted; raises as ``open``.
+
+        Only object stores keep a store that is half made.
+        """
+        found = attributes_if_any(path)
+        if (found or {}).get("format") == CREATING or (found is None and not path.exists()):
+            return None
+        return cls._checked(path, found)
+
+    @classmethod
+    def _checked(cls, store: UPath, found: Mapping[str, Any] | None) -> Archive:
         if found is None and not store.exists():
             raise ArchiveError(f"{store}: there is no archive; expected a Zarr store made by jrflow")
         if found is None:
@@ -68,16 +82,6 @@ class Archive:
                 "xr.open_zarr"
             )
         return cls(store, found)
-
-    @classmethod
-    def find(cls, path: UPath) -> Archive | None:
-        """Open a store if there is one; None also where its creation was interrupted; raises as ``open``.
-
-        Only object stores keep a store that is half made.
-        """
-        if not path.exists() or (attributes_if_any(path) or {}).get("format") == CREATING:
-            return None
-        return cls.open(path)
 
     @cached_property
     def specification(self) -> Specification:
