@@ -24,7 +24,7 @@ from jrflow.campaign import run_campaign
 from jrflow.config import Config
 from jrflow.config.simulation import SimulationConfig
 from jrflow.explanation import Explanation
-from jrflow.model.parameters import PARAMETERS
+from jrflow.model import MODEL
 from jrflow.specification import Specification
 
 MakeConfig = Callable[..., Config]
@@ -97,7 +97,7 @@ def test_an_explanation_says_it_all(network: xr.Dataset) -> None:
     assert (explanation.sim, explanation.seed) == (7, network.attrs["seed"])
     assert (explanation.protocol.noise_sd, explanation.connectome.n_regions) == (60.0, 5)
     assert explanation.parameters == {name: float(network[name][7]) for name in explanation.parameters}
-    assert list(explanation.parameters) == [*PARAMETERS, "G", "speed"]
+    assert list(explanation.parameters) == [*MODEL.mass, "G", "speed"]
     printed = str(explanation)
     assert printed.startswith("simulation 7 of campaign 'train'\n")
     for expected in (
@@ -156,11 +156,11 @@ def test_only_what_is_asked_for_is_read(archive: Callable[[str], Path], tmp_path
 
 def test_parameters_are_a_table(ds: xr.Dataset, network: xr.Dataset) -> None:
     table = ds.query(sim="A_e > 3").jrflow.parameters
-    assert (table.index.name, *table) == ("sim", *PARAMETERS, "status")
+    assert (table.index.name, *table) == ("sim", *MODEL.mass, "status")
     assert 0 < len(table) < 40
     for sim in table.index[[0, -1]]:
         assert table.loc[sim, "b_i"] == float(ds["b_i"].sel(sim=sim))
-    assert table.attrs["units"] == {name: p.unit for name, p in PARAMETERS.items()}
+    assert table.attrs["units"] == {name: p.unit for name, p in MODEL.mass.items()}
     assert network.jrflow.parameters.attrs["units"]["speed"] == "m/s"
     regional = jrflow.simulate({"A_e": [[3.0, 4.0]], "b_i": 40.0}, connectome=jrflow.Connectome.synthetic(2))
     assert "A_e" not in regional.jrflow.parameters

@@ -12,6 +12,7 @@ SOURCE = ROOT / "src" / "jrflow"
 #: A part imports only what stands in a row above its own; parts of one row do not know one another.
 ORDER: tuple[tuple[str, ...], ...] = (
     ("lazy",),
+    ("space",),
     ("model",),
     ("config",),
     ("lock", "progress", "provenance"),

@@ -16,7 +16,9 @@ import xarray as xr
 import yaml
 
 from jrflow.archive import ArchiveMismatchError, ShardError, open_archive
+from jrflow.archive.paths import place
 from jrflow.campaign import ShardTask, run_campaign
+from jrflow.campaign.verify import verify_archive
 from jrflow.cli import main
 from jrflow.config import Config
 from jrflow.config.fault import ConfigError
@@ -233,3 +235,50 @@ def test_the_example_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert found.sizes["region"] == 68
     stimulated = found["source"].sel(region=["lh-12", "rh-12"]).load()
     assert (np.ptp(stimulated.values, axis=2) > 10).all()
+
+
+def test_parameters_that_differ_between_regions_are_drawn_stored_and_extended(
+    network_config: MakeConfig, tmp_path: Path
+) -> None:
+    """One parameter lies on a gradient, of another each region draws its own value."""
+    prior = {
+        "kind": "independent",
+        "parameters": {
+            "G": {"low": 0.0, "high": 40.0},
+            "A_e": {"low": 2.6, "high": 4.0, "regions": "independent"},
+            "b_e": {"low": 90.0, "high": 110.0, "gradient": {"axis": "y", "low": 5.0, "high": 10.0}},
+        },
+    }
+    config = network_config(prior=prior)
+    manifest = run_campaign(config, "train", tmp_path, progress=None)
+    archive = open_archive(tmp_path / "train.zarr").load()
+    connectome = Connectome.synthetic(5, 3).normalised("in-strength")
+    assert {name: archive[name].dims for name in ("G", "A_e", "b_e", "C")} == {
+        "G": ("sim",), "A_e": ("sim", "region"), "b_e": ("sim", "region"), "C": ("sim",),
+    }  # fmt: skip
+    assert set(xr.open_zarr(tmp_path / "train.zarr").coords) == set(archive.coords)
+    assert archive["A_e"].attrs == {"units": "mV", "long_name": "excitatory synaptic gain"}
+    assert len(np.unique(archive["A_e"])) == 100
+    assert connectome.centres is not None
+    order = np.argsort(connectome.centres[:, 1], kind="stable")
+    assert (np.diff(archive["b_e"].values[:, order], axis=1) >= 0).all(), "larger towards the front"
+    outcomes = ["source", "status", "failed_step", "n_trials"]
+    simulation = SimulationConfig.model_validate(manifest["specification"]["simulation"])
+    expected = simulate(
+        archive.drop_vars(outcomes), protocol=simulation.protocol, connectome=connectome,
+        seed=manifest["specification"]["seed"],
+    )  # fmt: skip
+    xr.testing.assert_equal(archive[outcomes], expected[outcomes])
+    explanation = archive.jrflow.explain(7)
+    assert explanation.parameters["A_e"] == tuple(archive["A_e"].values[7].tolist())
+    np.testing.assert_array_equal(explanation.simulate()["source"].values[0], archive["source"].values[7])
+    assert "A_e" in str(explanation)
+
+    campaign = config.campaigns["train"].model_copy(update={"n": 30})
+    run_campaign(
+        config.model_copy(update={"campaigns": {"train": campaign}}), "train", tmp_path, progress=None
+    )
+    longer = open_archive(tmp_path / "train.zarr").load()
+    for name in ("A_e", "b_e", "G", "source"):
+        np.testing.assert_array_equal(longer[name].values[:20], archive[name].values)
+    assert all(finding.sound for finding in verify_archive(place(tmp_path / "train.zarr")))

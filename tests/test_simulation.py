@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 import jrflow
-from jrflow.model.parameters import INFERRED, PARAMETERS, PRESETS
+from jrflow.model import MODEL
 from jrflow.model.protocol import EvokedProtocol, RestProtocol
 from jrflow.simulation import simulate
 
@@ -20,7 +20,7 @@ SHORT = EvokedProtocol(n_trials=3, isi=0.5, tmin=-0.1, tmax=0.4, transient=0.1)
 
 def prior(n: int, seed: int = 0) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
-    return {k: PARAMETERS[k].default * rng.uniform(0.5, 1.5, n) for k in INFERRED}
+    return {k: MODEL.mass[k].default * rng.uniform(0.5, 1.5, n) for k in MODEL.inferred}
 
 
 def test_layout_and_units() -> None:
@@ -40,7 +40,7 @@ def test_layout_and_units() -> None:
         assert ds[name].attrs["long_name"]
     assert ds.failed_step.values.tolist() == [-1, -1]
     assert not {"G", "speed"} & set(ds.variables)
-    for name, parameter in PARAMETERS.items():
+    for name, parameter in MODEL.mass.items():
         assert ds[name].attrs["units"] == parameter.unit
     np.testing.assert_array_equal(ds.A_e, [3.0, 4.0])
     np.testing.assert_array_equal(ds.A_i, [22.0, 22.0])
@@ -189,7 +189,7 @@ def test_public_names_resolve() -> None:
         assert getattr(jrflow, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'simulated'"):
         jrflow.simulated  # noqa: B018
-    assert set(PRESETS) == {"unit-consistent", "as-published", "jansen-rit-1995"}
+    assert set(MODEL.presets) == {"unit-consistent", "as-published", "jansen-rit-1995"}
 
 
 _NETWORK = """

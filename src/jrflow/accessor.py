@@ -43,15 +43,15 @@ class JrflowAccessor:
         -------
         DataFrame over ``sim``; ``attrs["units"]`` holds the units by parameter.
         """
-        from jrflow.model.parameters import ALL_PARAMETERS
+        from jrflow.model import MODEL
 
         ids = self._ids()
-        there = [name for name in (*ALL_PARAMETERS, "status") if name in self._ds.variables]
+        there = [name for name in (*MODEL.space, "status") if name in self._ds.variables]
         names = [name for name in there if set(self._ds[name].dims) <= {"sim"}]
         table = self._ds.reset_coords()[names].compute()
         columns = {name: np.broadcast_to(table[name].values, len(ids)) for name in names}
         frame = pd.DataFrame(columns, index=pd.Index(ids, name="sim"))
-        frame.attrs["units"] = {name: ALL_PARAMETERS[name].unit for name in names if name != "status"}
+        frame.attrs["units"] = {name: MODEL.space[name].unit for name in names if name != "status"}
         return frame
 
     def explain(self, sim: int) -> Explanation:
@@ -63,18 +63,18 @@ class JrflowAccessor:
             If there is no such simulation, or the Dataset does not say how it was made.
         """
         from jrflow.explanation import Explanation, specification_of
-        from jrflow.model.parameters import NETWORK_PARAMETERS, PARAMETERS
+        from jrflow.model import MODEL
 
         (position,), attrs = self._positions([_one(sim)]), self._ds.attrs
         specification = specification_of(self._ds, _one(sim), position)
         coupled = specification.simulation.connectome is not None
-        names = [*PARAMETERS, *(NETWORK_PARAMETERS if coupled else ())]
+        names = [*MODEL.mass, *(MODEL.network if coupled else ())]
         self._require(*names)
         own = self._ds.reset_coords()[names]
         own = own.isel(sim=position).compute() if "sim" in own.dims else own.compute()
         return Explanation(
             sim=_one(sim),
-            parameters={name: float(own[name]) for name in names},
+            parameters={name: _plain(own[name].values) for name in names},
             specification=specification,
             versions=json.loads(attrs["versions"]),
             git_commit=attrs["git_commit"],
@@ -211,6 +211,11 @@ def _several(sim: Any) -> list[int]:
     if ids.ndim > 1 or ids.size == 0 or ids.dtype.kind not in "iu":
         raise ValueError(f"expected a simulation id, a whole number, or a list of them, received {sim!r}")
     return [int(one) for one in ids]
+
+
+def _plain(values: np.ndarray) -> float | tuple[float, ...]:
+    """One value, or one for each region."""
+    return float(values) if values.ndim == 0 else tuple(values.tolist())
 
 
 def _one(sim: Any) -> int:

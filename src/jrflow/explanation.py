@@ -12,7 +12,7 @@ import xarray as xr
 
 from jrflow.archive.vocabulary import CAMPAIGN_KEY
 from jrflow.config.connectome import ConnectomeConfig, SyntheticConnectome
-from jrflow.model.parameters import ALL_PARAMETERS
+from jrflow.model import MODEL
 from jrflow.model.protocol import EvokedProtocol, RestProtocol
 from jrflow.provenance import content_hash, version_changes
 from jrflow.simulation import simulate
@@ -97,7 +97,8 @@ class Explanation:
     Attributes
     ----------
     sim, parameters
-        Id of the simulation, and its own value of every parameter, in the units of ``ALL_PARAMETERS``.
+        Id of the simulation, and its own value of every parameter, or values by region, in the units of the
+        model's table.
     specification
         Everything that all simulations of its campaign depend on; what is named below is read from it.
     versions, git_commit, config_hash
@@ -110,7 +111,7 @@ class Explanation:
     """
 
     sim: int
-    parameters: dict[str, float]
+    parameters: dict[str, float | tuple[float, ...]]
     specification: Specification = field(repr=False)
     versions: dict[str, str]
     git_commit: str
@@ -151,14 +152,17 @@ class Explanation:
         BackendError
             If it was computed on a GPU and here is none.
         """
-        columns = {name: ("sim", [value]) for name, value in self.parameters.items()}
-        design = xr.Dataset(columns, coords={"sim": [self.sim]})
+        columns = {name: np.array([value]) for name, value in self.parameters.items()}
+        variables = {name: (("sim", "region")[: values.ndim], values) for name, values in columns.items()}
+        design = xr.Dataset(variables, coords={"sim": [self.sim]})
         simulated = simulate(design, **self.specification.simulate_arguments())
         return simulated.assign(source=simulated["source"].astype(np.float32))
 
     def code(self) -> str:
         """Python code that simulates it, every digit written out, to copy and to change."""
-        parameters = [f"{name!r}: {_number(value)}" for name, value in self.parameters.items()]
+        regional = any(isinstance(value, tuple) for value in self.parameters.values())
+        write = _variable if regional else _number
+        parameters = [f"{name!r}: {write(value)}" for name, value in self.parameters.items()]
         protocol = [f"{f.name}={getattr(self.protocol, f.name)!r}" for f in fields(self.protocol)]
         written = {
             "protocol": f"jrflow.{type(self.protocol).__name__}(\n{_filled(protocol, 8)}\n    )",
@@ -167,11 +171,13 @@ class Explanation:
         names = [f.name for f in fields(self) if not f.init and f.name != "campaign"]
         lines = [
             "import jrflow",
-            "import pandas as pd",
+            "import xarray as xr" if regional else "import pandas as pd",
             "",
             f"parameters = {{\n{_filled(parameters, 4)}\n}}",
             "ds = jrflow.simulate(",
-            f"    pd.DataFrame(parameters, index=pd.Index([{self.sim}], name='sim')),",
+            f"    xr.Dataset(parameters, coords={{'sim': [{self.sim}]}}),"
+            if regional
+            else f"    pd.DataFrame(parameters, index=pd.Index([{self.sim}], name='sim')),",
             *(f"    {name}={written.get(name, repr(getattr(self, name)))}," for name in names),
             ")",
         ]
@@ -194,8 +200,9 @@ class Explanation:
     def _rows(self) -> Iterator[tuple[str, str, str]]:
         """Name, value, and meaning with its unit."""
         for name, value in self.parameters.items():
-            unit, long_name = ALL_PARAMETERS[name].unit, ALL_PARAMETERS[name].long_name
-            yield name, f"{value:g}" if unit == "1" else f"{value:g} {unit}", long_name
+            unit, long_name = MODEL.space[name].unit, MODEL.space[name].long_name
+            text = f"{value:g}" if isinstance(value, float) else f"{min(value):g} to {max(value):g}"
+            yield name, text if unit == "1" else f"{text} {unit}", long_name
         yield "protocol", self.protocol.kind, ""
         described: Any = type(self.protocol)  # pydantic's dataclasses keep what their fields mean
         for name, info in described.__pydantic_fields__.items():
@@ -222,7 +229,14 @@ def _filled(items: list[str], indent: int) -> str:
     return "\n".join(" " * indent + line.rstrip() for line in lines)
 
 
-def _number(value: float) -> str:
+def _variable(value: float | tuple[float, ...]) -> str:
+    """A variable of a Dataset with one simulation."""
+    if isinstance(value, tuple):
+        return f"(('sim', 'region'), [[{', '.join(map(_number, value))}]])"
+    return f"('sim', [{_number(value)}])"
+
+
+def _number(value: Any) -> str:
     return repr(value) if np.isfinite(value) else f"float({str(value)!r})"
 
 

@@ -19,11 +19,11 @@ from jrflow.archive.vocabulary import (
     STATUS_ATTRS,
     TIME_ATTRS,
 )
+from jrflow.model import MODEL
 from jrflow.model.arguments import ArgumentTypeError, chosen as choose, described, number, whole
 from jrflow.model.batch import integrate
 from jrflow.model.connectome import Connectome
 from jrflow.model.footprint import require_memory
-from jrflow.model.parameters import preset as preset_named
 from jrflow.model.plausible import of_coupling, of_quantities, warn
 from jrflow.model.problem import Problem, Solution
 from jrflow.model.protocol import EvokedProtocol, RestProtocol
@@ -31,7 +31,7 @@ from jrflow.model.region_labels import COLUMN
 from jrflow.model.solvers import solver as solver_named
 from jrflow.model.steps import beyond_validity
 from jrflow.model.timing import Timing
-from jrflow.values import Parameters, Values, parameter_attrs
+from jrflow.values import Parameters, Values
 
 BACKENDS, PRECISIONS = ("cpu", "cuda"), ("float32", "float64")
 
@@ -39,7 +39,7 @@ BACKENDS, PRECISIONS = ("cpu", "cuda"), ("float32", "float64")
 def simulate(
     parameters: Parameters | None = None,
     *,
-    preset: str = "unit-consistent",
+    preset: str = MODEL.default_preset,
     protocol: EvokedProtocol | RestProtocol | None = None,
     connectome: Connectome | None = None,
     solver: str | None = None,
@@ -57,7 +57,7 @@ def simulate(
     Parameters
     ----------
     parameters
-        Parameter name to values per simulation, in the units of ``jrflow.model.parameters.PARAMETERS``.
+        Parameter name to values per simulation, in the units of ``jrflow.model.MODEL.space``.
         Scalars serve all simulations; missing parameters take the preset's defaults. In a network a column's
         parameters may have the shape (n_sims, n_regions), and ``G`` (1) and ``speed`` (m/s, infinite by
         default: no delays) join them. The index of a DataFrame or Series, and the coordinate ``sim`` of a
@@ -106,7 +106,7 @@ def simulate(
     choose("backend", backend, BACKENDS)
     choose("precision", precision, PRECISIONS)
     settings = _Numbers.of(seed, max_source, steady_state_tolerance, n_threads)
-    chosen = preset_named(preset)
+    chosen = MODEL.preset(preset)
     protocol = _protocol(protocol)
     if not isinstance(connectome, Connectome | None):
         raise ArgumentTypeError(
@@ -161,7 +161,11 @@ def _remarks(problem: Problem) -> list[str]:
     """Describe implausible settings other than single parameters and the protocol."""
     given = {"dt": problem.timing.dt, "sfreq": problem.timing.sfreq, "max_source": problem.max_source}
     network = problem.connectome
-    coupling = [] if network is None else of_coupling(network.weights, problem.G, problem.parameters["v_max"])
+    coupling = (
+        []
+        if network is None
+        else of_coupling(network.weights, problem.G, problem.parameters[MODEL.largest_rate])
+    )
     return of_quantities(given) + coupling
 
 
@@ -234,7 +238,7 @@ def _labelled(
             "region": ("region", regions, REGION_ATTRS),
             "time": ("time", problem.timing.times, TIME_ATTRS),
         }
-        | {name: (dims, v, parameter_attrs(name)) for name, (dims, v) in coordinates.items()},
+        | {name: (dims, v, MODEL.space[name].attrs) for name, (dims, v) in coordinates.items()},
         attrs=attrs,
     )
 

@@ -12,7 +12,7 @@ import xarray as xr
 
 from jrflow.config.campaigns import EXTENDABLE, CampaignConfig
 from jrflow.config.config import Config
-from jrflow.config.connectome import build_connectome
+from jrflow.config.connectome import build_connectome, regions_of
 from jrflow.config.load import load_connectome
 from jrflow.config.simulation import SimulationConfig
 from jrflow.config.suggest import did_you_mean
@@ -229,7 +229,12 @@ class Specification:
 def prior_of(config: Config, name: str) -> Prior:
     """Distribution of the parameters of a campaign, those of its network among them."""
     campaign = config.campaigns[name]
-    return Prior.of(config.priors[campaign.prior], campaign.preset, config.simulation.network_parameters)
+    prior = config.priors[campaign.prior]
+    regions = None
+    if any(d.differs for d in prior.distributions.values()):
+        connectome = load_connectome(config)
+        regions = None if connectome is None else regions_of(connectome)
+    return Prior.of(prior, campaign.preset, config.simulation.network_parameters, regions)
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

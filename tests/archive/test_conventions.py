@@ -14,7 +14,7 @@ from jrflow.archive.vocabulary import OUT_OF_RANGE
 from jrflow.campaign import run_campaign
 from jrflow.campaign.create import conventions
 from jrflow.config import Config
-from jrflow.model.parameters import ALL_PARAMETERS
+from jrflow.model import MODEL
 from jrflow.specification import Specification
 
 #: Recommended by ACDD 1.3 and known of every archive: https://wiki.esipfed.org/ACDD-1-3
@@ -59,7 +59,7 @@ def test_what_belongs_to_the_source_comes_with_it(ds: xr.Dataset) -> None:
 
 
 def test_every_variable_says_what_it_is(ds: xr.Dataset) -> None:
-    assert set(ds.coords) >= {name for name in ALL_PARAMETERS if name not in ("G", "speed")}
+    assert set(ds.coords) >= {name for name in MODEL.space if name not in ("G", "speed")}
     for name, variable in ds.variables.items():
         assert variable.attrs["long_name"], name
         if name not in ("sim", "region", "status"):

@@ -15,7 +15,7 @@ from jrflow.archive.layout import ShardLayout
 from jrflow.archive.paths import place
 from jrflow.archive.store import Archive, create_store
 from jrflow.archive.vocabulary import FORMAT, NOT_SIMULATED, STATUS_ATTRS
-from jrflow.model.parameters import PARAMETERS
+from jrflow.model import MODEL
 
 
 def test_a_new_store_has_all_labels_and_nothing_simulated(store: UPath, design: xr.Dataset) -> None:
@@ -37,7 +37,7 @@ def test_a_new_store_has_all_labels_and_nothing_simulated(store: UPath, design: 
         assert ds[name].dtype == np.int32
         assert ds[name].attrs["units"] == "1"
         assert (ds[name] == fill).all()
-    for name, parameter in PARAMETERS.items():
+    for name, parameter in MODEL.mass.items():
         assert name in ds.coords
         np.testing.assert_array_equal(ds[name], design[name])
         assert ds[name].attrs == {"units": parameter.unit, "long_name": parameter.long_name}

@@ -120,7 +120,7 @@ CASES: list[tuple[dict[str, Any], list[str]]] = [
     ({"execution": {"n_workers": -1}}, ["execution.n_workers"]),
     ({"limits": {"posterior_cases": 3}}, ["limits.posterior_cases"]),
     (prior(low=3, high=2), ["priors.all.parameters.A_e"]),
-    (prior(low=-1, high=2), ["priors.all.parameters.A_e"]),
+    (prior(low=-1, high=2), ["priors.all.parameters.A_e.low"]),
     (prior(low=0, high=2), ["priors.all.parameters.A_e.low"]),
     # shapes
     ({"eeg": 3}, ["eeg"]),

@@ -11,7 +11,7 @@ import xarray as xr
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 import jrflow
-from jrflow.model.parameters import ALL_PARAMETERS
+from jrflow.model import MODEL
 
 REST = jrflow.RestProtocol(duration=0.02, transient=0.0)
 EVOKED = jrflow.EvokedProtocol(n_trials=2, isi=0.06, tmin=-0.01, tmax=0.05, transient=0.01)
@@ -24,7 +24,7 @@ ODD = st.sampled_from(
      (1, 2), np.float32(2), np.int8(3), np.bool_(True), 1 + 1j, np.array(2.0), np.array([[1.0]]), object(),
      pd.NA, pd.NaT]
 )  # fmt: skip
-NAMES = st.sampled_from([*ALL_PARAMETERS, "a_5", "sim", 3])
+NAMES = st.sampled_from([*MODEL.space, "a_5", "sim", 3])
 IDS = st.sampled_from([[0, 1], [9, 7], [0.5, 1], [-1, 2], [3, 3], ["a", "b"], [True, False], [1.0, 2.0]])
 TWO = st.lists(st.floats(0.5, 150.0), min_size=2, max_size=2)
 

@@ -176,7 +176,7 @@ def test_rest_alone_may_be_simulated() -> None:
     ("distribution", "message"),
     [
         ({"low": 5, "high": 3}, "low (5) must be below high (3)"),
-        ({"low": -1, "high": 3}, "parameters are positive"),
+        ({"low": -1, "high": 3}, "expected finite values above 0 mV, received -1"),
         ({"low": 1, "high": 3, "mean": 2}, "both mean and sd"),
         ({"low": 1, "high": 3, "mean": 4, "sd": 1}, "mean (4) lies outside"),
     ],
@@ -184,7 +184,7 @@ def test_rest_alone_may_be_simulated() -> None:
 def test_an_impossible_prior_is_refused(distribution: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_config(changed("priors.all", {"kind": "independent", "parameters": {"A_e": distribution}}))
-    assert caught.value.faults[0].key == ("priors", "all", "parameters", "A_e")
+    assert caught.value.faults[0].key[:4] == ("priors", "all", "parameters", "A_e")
     assert message in str(caught.value)
 
 

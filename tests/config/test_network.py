@@ -141,7 +141,7 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     ({"simulation__connectome__speed": 1e-9}, "simulation.connectome.speed", "mm take > 2**31 steps"),
     (
         {"priors__coupling__parameters__A_e": {"low": 0, "high": 4}}, "priors.coupling.parameters.A_e.low",
-        "A_e must be positive: expected a number greater than 0, received 0",
+        "A_e: expected finite values above 0 mV, received 0",
     ),
     (
         {"priors__coupling": {"kind": "relative-uniform", "parameters": ["A_e", "G"]}},

@@ -17,7 +17,7 @@ from jrflow.config.priors import (
     RelativeUniformPrior,
 )
 from jrflow.design import Prior
-from jrflow.model.parameters import INFERRED, PARAMETERS, PRESETS
+from jrflow.model import MODEL
 
 UNIFORM = Prior.of(RelativeUniformPrior(kind="relative-uniform"), "unit-consistent")
 PUBLISHED = Prior.of(PublishedRangePrior(kind="published-range"), "as-published")
@@ -55,11 +55,13 @@ def test_moments_are_those_of_the_inverse_distribution(prior: Prior) -> None:
 
 
 def test_published_prior_is_the_papers_truncated_at_two_standard_deviations() -> None:
-    assert PUBLISHED.names == INFERRED
-    low, high = PARAMETERS["C"].low, PARAMETERS["C"].high
+    assert PUBLISHED.names == MODEL.inferred
+    published = MODEL.mass["C"].published
+    assert published is not None
+    low, high = published
     assert low is not None
     assert high is not None
-    j = INFERRED.index("C")
+    j = MODEL.inferred.index("C")
     assert PUBLISHED.mean[j] == pytest.approx((low + high) / 2)
     # Variance of a standard normal truncated to -2..2: 1 - 4 phi(2) / (Phi(2) - Phi(-2)).
     shrinkage = np.sqrt(1 - 4 * norm.pdf(2) / (norm.cdf(2) - norm.cdf(-2)))
@@ -103,7 +105,7 @@ def test_first_draws_do_not_depend_on_how_many_are_drawn() -> None:
 def test_relative_prior_surrounds_the_presets_own_defaults() -> None:
     config = RelativeUniformPrior(kind="relative-uniform", half_width=0.2, parameters=("v_max", "r"))
     prior = Prior.of(config, "as-published")
-    defaults = PRESETS["as-published"].defaults
+    defaults = MODEL.presets["as-published"].defaults
     np.testing.assert_allclose(prior.low, [0.8 * defaults["v_max"], 0.8 * defaults["r"]])
     np.testing.assert_allclose(prior.high, [1.2 * defaults["v_max"], 1.2 * defaults["r"]])
 
@@ -112,7 +114,7 @@ def test_a_network_has_two_parameters_more() -> None:
     config = IndependentPrior(kind="independent", parameters={"G": Distribution(low=0, high=2)})
     prior = Prior.of(config, "unit-consistent", {"G": 1.0, "speed": math.inf})
     assert prior.names == ("G",)
-    assert list(prior.defaults) == [*PARAMETERS, "G", "speed"]
+    assert list(prior.defaults) == [*MODEL.mass, "G", "speed"]
     assert prior.defaults["speed"] == math.inf
     description = prior.describe()
     assert description["fixed"]["speed"] is None
@@ -125,5 +127,5 @@ def test_a_network_has_two_parameters_more() -> None:
 def test_description_names_every_parameter_once() -> None:
     description = SKEWED.describe()
     assert set(description["varied"]) == {"A_e", "C", "a_2"}
-    assert set(description["varied"]) | set(description["fixed"]) == set(PARAMETERS)
+    assert set(description["varied"]) | set(description["fixed"]) == set(MODEL.mass)
     assert not set(description["varied"]) & set(description["fixed"])

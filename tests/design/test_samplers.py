@@ -13,7 +13,7 @@ from SALib.sample import sobol
 from jrflow.config.campaigns import EXTENDABLE, CampaignConfig, DesignKind
 from jrflow.config.priors import IndependentPrior, PublishedRangePrior, RelativeUniformPrior
 from jrflow.design import REPLICATES, Prior, make_design
-from jrflow.model.parameters import INFERRED, PARAMETERS, PRESETS
+from jrflow.model import MODEL
 
 UNIFORM = Prior.of(RelativeUniformPrior(kind="relative-uniform"), "unit-consistent")
 PUBLISHED = Prior.of(PublishedRangePrior(kind="published-range", parameters=("A_e", "C")), "as-published")
@@ -24,7 +24,7 @@ def _design(kind: str, n: int, prior: Prior = UNIFORM, seed: int = 0) -> xr.Data
     return make_design(campaign, prior, seed)
 
 
-def _values(design: xr.Dataset, names: tuple[str, ...] = INFERRED) -> np.ndarray:
+def _values(design: xr.Dataset, names: tuple[str, ...] = MODEL.inferred) -> np.ndarray:
     return np.column_stack([design[name].values for name in names])
 
 
@@ -37,11 +37,11 @@ def test_every_design_is_labelled_complete_and_within_the_prior(kind: str, prior
     assert design["sim"].dtype == np.int64
     assert design.attrs["varied_names"] == list(prior.names)
     assert design.attrs["seed"] == 0
-    for name, parameter in PARAMETERS.items():
+    for name, parameter in MODEL.mass.items():
         assert design[name].dtype == np.float64
         assert design[name].attrs == {"units": parameter.unit, "long_name": parameter.long_name}
         if name not in prior.names:
-            np.testing.assert_array_equal(design[name], PRESETS[prior.preset].defaults[name])
+            np.testing.assert_array_equal(design[name], MODEL.presets[prior.preset].defaults[name])
     assert "G" not in design
     if kind != "one-at-a-time":
         values = _values(design, prior.names)
@@ -71,7 +71,7 @@ def test_latin_hypercube_has_one_point_in_every_stratum() -> None:
 
 def _salib(n: int, seed: int | np.random.Generator) -> np.ndarray:
     bounds = np.column_stack([UNIFORM.low, UNIFORM.high]).tolist()
-    problem = {"num_vars": 9, "names": list(INFERRED), "bounds": bounds}
+    problem = {"num_vars": 9, "names": list(MODEL.inferred), "bounds": bounds}
     rows: np.ndarray = sobol.sample(problem, n, calc_second_order=False, seed=seed)
     return rows.reshape(n, 11, 9)
 
@@ -114,10 +114,10 @@ def test_one_at_a_time_steps_one_parameter_and_leaves_the_others() -> None:
     design = _design("one-at-a-time", 5)
     assert design.sizes["sim"] == 9 * 5
     assert design["varied"].dtype == np.int8
-    defaults = np.array([PRESETS["unit-consistent"].defaults[name] for name in INFERRED])
+    defaults = np.array([MODEL.presets["unit-consistent"].defaults[name] for name in MODEL.inferred])
     values, varied = _values(design), design["varied"].values
     for j, name in enumerate(design.attrs["varied_names"]):
-        assert name == INFERRED[j]
+        assert name == MODEL.inferred[j]
         np.testing.assert_allclose(values[varied == j, j], np.linspace(UNIFORM.low[j], UNIFORM.high[j], 5))
         others = np.arange(9) != j
         np.testing.assert_array_equal(values[varied == j][:, others], np.tile(defaults[others], (5, 1)))

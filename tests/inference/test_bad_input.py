@@ -212,9 +212,8 @@ def test_a_checkpoint_of_another_architecture_is_an_error(
 @pytest.fixture(scope="module")
 def alone(parts: Parts, noise: NoiseLevels) -> Trial:
     """A trial of which b_i is the only target."""
-    prior = Prior(
-        "unit-consistent", parts.train.prior.defaults, {"b_i": parts.train.prior.distributions["b_i"]}
-    )
+    all_four = parts.train.prior
+    prior = replace(all_four, varied={"b_i": all_four.varied["b_i"]})
     train_, validation, test = (
         replace(part, prior=prior, targets=part.targets[:, 1:2])
         for part in (parts.train, parts.validation, parts.test)

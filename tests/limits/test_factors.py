@@ -7,8 +7,8 @@ import pytest
 
 from jrflow.config.priors import PriorConfig, PublishedRangePrior, RelativeUniformPrior
 from jrflow.design import Prior
-from jrflow.limits.coordinates import Coordinates
 from jrflow.limits.factors import Factors
+from jrflow.space.scores import Coordinates
 
 FACTORS = ("C", "a_1", "a_2", "a_3", "a_4")
 N = 300

@@ -20,7 +20,6 @@ from jrflow.limits import jacobian
 from jrflow.limits.factors import Factors
 from jrflow.limits.fisher import (
     _share_explained,
-    _target_gradients,
     _target_variance,
     posterior_covariance,
     recovery_limits,
@@ -223,7 +222,7 @@ def test_second_order_terms_of_products_change_limits_little() -> None:
     for sd in (1.5, 0.005):
         whitened = whitening(white(8.0).temporal_covariance()).T @ jac / sd
         posterior = posterior_covariance(whitened)
-        gradients = _target_gradients(chosen, draws)
+        gradients = chosen.target_gradients(draws)
         after, before = (
             _target_variance(p, gradients)[:, d:] for p in (posterior, np.eye(d) + 0 * posterior)
         )

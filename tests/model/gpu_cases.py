@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jrflow.model import MODEL
 from jrflow.model.backend import BackendError
 from jrflow.model.connectome import Connectome
-from jrflow.model.parameters import INFERRED, PRESETS
 from jrflow.model.protocol import EvokedProtocol, RestProtocol
 from jrflow.model.solvers import SOLVERS
 from jrflow.simulation import simulate
@@ -37,8 +37,8 @@ class Case(NamedTuple):
 
 def draw(n_sims: int, *n_regions: int) -> dict[str, np.ndarray]:
     """Parameters of columns; in a network every parameter differs between the regions."""
-    rng, defaults = np.random.default_rng(0), PRESETS["unit-consistent"].defaults
-    names = tuple(defaults) if n_regions else INFERRED
+    rng, defaults = np.random.default_rng(0), MODEL.presets["unit-consistent"].defaults
+    names = tuple(defaults) if n_regions else MODEL.inferred
     return {name: defaults[name] * rng.uniform(0.8, 1.2, (n_sims, *n_regions)) for name in names}
 
 

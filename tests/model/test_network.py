@@ -5,10 +5,9 @@ import pytest
 import xarray as xr
 from scipy.integrate import solve_ivp
 
-from jrflow.model import coupling
+from jrflow.model import MODEL, coupling
 from jrflow.model.connectome import Connectome
 from jrflow.model.coupling import Coupling
-from jrflow.model.parameters import PRESETS
 from jrflow.model.protocol import EvokedProtocol, RestProtocol
 from jrflow.model.solvers import SOLVERS
 from jrflow.simulation import simulate
@@ -21,7 +20,7 @@ SPARSE = Connectome(np.where(BRAIN.weights > 0.15, BRAIN.weights, 0.0), BRAIN.tr
 def draw(n_sims: int, n_regions: int, seed: int = 0) -> dict[str, np.ndarray]:
     """Every column parameter differs between simulations and regions, ``v_max`` most of all."""
     rng = np.random.default_rng(seed)
-    defaults = PRESETS["unit-consistent"].defaults
+    defaults = MODEL.presets["unit-consistent"].defaults
     p = {name: value * rng.uniform(0.8, 1.2, (n_sims, n_regions)) for name, value in defaults.items()}
     return p | {"v_max": defaults["v_max"] * rng.uniform(0.4, 2.0, (n_sims, n_regions))}
 
@@ -47,7 +46,7 @@ def slopes(q: Rows, y: np.ndarray, received: np.ndarray, background: float) -> n
 
 def complete(p: dict[str, np.ndarray], n_regions: int) -> Rows:
     """Parameters of one simulation with the defaults of those not given, shape (n_regions,) each."""
-    given = PRESETS["unit-consistent"].defaults | p
+    given = MODEL.presets["unit-consistent"].defaults | p
     return {name: np.broadcast_to(value, n_regions) for name, value in given.items()}
 
 

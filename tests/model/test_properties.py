@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from hypothesis import given, settings, strategies as st
 
-from jrflow.model.parameters import INFERRED, PRESETS
+from jrflow.model import MODEL
 from jrflow.model.protocol import EvokedProtocol, RestProtocol
 from jrflow.simulation import simulate
 
@@ -17,7 +17,9 @@ N = 140
 
 def draw(seed: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
-    return {k: PRESETS["unit-consistent"].defaults[k] * rng.uniform(0.5, 1.5, N) for k in INFERRED}
+    return {
+        k: MODEL.presets["unit-consistent"].defaults[k] * rng.uniform(0.5, 1.5, N) for k in MODEL.inferred
+    }
 
 
 @settings(max_examples=15, deadline=None)

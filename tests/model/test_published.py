@@ -4,7 +4,7 @@ import mne
 import numpy as np
 import pytest
 
-from jrflow.model.parameters import INFERRED, PRESETS
+from jrflow.model import MODEL
 from jrflow.model.protocol import EvokedProtocol
 from jrflow.model.timing import Timing
 from jrflow.simulation import simulate
@@ -54,8 +54,8 @@ def paper_stimulus(dt: float, n_trials: int) -> np.ndarray:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_euler_equals_a_plain_transcription(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    p = dict(PRESETS["as-published"].defaults)
-    p |= {name: p[name] * rng.uniform(0.5, 1.5) for name in INFERRED}
+    p = dict(MODEL.presets["as-published"].defaults)
+    p |= {name: p[name] * rng.uniform(0.5, 1.5) for name in MODEL.inferred}
     n_trials = 6
     trace = published_source(p, paper_stimulus(1e-3, n_trials), 1e-3, PAPER.gains)
     onsets = 1000 + 1000 * np.arange(n_trials - 1)
@@ -91,7 +91,7 @@ def test_the_epochs_are_those_that_mne_averages() -> None:
 
 def test_loops_carry_nothing_as_published_and_much_with_consistent_units() -> None:
     def effect(preset: str, name: str) -> float:
-        default = PRESETS[preset].defaults[name]
+        default = MODEL.presets[preset].defaults[name]
         values = {name: default * np.array([1.0, 0.5, 1.5])}
         source = simulate(values, preset=preset, protocol=EvokedProtocol(n_trials=10)).source.values[:, 0]
         source = source - source[:, :201].mean(axis=1, keepdims=True)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from jrflow.model.parameters import PRESETS
+from jrflow.model import MODEL
 from jrflow.model.protocol import EvokedProtocol, RestProtocol
 from jrflow.model.solvers import SOLVERS, solver
 from jrflow.model.timing import Timing
 from jrflow.simulation import simulate
 
-P = dict(PRESETS["unit-consistent"].defaults)
+P = dict(MODEL.presets["unit-consistent"].defaults)
 
 
 def rhs(t: float, y: np.ndarray, u: float, p: float) -> np.ndarray:

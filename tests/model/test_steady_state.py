@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from jrflow.model import MODEL
 from jrflow.model.connectome import Connectome
-from jrflow.model.parameters import INFERRED, PRESETS
 from jrflow.model.protocol import EvokedProtocol, RestProtocol
 from jrflow.simulation import simulate
 
@@ -13,7 +13,7 @@ SHORT = EvokedProtocol(n_trials=12, isi=0.5, tmin=-0.1, tmax=0.5, transient=0.3)
 
 def prior(n: int, preset: str = "unit-consistent", seed: int = 0) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
-    return {k: PRESETS[preset].defaults[k] * rng.uniform(0.5, 1.5, n) for k in INFERRED}
+    return {k: MODEL.presets[preset].defaults[k] * rng.uniform(0.5, 1.5, n) for k in MODEL.inferred}
 
 
 @pytest.mark.parametrize("preset", ["unit-consistent", "as-published"])

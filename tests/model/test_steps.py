@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import jrflow
-from jrflow.model.parameters import INFERRED, PARAMETERS
+from jrflow.model import MODEL
 from jrflow.model.plausible import PlausibilityWarning
 from jrflow.model.solvers import SOLVERS, largest_valid_step
 
@@ -40,7 +40,7 @@ EVOKED = jrflow.EvokedProtocol(n_trials=3, isi=0.5, tmin=-0.1, tmax=0.4, transie
 def draws(n: int) -> dict[str, np.ndarray]:
     """The +-50 % prior."""
     rng = np.random.default_rng(1)
-    return {name: PARAMETERS[name].default * rng.uniform(0.5, 1.5, n) for name in INFERRED}
+    return {name: MODEL.mass[name].default * rng.uniform(0.5, 1.5, n) for name in MODEL.inferred}
 
 
 def errors(solver: str, dt: float, n: int = 100) -> np.ndarray:

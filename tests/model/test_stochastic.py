@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from jrflow.model import solvers
+from jrflow.model import MODEL, solvers
 from jrflow.model.equations import (
     N_COLUMN,
     N_STATE,
@@ -18,7 +18,6 @@ from jrflow.model.equations import (
     read_state,
     write_state,
 )
-from jrflow.model.parameters import PRESETS
 from jrflow.model.protocol import RestProtocol
 from jrflow.model.solvers import SOLVERS
 from jrflow.simulation import simulate
@@ -54,7 +53,7 @@ def final_sources(code, n_stages, P, n_rows, fluctuations):
 
 
 def run(name: str, dt: float, fluctuations: np.ndarray) -> np.ndarray:
-    p = {k: np.full((1, 1), v) for k, v in PRESETS["unit-consistent"].defaults.items()} | {
+    p = {k: np.full((1, 1), v) for k, v in MODEL.presets["unit-consistent"].defaults.items()} | {
         "G": np.ones((1, 1))
     }
     solver = SOLVERS[name]

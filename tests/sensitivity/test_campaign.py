@@ -10,7 +10,7 @@ from jrflow.config.analysis import SensitivityConfig
 from jrflow.config.campaigns import CampaignConfig
 from jrflow.config.priors import RelativeUniformPrior
 from jrflow.design import Prior, make_design
-from jrflow.model.parameters import INFERRED
+from jrflow.model import MODEL
 from jrflow.sensitivity.campaign import (
     analyse_one_at_a_time,
     analyse_sobol,
@@ -42,7 +42,7 @@ def simulated(design: str, n: int, preset: str, parameters: tuple[str, ...]) -> 
 @pytest.mark.parametrize("preset", ["unit-consistent", "as-published"])
 def test_effect_of_the_loop(lead_field: xr.DataArray, preset: str) -> None:
     """As published, changing C or any a_k by half moves the response by less than 1e-4 of its size."""
-    maps = analyse_one_at_a_time(simulated("one-at-a-time", 3, preset, INFERRED), lead_field, CONFIG)
+    maps = analyse_one_at_a_time(simulated("one-at-a-time", 3, preset, MODEL.inferred), lead_field, CONFIG)
     effect = maps["effect"].max("end")
     assert maps.attrs == {"preset": preset, "channel": "FC3"}
     assert maps["end_ratio"].values == pytest.approx(np.tile([0.5, 1.5], (9, 1)))

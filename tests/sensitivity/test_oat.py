@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from jrflow.model.parameters import PARAMETERS, preset
+from jrflow.model import MODEL
 from jrflow.sensitivity.oat import one_at_a_time
 
 TIMES = np.linspace(-0.2, 1.0, 61)
@@ -15,13 +15,13 @@ SHAPE = np.exp(-(((TIMES - 0.1) / 0.05) ** 2))
 
 def make_campaign(names=("A_e", "C"), n: int = 11) -> xr.Dataset:
     """Sweeps of +-50 % around the defaults, in shuffled order."""
-    defaults = preset("unit-consistent").defaults
+    defaults = MODEL.preset("unit-consistent").defaults
     rows = []
     for name in names:
         for value in np.linspace(0.5, 1.5, n) * defaults[name]:
             rows.append(defaults | {name: value})
     rows = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))]
-    coords = {name: ("sim", [row[name] for row in rows]) for name in PARAMETERS}
+    coords = {name: ("sim", [row[name] for row in rows]) for name in MODEL.mass}
     return xr.Dataset(
         {"status": ("sim", np.zeros(len(rows), np.int8))},
         coords=coords | {"sim": np.arange(len(rows))},

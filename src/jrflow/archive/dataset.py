@@ -26,6 +26,7 @@ from jrflow.archive.manifest import (
 from jrflow.archive.paths import UNREADABLE, AnyPath, place, write_atomically
 from jrflow.archive.store import Archive
 from jrflow.archive.vocabulary import CAMPAIGN_KEY, FORMAT, NOT_SIMULATED, OK, count_statuses
+from jrflow.model import MODEL
 
 #: Sizes of chunks and shards of ``source`` before compression, bytes.
 _CHUNK, _SHARD = 1.5e6, 64e6
@@ -74,7 +75,9 @@ def open_archive(path: AnyPath, *, allow_unsealed: bool = False) -> xr.Dataset:
         ) from error
     if not (sealed or allow_unsealed or is_selection(ids, archive.attributes)):
         raise ArchiveError(_not_sealed(store, pending, ids.size))
-    return small.assign(source=source.variable)
+    # Without the source nothing says that what differs between regions is a coordinate.
+    parameters = [name for name in MODEL.space if name in small.variables]
+    return small.set_coords(parameters).assign(source=source.variable)
 
 
 def check_dataset(ds: xr.Dataset) -> None:

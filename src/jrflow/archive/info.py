@@ -11,7 +11,7 @@ from jrflow.archive.shards import pending_shards, read_status
 from jrflow.archive.store import Archive
 from jrflow.archive.vocabulary import count_statuses
 from jrflow.config.sizes import readable
-from jrflow.model.parameters import ALL_PARAMETERS
+from jrflow.model import MODEL
 
 
 def info(path: AnyPath) -> str:
@@ -55,6 +55,6 @@ def _state(archive: Archive, pending: list[int]) -> str:
 
 def _parameters(archive: Archive, names: list[str]) -> Iterator[str]:
     for name in names:
-        values, parameter = archive.read(name), ALL_PARAMETERS[name]
+        values, parameter = archive.read(name), MODEL.space[name]
         unit = "" if parameter.unit == "1" else f" {parameter.unit}"
         yield f"  {name:6}{values.min():>10.4g} to {values.max():<10.4g}{unit:6}  {parameter.long_name}"

@@ -180,6 +180,17 @@ def _encoding(template: xr.Dataset, layout: ShardLayout) -> dict[str, dict[str, 
         for name, coordinate in template.coords.items()
         if coordinate.dims == ("sim",)
     }
+    # What differs between regions has as many numbers in a chunk, of fewer simulations.
+    n_regions = layout.n_regions
+    fewer = chunk if layout.aligned else max(chunk // n_regions, 1)
+    wide_room = max(-(-layout.n_simulations // fewer), fewest) * fewer
+    encoding |= {
+        str(name): {"chunks": (fewer, n_regions), "shards": (wide_room, n_regions)}
+        | small
+        | {"fill_value": _lost(coordinate.dtype)}
+        for name, coordinate in template.coords.items()
+        if coordinate.dims == ("sim", "region")
+    }
     encoding["time"] = small | {"fill_value": _lost(template["time"].dtype)}
     encoding["region"] = small
     encoding["source"] = {

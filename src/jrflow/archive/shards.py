@@ -15,7 +15,7 @@ from jrflow.archive.layout import OUTCOMES, ShardLayout
 from jrflow.archive.paths import UNREADABLE, files
 from jrflow.archive.store import Archive
 from jrflow.archive.vocabulary import NON_FINITE, NOT_SIMULATED, OUT_OF_RANGE
-from jrflow.model.parameters import ALL_PARAMETERS
+from jrflow.model import MODEL
 
 #: Source and outcomes of some simulations, by their names.
 Stored = dict[str, np.ndarray]
@@ -91,11 +91,12 @@ def read_status(archive: Archive, shards: range | None = None) -> np.ndarray:
 
 
 def read_design(archive: Archive, ids: slice) -> xr.Dataset:
-    """Parameters of some simulations, over ``sim``, read from the store's coordinates."""
+    """Parameters of some simulations, over ``sim`` (and ``region``), read from the store's coordinates."""
     # G and speed are there in a network only.
-    names = [name for name in ("sim", *ALL_PARAMETERS) if archive.has(name)]
-    columns = {name: ("sim", archive.array(name)[ids]) for name in names}
-    return xr.Dataset(columns).set_coords("sim")
+    names = [name for name in ("sim", *MODEL.space) if archive.has(name)]
+    columns = {name: np.asarray(archive.array(name)[ids]) for name in names}
+    variables = {name: (("sim", "region")[: values.ndim], values) for name, values in columns.items()}
+    return xr.Dataset(variables).set_coords("sim")
 
 
 def read_shard(archive: Archive, shard: int) -> Stored:

@@ -214,7 +214,7 @@ def create_store(
     store
         Where; must not exist, or be half made.
     design
-        Parameters over ``sim``, as made by ``jrflow.design.make_design``.
+        Parameters over ``sim``, or over ``sim`` and ``region``, as made by ``jrflow.design.make_design``.
     regions, times
         Names of the regions; time of each sample, s.
     layout

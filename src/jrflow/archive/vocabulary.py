@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from jrflow.model import MODEL
+
 #: Marks a store as one of ours; the number changes with the layout.
 FORMAT = "jrflow-archive-2"
 #: The same while it is being created.
@@ -28,8 +30,8 @@ STATUS_ATTRS: dict[str, Any] = {
 
 SIM_ATTRS = {"long_name": "simulation id", "cf_role": "timeseries_id"}
 SOURCE_ATTRS = {
-    "units": "mV",
-    "long_name": "source activity y1 - y2",
+    "units": MODEL.source.unit,
+    "long_name": MODEL.source.long_name,
     "ancillary_variables": "status failed_step n_trials",
     "coverage_content_type": "modelResult",
 }

@@ -15,6 +15,7 @@ from jrflow.archive.store import create_store
 from jrflow.archive.vocabulary import FORMAT
 from jrflow.config.config import Config
 from jrflow.config.shards import shard_sizes
+from jrflow.model import MODEL
 from jrflow.provenance import git_commit, versions
 from jrflow.specification import Specification
 
@@ -102,12 +103,12 @@ def conventions(specification: Specification, version: str) -> dict[str, str]:
         "Conventions": "CF-1.11, ACDD-1.3",
         "title": f"{what} of {of_whom}: campaign {specification.campaign}",
         "summary": (
-            f"{what} of {of_whom}, simulated with the Jansen-Rit neural mass model (preset "
+            f"{what} of {of_whom}, simulated with the {MODEL.name} neural mass model (preset "
             f"{settings.preset}) for parameters of a {settings.design} design. Each value of "
             "'sim' is one simulation; its parameters are coordinates over 'sim', its outcome is 'status'."
         ),
-        "keywords": "EEG, Jansen-Rit, neural mass model, simulation, parameter inference",
+        "keywords": f"EEG, {MODEL.name}, neural mass model, simulation, parameter inference",
         "id": specification.identity,
-        "source": f"numerical simulation of the Jansen-Rit neural mass model by jrflow {version}",
-        "references": "Jansen & Rit (1995), doi:10.1007/BF00199471; Tilwani & O'Reilly, arXiv:2406.05002",
+        "source": f"numerical simulation of the {MODEL.name} neural mass model by jrflow {version}",
+        "references": MODEL.references,
     }

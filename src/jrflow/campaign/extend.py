@@ -19,7 +19,7 @@ from jrflow.archive.store import Archive, write_attributes
 from jrflow.campaign.create import archive_attributes, create
 from jrflow.config.campaigns import EXTENDABLE
 from jrflow.config.config import Config
-from jrflow.model.parameters import ALL_PARAMETERS
+from jrflow.model import MODEL
 from jrflow.specification import Specification
 
 #: What is simulated, over ``sim``; everything else over ``sim`` is design.
@@ -112,7 +112,7 @@ def _check_whole(archive: Archive) -> None:
 
 def _has_length(archive: Archive, n: int) -> bool:
     """Whether every variable over ``sim`` has n values; not so where an extension was interrupted."""
-    names = [name for name in ("sim", *ALL_PARAMETERS, *_SIMULATED) if archive.has(name)]
+    names = [name for name in ("sim", *MODEL.space, *_SIMULATED) if archive.has(name)]
     return all(archive.array(name).shape[0] == n for name in names)
 
 
@@ -238,9 +238,9 @@ def _has(archive: Archive, name: str, values: np.ndarray) -> bool:
     missing = stored != stored if array.fill_value != array.fill_value else stored == array.fill_value
     if (same | missing).all():  # Zarr answers with the fill value where a file is missing
         return bool(same.all())
-    first = int(np.argmin(same))
+    first = tuple(int(k) for k in np.argwhere(~same)[0])
     raise ArchiveMismatchError(
         f"{archive.path}: the values of {name!r} are not those of its design: expected {values[first]} for "
-        f"simulation {first}, found {stored[first]}. Other versions of numpy or scipy can draw other values: "
-        "use the versions the campaign was created with, or start a new campaign"
+        f"simulation {first[0]}, found {stored[first]}. Other versions of numpy or scipy can draw other "
+        "values: use the versions the campaign was created with, or start a new campaign"
     )

@@ -1,11 +1,18 @@
 """Campaigns: named sets of simulations."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, model_validator
 
 from jrflow.config.fault import ContradictionError
 from jrflow.config.section import Section
+from jrflow.model import MODEL
+
+#: Name of a preset of the model.
+if TYPE_CHECKING:
+    PresetName = str
+else:
+    PresetName = Literal[tuple(MODEL.presets)]
 
 DesignKind = Literal["prior", "lhs", "sobol-sequence", "saltelli", "one-at-a-time"]
 
@@ -27,7 +34,7 @@ class CampaignConfig(Section):
     n: int = Field(ge=1, le=MOST_SIMULATIONS)
     """Number of simulations; for saltelli the base sample N of N * (parameters + 2); for
     one-at-a-time the steps of each parameter. A power of two for sobol-sequence and saltelli."""
-    preset: Literal["unit-consistent", "as-published", "jansen-rit-1995"] = "unit-consistent"
+    preset: PresetName = MODEL.default_preset
     """Defaults and units of the model."""
     prior: str
     """Name of an entry in 'priors'."""

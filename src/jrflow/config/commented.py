@@ -119,12 +119,14 @@ class _Writer:
     def _in_comments(self, section: Node, indent: str = "#   ") -> Iterator[str]:
         self._explained.append(section)
         for name, field in self._tree.fields(section).items():
-            if name == "kind":
+            if name == "kind" and "description" not in field:  # the tag of a union
                 continue
             yield from _comment(
                 f"{name}: {_explanation(field, self._tree.resolve(field))}", indent, indent + "  "
             )
             entry = self._tree.entry(field)
+            if entry is None and self._tree.fields(field):
+                entry = field
             if entry is not None:
                 yield from self._in_comments(self._tree.resolve(entry), indent + "  ")
 

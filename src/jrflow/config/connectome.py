@@ -9,6 +9,7 @@ from pydantic import Field
 
 from jrflow.config.section import Section
 from jrflow.model.connectome import Connectome
+from jrflow.space.spatial import Regions
 
 
 class _Wiring(Section):
@@ -47,6 +48,13 @@ class TvbConnectome(_Wiring):
 
 
 ConnectomeConfig = Annotated[SyntheticConnectome | TvbConnectome, Field(discriminator="kind")]
+
+
+def regions_of(connectome: Connectome) -> Regions:
+    """Names and positions of the regions of a network."""
+    centres = connectome.centres
+    positions = None if centres is None else tuple(map(tuple, centres.tolist()))
+    return Regions(tuple(connectome.names), positions)
 
 
 def build_connectome(config: SyntheticConnectome | TvbConnectome) -> Connectome:

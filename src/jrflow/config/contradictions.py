@@ -10,7 +10,7 @@ from jrflow.config.analysis import FEWEST_GROUPS
 from jrflow.config.fault import Fault, Key
 from jrflow.config.learning_faults import learning_faults
 from jrflow.config.network import network_faults
-from jrflow.config.priors import IndependentPrior
+from jrflow.config.prior_faults import prior_faults
 from jrflow.config.processing_faults import processing_faults
 from jrflow.model.protocol import EvokedProtocol
 
@@ -42,7 +42,7 @@ def contradictions(config: Config) -> Iterator[Fault]:
     yield from _rest(config)
     yield from _noise(config)
     yield from processing_faults(config)
-    yield from _priors(config)
+    yield from prior_faults(config)
     yield from network_faults(config)
 
 
@@ -179,14 +179,3 @@ def _noise(config: Config) -> Iterator[Fault]:
             f"simulation.protocol.noise_sd is {protocol.noise_sd:g}; set it to 0 or leave this empty",
             (("simulation", "protocol", "noise_sd"),),
         )
-
-
-def _priors(config: Config) -> Iterator[Fault]:
-    for name, prior in config.priors.items():
-        if isinstance(prior, IndependentPrior):
-            for parameter, distribution in prior.parameters.items():
-                if distribution.low == 0 and parameter != "G":
-                    yield Fault(
-                        ("priors", name, "parameters", parameter, "low"),
-                        f"{parameter} must be positive: expected a number greater than 0, received 0",
-                    )

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jrflow.config.connectome import regions_of
 from jrflow.config.fault import Fault, Key
 from jrflow.config.priors import IndependentPrior
 from jrflow.config.suggest import did_you_mean
+from jrflow.model import MODEL
 from jrflow.model.connectome import Connectome
-from jrflow.model.parameters import NETWORK_PARAMETERS
 from jrflow.model.protocol import EvokedProtocol
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def network_faults(config: Config) -> Iterator[Fault]:
     alone = config.simulation.connectome is None
     for name, prior in config.priors.items():
         if alone and isinstance(prior, IndependentPrior):
-            for parameter in [p for p in NETWORK_PARAMETERS if p in prior.parameters]:
+            for parameter in [p for p in MODEL.network if p in prior.parameters]:
                 yield Fault(
                     ("priors", name, "parameters", parameter),
                     f"{parameter} belongs to a network, and there is one column; give simulation.connectome, "
@@ -77,10 +78,24 @@ def wiring_faults(config: Config, connectome: Connectome) -> Iterator[Fault]:
                     f"no region {region!r} among the connectome's {connectome.n_regions}{hint}",
                     ((*_STIM_REGIONS, position), _CONNECTOME),
                 )
+    yield from _gradient_faults(config, connectome)
     for solver, key, slowest, fastest in sorted(set(_delayed(config)), key=str):
         about = (key, _CONNECTOME, ("simulation", "solver"), ("simulation", "dt"))
         for fault in _delay_faults(connectome, config.simulation.dt, solver, key, slowest, fastest):
             yield Fault(fault.key, fault.message, about)
+
+
+def _gradient_faults(config: Config, connectome: Connectome) -> Iterator[Fault]:
+    """Find gradients along an axis on which the regions have no positions."""
+    regions = regions_of(connectome)
+    for name, prior in config.priors.items():
+        for parameter, distribution in prior.distributions.items():
+            if distribution.gradient is not None:
+                try:
+                    regions.coordinate(distribution.gradient.axis)
+                except ValueError as error:
+                    key: Key = ("priors", name, "parameters", parameter, "gradient")
+                    yield Fault(key, str(error), (key, _CONNECTOME))
 
 
 def _first(connectome: Connectome) -> str:
@@ -96,7 +111,8 @@ def _delayed(config: Config) -> Iterator[tuple[str, Key, float, float]]:
         slowest = fastest = simulation.network_parameters["speed"]
         if isinstance(prior, IndependentPrior) and "speed" in prior.parameters:
             key = ("priors", campaign.prior, "parameters", "speed")
-            slowest, fastest = prior.parameters["speed"].low, prior.parameters["speed"].high
+            low, high = prior.parameters["speed"].explicit_ends
+            slowest, fastest = low or slowest, high or fastest
         if np.isfinite(slowest):
             yield simulation.solver_for(campaign.preset), key, slowest, fastest
 

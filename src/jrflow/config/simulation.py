@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from jrflow.config.connectome import ConnectomeConfig
 from jrflow.config.fault import ContradictionError
 from jrflow.config.section import Section
-from jrflow.model.parameters import preset as preset_named
+from jrflow.model import MODEL
 from jrflow.model.protocol import EvokedProtocol, Protocol, RestProtocol
 from jrflow.model.timing import Timing
 
@@ -55,7 +55,7 @@ class SimulationConfig(Section):
 
     def solver_for(self, preset: str) -> str:
         """Name of the integration scheme for a campaign of this preset."""
-        return preset_named(preset).solver if self.solver == "preset" else self.solver
+        return MODEL.preset(preset).solver if self.solver == "preset" else self.solver
 
     def column_arguments(self, preset: str) -> dict[str, Any]:
         """What ``jrflow.simulate`` is given for columns of a preset alone, besides their parameters."""

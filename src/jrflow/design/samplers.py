@@ -10,7 +10,7 @@ from scipy.stats import qmc
 
 from jrflow.config.campaigns import CampaignConfig
 from jrflow.design.priors import Prior
-from jrflow.model.parameters import ALL_PARAMETERS
+from jrflow.model import MODEL
 
 #: Independent scrambles of a Saltelli design. Their differences give the standard errors of Sobol indices.
 #: With more of them the errors are known better, but each scramble holds fewer points: from 512 base
@@ -36,7 +36,8 @@ def make_design(
 
     Returns
     -------
-    Dataset over ``sim`` (int64 id): one float64 variable for every parameter of the model, in its unit;
+    Dataset over ``sim`` (int64 id): one float64 variable for every parameter of the model, in its unit, also
+    over ``region`` if it differs between regions;
     for one-at-a-time also ``varied``, the index of the varied parameter in the attribute
     ``varied_names``. Rows of a saltelli design follow SALib's order without second-order terms:
     for each base point A, then A with column k of B for each k, then B. The replicates take turns: base
@@ -54,8 +55,7 @@ def make_design(
         values = prior.ppf(qmc.Sobol(d, rng=np.random.default_rng(seed)).random(n))
     else:
         values = prior.ppf(_saltelli_cube(d, n, seed, replicates))
-    columns = dict(zip(prior.names, values.T, strict=True))
-    design = _dataset(campaign, prior, seed, columns, len(values))
+    design = _dataset(campaign, prior, seed, prior.values(values), len(values))
     if campaign.design == "saltelli" and replicates > 1:
         design.attrs["replicates"] = replicates
     return design
@@ -88,7 +88,7 @@ def _one_at_a_time(campaign: CampaignConfig, prior: Prior, seed: int) -> xr.Data
     values = np.tile([prior.defaults[name] for name in prior.names], (d, campaign.n, 1))
     for j in range(d):
         values[j, :, j] = np.linspace(prior.low[j], prior.high[j], campaign.n)
-    columns = dict(zip(prior.names, values.reshape(-1, d).T, strict=True))
+    columns = prior.values(values.reshape(-1, d))
     design = _dataset(campaign, prior, seed, columns, d * campaign.n)
     varied = np.repeat(np.arange(d, dtype=np.int8), campaign.n)
     flags = {"flag_values": list(range(d)), "flag_meanings": " ".join(prior.names)}
@@ -103,13 +103,14 @@ def _dataset(
     sim = ("sim", np.arange(n_rows, dtype=np.int64), {"long_name": "simulation"})
     design = xr.Dataset(coords={"sim": sim})
     for name, default in prior.defaults.items():
-        parameter, values = ALL_PARAMETERS[name], columns.get(name, np.full(n_rows, default))
-        design[name] = ("sim", values, {"units": parameter.unit, "long_name": parameter.long_name})
+        values = columns.get(name, np.full(n_rows, default))
+        dims = ("sim", "region")[: values.ndim]
+        design[name] = (dims, values, MODEL.space[name].attrs)
     design.attrs = {
         "design": campaign.design,
         "n": campaign.n,
         "seed": seed,
         "preset": prior.preset,
-        "varied_names": list(prior.names),
+        "varied_names": list(prior.varied),
     }
     return design

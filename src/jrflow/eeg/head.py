@@ -11,6 +11,7 @@ import xarray as xr
 from jrflow.config.eeg import ForwardHead, Head, MontageHead, RecordingHead, SourceConfig
 from jrflow.eeg.channels import electrode_positions, montage_info, read_fif, recording_info
 from jrflow.eeg.cortex import Patch, fit_sphere, fsaverage_patch, grow_patch, nearest_vertex, place_in_head
+from jrflow.model import MODEL
 from jrflow.model.plausible import remark, warn
 
 #: MNE's default shells, relative to the head's radius: brain, cerebrospinal fluid, skull, scalp.
@@ -188,7 +189,7 @@ def _stored_patch(forward: mne.Forward, source: SourceConfig) -> tuple[np.ndarra
 def _describe(source: SourceConfig, n_vertices: int) -> dict:
     return {
         "units": "uV/mV",
-        "long_name": "EEG per mV of the source y1 - y2",
+        "long_name": f"EEG per {MODEL.source.unit} of the source {MODEL.source.name}",
         "reference": "average",
         "position_requested": list(source.position),
         "position_units": "mm",

@@ -14,12 +14,11 @@ import xarray as xr
 from jrflow.config.eeg import ProcessingConfig, SourceConfig
 from jrflow.config.inference import LearningCurveConfig, TrainingConfig
 from jrflow.config.networks import NetworkConfig
-from jrflow.config.priors import IndependentPrior
 from jrflow.eeg.channels import channel_names
 from jrflow.eeg.noise import EvokedNoise
 from jrflow.eeg.processing import Processing
 from jrflow.inference.calibration import Calibration
-from jrflow.inference.dataset import EvokedSet, read_evoked_set, split, target_bounds
+from jrflow.inference.dataset import EvokedSet, read_evoked_set, split
 from jrflow.inference.learning import learning_curve
 from jrflow.inference.model import Description, Target, TrainedModel, load_model, save_model
 from jrflow.inference.observation import NoiseLevels, processing_of
@@ -27,7 +26,7 @@ from jrflow.inference.parallel import ALONE, Ranks
 from jrflow.inference.train import Fit, forget_checkpoint, train, training_fingerprint
 from jrflow.inference.trial import Parts, Trial
 from jrflow.lock import Claim, hold
-from jrflow.model.parameters import PARAMETERS
+from jrflow.model import MODEL
 from jrflow.provenance import git_commit, versions
 
 
@@ -187,16 +186,15 @@ def _describe(
     config: TrainingConfig,
     seed: int,
 ) -> Description:
-    bounds = zip(data.names, *target_bounds(data.prior), strict=True)
+    bounds = zip(data.names, *data.prior.target_bounds, strict=True)
     return Description(
         estimator=estimator,
         architecture=fit.network.architecture,
         targets=tuple(
-            Target(name=name, unit=PARAMETERS[name].unit if name in PARAMETERS else "1", low=low, high=high)
-            for name, low, high in bounds
+            Target(name=name, unit=MODEL.space.unit(name), low=low, high=high) for name, low, high in bounds
         ),
         preset=data.prior.preset,
-        prior=IndependentPrior(kind="independent", parameters=dict(data.prior.distributions)),
+        prior=data.prior.as_config(),
         simulation=data.specification.simulation,
         training=config,
         processing=ProcessingConfig(

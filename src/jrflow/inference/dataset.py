@@ -62,22 +62,11 @@ class EvokedSet:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the targets."""
-        return target_names(self.prior)
+        return self.prior.target_names
 
     def take(self, index: np.ndarray) -> EvokedSet:
         """Some of the simulations, by position."""
         return replace(self, sim=self.sim[index], source=self.source[index], targets=self.targets[index])
-
-
-def target_names(prior: Prior) -> tuple[str, ...]:
-    """Parameters that vary, then the products of which both factors vary."""
-    return (*prior.names, *prior.product_names)
-
-
-def target_bounds(prior: Prior) -> tuple[np.ndarray, np.ndarray]:
-    """Lower and upper ends of the targets, each of shape (n_targets,)."""
-    low, high = prior.targets(np.stack([prior.low, prior.high]))
-    return low, high
 
 
 def read_evoked_set(
@@ -211,7 +200,7 @@ def _read_source(
 
 def _check_vary(archive: Archive, prior: Prior, targets: np.ndarray) -> None:
     constant = [
-        name for name, r in zip(target_names(prior), np.ptp(targets, axis=0), strict=True) if not r > 0
+        name for name, r in zip(prior.target_names, np.ptp(targets, axis=0), strict=True) if not r > 0
     ]
     if constant:
         raise ValueError(

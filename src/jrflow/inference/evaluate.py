@@ -12,7 +12,7 @@ import xarray as xr
 
 from jrflow.design.priors import Prior
 from jrflow.inference.agreement import agreement, misfit
-from jrflow.inference.dataset import EvokedSet, target_bounds
+from jrflow.inference.dataset import EvokedSet
 from jrflow.inference.diagnostics import diagnose
 from jrflow.inference.gold import likelihood_of
 from jrflow.inference.model import TrainedModel
@@ -22,7 +22,7 @@ from jrflow.inference.posterior import PosteriorNetwork
 from jrflow.inference.randomness import Stream, entropy
 from jrflow.inference.refinement import REFINED_FROM, refine
 from jrflow.inference.trial import Estimates, Trial, observed_at
-from jrflow.model.parameters import PARAMETERS
+from jrflow.model import MODEL
 
 #: Simulations on which a density is diagnosed, and of which draws are simulated: enough for the tests, and
 #: for their time.
@@ -157,7 +157,7 @@ def diagnosis(trial: Trial, draws: np.ndarray, level: int) -> xr.Dataset:
     """Diagnose draws from the posteriors of the test campaign, (n, n_draws, n_targets), on its first."""
     test, n = trial.parts.test, min(len(draws), _N_DIAGNOSED)
     seed = entropy(trial.seed, Stream.POSTERIOR, level)
-    found = diagnose(test.targets[:n], draws[:n], *target_bounds(trial.parts.train.prior), seed)
+    found = diagnose(test.targets[:n], draws[:n], *trial.parts.train.prior.target_bounds, seed)
     return found.rename(sim="diagnosed").assign_coords(parameter=list(test.names))
 
 
@@ -195,7 +195,7 @@ def network_r2(
 def predictions(trial: Trial, estimator: str, estimates: Sequence[Estimates]) -> xr.Dataset:
     """Estimates at every level, labelled; see :func:`evaluate`."""
     test = trial.parts.test
-    units = [PARAMETERS[name].unit if name in PARAMETERS else "1" for name in test.names]
+    units = [MODEL.space.unit(name) for name in test.names]
     dims = ("noise", "sim", "parameter")
     return xr.Dataset(
         {

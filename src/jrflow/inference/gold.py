@@ -9,7 +9,7 @@ import torch
 import xarray as xr
 
 from jrflow.eeg.covariance import whitening
-from jrflow.inference.dataset import EvokedSet, target_bounds
+from jrflow.inference.dataset import EvokedSet
 from jrflow.inference.diagnostics import diagnose
 from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.randomness import Stream, entropy, numpy_generator
@@ -19,7 +19,7 @@ from jrflow.limits.exact import Effort, exact_posteriors
 from jrflow.limits.fisher import laplace_variance
 from jrflow.limits.likelihood import Likelihood
 from jrflow.limits.starts import modes_of_the_nearest
-from jrflow.model.parameters import PARAMETERS
+from jrflow.model import MODEL
 
 #: Simulations from the prior, the nearest of which start the search for modes.
 _N_REFERENCE = 16384
@@ -93,7 +93,7 @@ def gold_standard(
         levels.append(_described(part, likelihood, found, relative_step, entropy(seed, Stream.EXACT, level)))
         if stream is not None:
             print(summary(levels[-1]), file=stream)
-    units = [PARAMETERS[name].unit if name in PARAMETERS else "1" for name in test.names]
+    units = [MODEL.space.unit(name) for name in test.names]
     coordinates = {
         "noise": list(noise.names), "case": part.sim, "parameter": list(test.names),
         "unit": ("parameter", units),
@@ -126,7 +126,7 @@ def _described(
         lambda response: likelihood.whiten(likelihood.seen(response)) / likelihood.sd[0],
     )  # fmt: skip
     dims = ("case", "parameter")
-    diagnosis = diagnose(part.targets, found.draws, *target_bounds(part.prior), seed)
+    diagnosis = diagnose(part.targets, found.draws, *part.prior.target_bounds, seed)
     return xr.Dataset(
         {
             "draws": (("case", "draw", "parameter"), found.draws.astype(np.float32)),

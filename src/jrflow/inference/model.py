@@ -22,7 +22,7 @@ from jrflow.inference.calibration import Calibration
 from jrflow.inference.checkpoint import write_atomically
 from jrflow.inference.logs import write_history
 from jrflow.inference.networks import Architecture, Network
-from jrflow.model.parameters import PRODUCTS
+from jrflow.model import MODEL
 
 FORMAT = "jrflow-model-3"
 _WEIGHTS, _DESCRIPTION = "weights.safetensors", "model.json"
@@ -82,7 +82,7 @@ class Description(BaseModel):
     @property
     def parameters(self) -> tuple[Target, ...]:
         """The targets that the simulator takes; the others are products of parameters."""
-        return tuple(target for target in self.targets if target.name not in PRODUCTS)
+        return tuple(target for target in self.targets if target.name not in MODEL.space.products)
 
     def check_input(
         self, direction: np.ndarray, n_samples: int, start: float, channels: Sequence[str] = ()

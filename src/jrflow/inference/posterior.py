@@ -16,7 +16,7 @@ import torch
 from jrflow.config.networks import NPEConfig
 from jrflow.inference.networks import Architecture, Network
 from jrflow.inference.randomness import Stream, entropy
-from jrflow.limits.coordinates import Coordinates
+from jrflow.space.scores import Coordinates
 
 #: Draws at once: what fits the cache.
 _DRAWS = 1 << 15

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from jrflow.limits.chains import mean_error
-from jrflow.limits.coordinates import Coordinates
 from jrflow.limits.exact import Posteriors
+from jrflow.space.scores import Coordinates
 
 #: Draws of each chain that are kept: with eight chains 400 of a case, evenly spaced, nearly independent.
 N_STORED = 50

@@ -11,7 +11,7 @@ import torch
 import xarray as xr
 
 from jrflow.inference.calibration import COVERAGE, conformal_half_width
-from jrflow.inference.dataset import EvokedSet, check_same_experiment, target_bounds
+from jrflow.inference.dataset import EvokedSet, check_same_experiment
 from jrflow.inference.metrics import coverage, scores
 from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.randomness import Stream, torch_generator
@@ -121,7 +121,7 @@ class Trial:
         ``nrmse`` refers to the width of the prior's range.
         """
         test, name = self.parts.test, self.noise.names[level]
-        low, high = target_bounds(self.parts.train.prior)
+        low, high = self.parts.train.prior.target_bounds
         table = pd.DataFrame(scores(test.targets, estimates.value, high - low))
         table = table.assign(
             coverage_90=coverage(test.targets, estimates.low, estimates.high),

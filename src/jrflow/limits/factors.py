@@ -3,7 +3,7 @@
 Data constrain the products C * a_k only. Given these, C lies between sharp ends. Laplace's approximation
 uses only the variance of the prior and overestimates what is left: without noise a fifth of the variance of
 C instead of a seventh (relative uniform prior of half width 1/2). Here the response is linearised in the
-coordinates of jrflow.limits.coordinates and the prior is exact: the posterior of the coordinates is a normal
+coordinates of jrflow.space.scores and the prior is exact: the posterior of the coordinates is a normal
 distribution, reweighted by the ratio of the true prior to its normal approximation, and C is integrated out
 of every draw.
 """
@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-from jrflow.limits.coordinates import Coordinates
+from jrflow.space.scores import Coordinates
 
 #: Draws from each posterior; pairs of opposite ones.
 _N_DRAWS = 128
@@ -25,7 +25,7 @@ _STREAM = 1
 
 @dataclass(frozen=True)
 class Factors:
-    """Posteriors of C, a_1, .., a_4 given data of some parameters, at any noise level.
+    """Posteriors of the degenerate factors given data of some parameters, at any noise level.
 
     Attributes
     ----------

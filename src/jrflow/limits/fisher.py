@@ -22,9 +22,9 @@ from jrflow.config.simulation import SimulationConfig
 from jrflow.design.priors import Prior
 from jrflow.eeg.covariance import whitening
 from jrflow.eeg.noise import EvokedNoise, spatial_filter
-from jrflow.limits.coordinates import Coordinates
 from jrflow.limits.factors import Factors
 from jrflow.limits.jacobian import evoked_jacobian
+from jrflow.space.scores import Coordinates
 
 
 def recovery_limits(
@@ -85,7 +85,7 @@ def recovery_limits(
     if gold is not None:
         draws = np.concatenate([gold["true"].values[:, : len(prior.names)], draws])
     jacobian, kept = evoked_jacobian(prior, draws, simulation, config.relative_step)
-    gradients = _target_gradients(prior, draws[kept])
+    gradients = prior.target_gradients(draws[kept])
     before = np.einsum("ntp,ntp->nt", gradients, gradients)
     is_case = np.arange(len(draws))[kept] < n_exact
     factors = None if gold is not None else _factors(prior, draws[kept], seed)
@@ -116,7 +116,7 @@ def recovery_limits(
             "unresolved": ("noise", shares, {"units": "1", "long_name": "share of unresolved posteriors"}),
             "sd": ("noise", sds, {"units": "mV", "long_name": "noise of the source estimate"}),
         },
-        coords={"noise": list(levels), "parameter": [*prior.names, *prior.product_names]},
+        coords={"noise": list(levels), "parameter": list(prior.target_names)},
         attrs={
             "preset": prior.preset, "seed": seed, "relative_step": config.relative_step,
             "n_draws": int((~is_case).sum()), "n_dropped": int((~kept).sum()), "n_exact": int(is_case.sum()),
@@ -157,8 +157,8 @@ def laplace_variance(
     """
     jacobian, kept = evoked_jacobian(prior, parameters, simulation, relative_step)
     seen = np.swapaxes(whitened(np.swapaxes(jacobian, 1, 2)), 1, 2)
-    variance = np.full((len(parameters), len(prior.names) + len(prior.product_names)), np.nan)
-    variance[kept] = _target_variance(posterior_covariance(seen), _target_gradients(prior, parameters[kept]))
+    variance = np.full((len(parameters), len(prior.target_names)), np.nan)
+    variance[kept] = _target_variance(posterior_covariance(seen), prior.target_gradients(parameters[kept]))
     return variance
 
 
@@ -179,18 +179,6 @@ def posterior_covariance(whitened: np.ndarray) -> np.ndarray:
     information = np.swapaxes(whitened, -1, -2) @ whitened
     inverse: np.ndarray = np.linalg.inv(information + np.eye(whitened.shape[-1]))
     return inverse
-
-
-def _target_gradients(prior: Prior, draws: np.ndarray) -> np.ndarray:
-    """Derivative of each target per prior sd of each parameter, shape (n, n_targets, n_parameters)."""
-    d = len(prior.names)
-    gradients = np.zeros((len(draws), d + len(prior.product_names), d))
-    gradients[:, np.arange(d), np.arange(d)] = prior.sd
-    for row, product in enumerate(prior.product_names, start=d):
-        i, j = prior.names.index("C"), prior.names.index(product.replace("C", "a"))
-        gradients[:, row, i] = draws[:, j] * prior.sd[i]
-        gradients[:, row, j] = draws[:, i] * prior.sd[j]
-    return gradients
 
 
 def _target_variance(posterior: np.ndarray, gradients: np.ndarray) -> np.ndarray:
@@ -252,13 +240,13 @@ def _exact_limit(
     slope *= m / (m + n)
     mean = exact.mean(axis=0) + slope * (others.mean(axis=0) - control.mean(axis=0))
     error = (exact - slope * control).var(axis=0, ddof=1) / n + slope**2 * others.var(axis=0, ddof=1) / m
-    before = np.array([*prior.sd, *prior.product_sd.values()]) ** 2
+    before = prior.target_sd**2
     return 1 - mean / before, np.sqrt(error) / before, lost.mean(axis=0) / before
 
 
 def _monte_carlo_error(cases: xr.Dataset, prior: Prior) -> np.ndarray:
     """Standard error of the limit, (n_targets,), from sampling the posteriors of independent cases."""
-    before = np.array([*prior.sd, *prior.product_sd.values()]) ** 2
+    before = prior.target_sd**2
     error = cases["variance_mcse"].values
     # A case none of whose chains moves has no error; it is counted as unresolved.
     squares = np.where(np.isfinite(error), error, 0) ** 2

@@ -15,11 +15,11 @@ import numpy as np
 
 from jrflow.archive.vocabulary import OK
 from jrflow.config.simulation import SimulationConfig
-from jrflow.design.priors import Prior
 from jrflow.eeg.projection import baseline_correct
-from jrflow.limits.coordinates import Coordinates
 from jrflow.limits.jacobian import precise_arguments
 from jrflow.simulation import simulate
+from jrflow.space.joint import JointDistribution
+from jrflow.space.scores import Coordinates
 
 #: Simulations at a time: 8192 double-precision responses of 1,201 samples are 80 MB.
 _AT_ONCE = 8192
@@ -59,7 +59,7 @@ class Likelihood:
         observed: np.ndarray,
         sd: float | np.ndarray,
         whitener: np.ndarray,
-        prior: Prior,
+        prior: JointDistribution,
         simulation: SimulationConfig,
         seen: Callable[[np.ndarray], np.ndarray],
     ) -> Likelihood:

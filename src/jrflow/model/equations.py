@@ -133,7 +133,7 @@ def column(
     Parameters
     ----------
     p
-        Parameter name to values, shape (n_sims, n_regions), in the units of ``PARAMETERS``.
+        Parameter name to values, shape (n_sims, n_regions), in the units of the model's table.
     gains
         Stimulus gains (g_p, g_e, g_i).
     stimulated

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from jrflow.model.parameters import ALL_PARAMETERS
+from jrflow.model import MODEL
 
 
 class PlausibilityWarning(UserWarning):
@@ -95,9 +95,9 @@ def remark(name: str, values: Any, what: str | None = None) -> str | None:
 
 def range_of(name: str) -> Range:
     """Plausible values of a parameter or another quantity."""
-    if name in ALL_PARAMETERS:
-        parameter = ALL_PARAMETERS[name]
-        return Range(parameter.unit, *parameter.plausible, zero=name == "G")
+    if name in MODEL.space:
+        parameter = MODEL.space[name]
+        return Range(parameter.unit, *parameter.plausible, zero=bool(parameter.bounds.contains(0.0)))
     return QUANTITIES[name]
 
 
@@ -130,10 +130,10 @@ def of_lengths(
     ]
 
 
-def of_coupling(weights: np.ndarray, G: np.ndarray, v_max: np.ndarray) -> list[str]:
+def of_coupling(weights: np.ndarray, G: np.ndarray, largest_rate: np.ndarray) -> list[str]:
     """Describe an implausible rate (1/s) that a region may receive from the others."""
     with np.errstate(over="ignore"):
-        most = float(np.abs(weights).sum(axis=1).max() * G.max() * v_max.max())
+        most = float(np.abs(weights).sum(axis=1).max() * G.max() * largest_rate.max())
     if most <= _MOST_RECEIVED:
         return []
     return [

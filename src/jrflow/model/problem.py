@@ -22,7 +22,7 @@ class Problem:
     Attributes
     ----------
     parameters
-        Every column parameter's values, in the units of ``PARAMETERS``, shape (n_sims, n_regions) or
+        Values of every parameter of the mass, in the units of its table, shape (n_sims, n_regions) or
         (n_sims, 1).
     sim_ids
         Simulation ids, shape (n_sims,): they key the noise.

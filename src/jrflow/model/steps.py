@@ -6,9 +6,8 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
+from jrflow.model import MODEL
 from jrflow.model.solvers import Solver, largest_valid_step
-
-_RATES = ("b_e", "b_i")
 
 
 def beyond_validity(
@@ -19,7 +18,7 @@ def beyond_validity(
     Parameters
     ----------
     parameters
-        ``b_e`` and ``b_i``, 1/s, shape (n_sims, n_regions) or (n_sims, 1).
+        The inverse time constants among others, 1/s, shape (n_sims, n_regions) or (n_sims, 1).
     dt
         Integration step, s.
     shared
@@ -35,11 +34,13 @@ def beyond_validity(
     ValueError
         If the step is too long for a value that all simulations share.
     """
-    too_fast = {name: np.any(parameters[name] * dt > solver.widest, axis=1) for name in _RATES}
+    too_fast = {
+        name: np.any(parameters[name] * dt > solver.widest, axis=1) for name in MODEL.inverse_time_constants
+    }
     for name, where in too_fast.items():
         if name in shared and where.any():
             raise ValueError(_message(solver, name, float(parameters[name].max()), dt))
-    anywhere = np.logical_or(too_fast["b_e"], too_fast["b_i"])
+    anywhere = np.any(list(too_fast.values()), axis=0)
     for name, where in too_fast.items():
         if where.any():
             n = int(anywhere.sum())

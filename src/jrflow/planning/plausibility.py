@@ -11,7 +11,7 @@ from typing import Any
 from jrflow.config.config import Config
 from jrflow.config.fault import Fault, Key
 from jrflow.config.priors import IndependentPrior
-from jrflow.model.parameters import preset
+from jrflow.model import MODEL
 from jrflow.model.plausible import remark
 
 #: Settings with a plausible range. The last part of a key names the quantity.
@@ -39,9 +39,8 @@ def implausible(config: Config) -> Iterator[Fault]:
             continue
         for parameter, distribution in prior.parameters.items():
             # A wide prior may reach beyond what is plausible; its centre should not.
-            if found := remark(
-                parameter, (distribution.low + distribution.high) / 2, f"centre of {parameter}"
-            ):
+            centre = distribution.centre
+            if centre is not None and (found := remark(parameter, centre, f"centre of {parameter}")):
                 yield Fault(("priors", name, "parameters", parameter), found)
 
 
@@ -70,14 +69,13 @@ def steps_too_long(config: Config, names: Iterable[str]) -> Iterator[Fault]:
 
 
 def _fastest_rates(config: Config, campaign: str) -> dict[str, float]:
-    """Largest rate constants b_e and b_i that a campaign simulates, 1/s."""
-    from jrflow.design import Prior
-
+    """Largest inverse time constants that a campaign simulates, 1/s."""
     section = config.campaigns[campaign]
-    defaults = preset(section.preset).defaults
-    prior = Prior.of(config.priors[section.prior], section.preset, config.simulation.network_parameters)
-    varied = dict(zip(prior.names, prior.high.tolist(), strict=True))
-    return {name: float(varied.get(name, defaults[name])) for name in ("b_e", "b_i")}
+    defaults, varied = MODEL.preset(section.preset).defaults, config.priors[section.prior].distributions
+    return {
+        name: varied[name].ends(name, defaults[name])[1] if name in varied else defaults[name]
+        for name in MODEL.inverse_time_constants
+    }
 
 
 def _at(data: Any, key: Key) -> Any:

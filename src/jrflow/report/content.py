@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from jrflow.model.parameters import PRODUCTS
+from jrflow.model import MODEL
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ def missing(html: str, **values: Any) -> Missing:
 
 def symbol(name: str) -> Markup:
     """Parameter name as HTML: 'A_e' with a subscript, 'C_1' as the product it is."""
-    if name in PRODUCTS:
-        return Markup("<i>C</i>&#8202;<i>a</i><sub>{}</sub>").format(name[-1])
+    if name in MODEL.space.products:
+        return Markup("&#8202;").join(symbol(factor) for factor in MODEL.space.factors(name))
     stem, _, index = name.partition("_")
     return Markup("<i>{}</i><sub>{}</sub>").format(stem, index) if index else Markup("<i>{}</i>").format(stem)
 

@@ -14,8 +14,6 @@ from matplotlib.image import AxesImage
 from jrflow.report import style
 from jrflow.report.content import percent
 
-_MARKERS = {"unit-consistent": "o", "as-published": "s", "jansen-rit-1995": "D"}
-
 #: A response has ended where it stays below this part of its peak.
 _ENDED = 0.01
 #: Start of the drawn part of the baseline, s.
@@ -40,7 +38,14 @@ def effects_figure(effects: Mapping[str, xr.DataArray]) -> Figure:
     y = np.arange(len(names))
     for preset, effect in effects.items():
         largest = effect.max("end").reindex(parameter=names)
-        ax.plot(largest, y, _MARKERS[preset], color=style.PRESET_COLOURS[preset], markersize=6, label=preset)
+        ax.plot(
+            largest,
+            y,
+            style.PRESET_MARKERS[preset],
+            color=style.PRESET_COLOURS[preset],
+            markersize=6,
+            label=preset,
+        )
     ax.set_yticks(y, [style.symbol(name) for name in names])
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.set_xscale("log")

@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jrflow.model.parameters import PARAMETERS
+from jrflow.model import MODEL
 from jrflow.report import style
 
 _COLUMNS = 5
@@ -41,7 +41,7 @@ def posterior_figure(
             values = draws.sel(noise=level, parameter=name).values
             _draw_marginal(ax, values, span, colours[level], level)
         ax.axvline(float(true.sel(parameter=name)), color=style.BLACK, linewidth=1, label="true value")
-        ax.set_title(style.symbol_with_unit(name) if name in PARAMETERS else style.symbol(name), pad=3)
+        ax.set_title(style.symbol_with_unit(name) if name in MODEL.space else style.symbol(name), pad=3)
         ax.set_xlim(*span)
         ax.set_ylim(bottom=0)
         ax.set_yticks([])

@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jrflow.model.parameters import PARAMETERS
+from jrflow.model import MODEL
 from jrflow.report import style
 
 _COLUMNS = 5
@@ -82,7 +82,7 @@ def estimates_figure(
         _draw_responses(ax, estimates, name)
         ax.axhline(defaults[name], color=style.GREY, linewidth=0.8, linestyle="--")
         ax.set_ylim(low, high)
-        ax.set_title(style.symbol_with_unit(name) if name in PARAMETERS else style.symbol(name), pad=3)
+        ax.set_title(style.symbol_with_unit(name) if name in MODEL.space else style.symbol(name), pad=3)
     for ax in axes[max(0, len(bounds) - _COLUMNS) : len(bounds)]:
         ax.xaxis.set_tick_params(labelbottom=True)
     figure.supxlabel("response", fontsize=8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from jrflow.model.parameters import INFERRED, PRODUCTS
+from jrflow.model import MODEL
 from jrflow.report.content import number
 
 #: Below this limit of R2 there is nothing to recover, and a ratio to it says nothing.
@@ -48,7 +48,7 @@ def describe_level(rows: pd.DataFrame) -> str:
 def parameters(scores: pd.DataFrame) -> list[str]:
     """Scored parameters in the model's order, products last."""
     found = set(scores["parameter"])
-    known = [name for name in (*INFERRED, *PRODUCTS) if name in found]
+    known = [name for name in (*MODEL.inferred, *MODEL.space.products) if name in found]
     return known + sorted(found.difference(known))
 
 

@@ -9,7 +9,7 @@ import xarray as xr
 from markupsafe import Markup
 
 from jrflow.eeg.projection import to_eeg
-from jrflow.model.parameters import INFERRED
+from jrflow.model import MODEL
 from jrflow.model.protocol import EvokedProtocol
 from jrflow.report.content import Block, Plate, Section, Table, missing, percent, symbol, symbols, text
 from jrflow.report.figures_evoked import EvokedView, evoked_figure
@@ -19,8 +19,8 @@ from jrflow.report.inputs import RunResults
 #: Simulations that suffice to draw quantiles.
 _SHOWN = 2000
 
-#: C and the contact probabilities: they act through the feedback loops only.
-LOOP = tuple(name for name in INFERRED if name == "C" or name.startswith("a_"))
+#: The factors that data cannot tell apart: they act through the feedback loops only.
+LOOP = () if MODEL.space.degeneracy is None else MODEL.space.degeneracy.factors
 
 
 def evoked_section(run: RunResults) -> Section:
@@ -124,12 +124,8 @@ def _lead(maps: Mapping[str, xr.Dataset]) -> Block:
         "How much the evoked response changes when one of {names} moves to the far end of its range, "
         "relative to the response at the default: {parts}."
     )
-    if "as-published" in maps:
-        sentence += (
-            " In the as-published preset potentials are in volts while the slope of the sigmoid is per "
-            "millivolt: the sigmoids sit flat at half height, the loops carry nothing, and no method can "
-            "find C or the contact probabilities in the response."
-        )
+    notes = [MODEL.presets[preset].note for preset in maps if MODEL.presets[preset].note]
+    sentence = " ".join([sentence, *notes])
     return text(sentence, names=symbols(names), parts=Markup("; ").join(parts))
 
 

@@ -9,28 +9,28 @@ import numpy as np
 from markupsafe import Markup
 
 from jrflow.design import Prior
-from jrflow.model.parameters import ALL_PARAMETERS, NETWORK_PARAMETERS, PARAMETERS, PRESETS, Parameter
-from jrflow.report.content import Block, Section, Table, html_unit, symbol, text
+from jrflow.model import MODEL
+from jrflow.report.content import Block, Section, Table, html_unit, symbol, symbols, text
 from jrflow.report.inputs import RunResults
+from jrflow.space.parameters import Parameter
 from jrflow.specification import prior_of
 
 
 def parameters_section(run: RunResults) -> Section:
     """Name every parameter with its meaning, unit, default and range, and the presets of the run."""
     priors = _priors(run)
-    shown: dict[str, Parameter] = dict(PARAMETERS)
+    shown: dict[str, Parameter] = dict(MODEL.mass)
     if run.config.simulation.connectome is not None:
-        shown |= NETWORK_PARAMETERS
+        shown |= MODEL.network
     rows = [_row(run, name, parameter, priors) for name, parameter in shown.items()]
     header = ["meaning", "parameter", "unit", *(f"default, {preset}" for preset in run.presets)]
     header += ["range in this run", "published range"]
     caption = Markup(
-        "Parameters of the Jansen-Rit model: one column of pyramidal cells, excitatory and inhibitory "
-        "interneurons. Range: ends of the prior of this run's campaigns; a dash: the parameter stays at its "
-        "default. Published: Tilwani &amp; O'Reilly, arXiv 2406.05002. The number of synapses enters the "
-        "equations only in the products {products}, so data determine these, and {c} and the contact "
-        "probabilities only as far as the prior does."
-    ).format(products=_products(), c=symbol("C"))
+        "Parameters of the {model} model: {description}. Range: ends of the prior of this run's campaigns; a "
+        "dash: the parameter stays at its default. Published: {reference}.{degeneracy}"
+    ).format(
+        model=MODEL.name, description=MODEL.description, reference=MODEL.reference, degeneracy=_degeneracy()
+    )
     blocks: list[Block] = [_presets(run), Table(caption, header, rows, left=(0, 1, 2), prose=(0,))]
     return Section("parameters", "Parameters and presets", blocks)
 
@@ -47,42 +47,48 @@ def _priors(run: RunResults) -> dict[str, Prior]:
 def _row(run: RunResults, name: str, parameter: Parameter, priors: Mapping[str, Prior]) -> list[Any]:
     unit = "–" if parameter.unit == "1" else html_unit(parameter.unit)
     defaults = [_value(_default(preset, name)) for preset in run.presets]
-    published = "–" if parameter.low is None else f"{_value(parameter.low)} to {_value(parameter.high)}"
+    published = "–" if parameter.published is None else " to ".join(map(_value, parameter.published))
     return [parameter.long_name, symbol(name), unit, *defaults, _ranges(name, priors), published]
 
 
 def _default(preset: str, name: str) -> float:
-    return PRESETS[preset].defaults.get(name, ALL_PARAMETERS[name].default)
+    return MODEL.presets[preset].defaults.get(name, MODEL.space[name].default)
 
 
 def _ranges(name: str, priors: Mapping[str, Prior]) -> Markup:
     """Ends of the priors in which the parameter varies, each once."""
     found = []
     for prior in priors.values():
-        if name in prior.names:
-            k = prior.names.index(name)
-            ends = f"{_value(prior.low[k])} to {_value(prior.high[k])}"
+        if name in prior.varied:
+            ends = " to ".join(map(_value, prior.ends(name)))
             if ends not in found:
                 found.append(ends)
     return Markup("<br>").join(found) if found else Markup("–")
 
 
-def _value(value: float | None) -> str:
-    if value is None:
-        return "–"
+def _value(value: float) -> str:
     return "infinite" if np.isinf(value) else f"{value:.4g}"
 
 
-def _products() -> Markup:
-    return Markup(", ").join(symbol(f"C_{k}") for k in range(1, 5))
+def _degeneracy() -> Markup:
+    """Which parameters data cannot tell apart; nothing if there are none."""
+    if MODEL.space.degeneracy is None:
+        return Markup("")
+    common, *others = MODEL.space.degeneracy.factors
+    return Markup(
+        " {common} enters the equations only in the products {products}, so data determine these, and "
+        "{common} and {others} only as far as the prior does."
+    ).format(common=symbol(common), products=symbols(list(MODEL.space.products)), others=symbols(others))
 
 
 def _presets(run: RunResults) -> Block:
     described = Markup("; ").join(
-        Markup("<b>{}</b> ({})").format(name, PRESETS[name].description) for name in run.presets
+        Markup("<b>{}</b> ({})").format(name, MODEL.presets[name].description) for name in run.presets
     )
     return text(
-        "A preset fixes the defaults and units of the model. This run uses {described}. Response: the "
-        "potential of the pyramidal cells, the difference of their excitatory and inhibitory input (mV).",
+        "A preset fixes the defaults and units of the model. This run uses {described}. Response: {source} "
+        "({unit}).",
         described=described,
+        source=MODEL.source.long_name,
+        unit=html_unit(MODEL.source.unit),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from markupsafe import Markup
 
 from jrflow.inference.verdict import LEVEL, headline, sentences
 from jrflow.limits.chains import chains_agree
-from jrflow.model.parameters import PRODUCTS, preset
+from jrflow.model import MODEL
 from jrflow.model.protocol import EvokedProtocol
 from jrflow.report.content import (
     Block,
@@ -227,5 +228,6 @@ def _interval(estimate: Mapping[str, float] | None) -> str:
 
 def _defaults(preset_name: str) -> dict[str, float]:
     """Defaults of all parameters and products."""
-    values = dict(preset(preset_name).defaults)
-    return values | {name: values["C"] * values[f"a_{name[-1]}"] for name in PRODUCTS}
+    values = dict(MODEL.preset(preset_name).defaults)
+    space = MODEL.space
+    return values | {name: math.prod(values[f] for f in space.factors(name)) for name in space.products}

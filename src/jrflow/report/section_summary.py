@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from markupsafe import Markup
 
 from jrflow.inference.verdict import VERDICTS, headline
-from jrflow.model.parameters import INFERRED
+from jrflow.model import MODEL
 from jrflow.report.content import Block, Section, missing, number, percent, symbols, text
 from jrflow.report.inputs import RunResults
 from jrflow.report.scores import (
@@ -47,7 +47,7 @@ def _simulated(run: RunResults) -> Iterator[Block]:
 
 
 def _effects(run: RunResults) -> Iterator[Block]:
-    """What C and the contact probabilities do to the evoked response, preset by preset."""
+    """What the factors of the loops do to the evoked response, preset by preset."""
     found, names = [], list(LOOP)
     for preset in run.presets:
         maps = run.one_at_a_time(preset)
@@ -75,7 +75,7 @@ def _recovered(run: RunResults) -> Iterator[Block]:
     scores, noise = mean_over_seeds(run.scores), middle_noise(run.scores)
     for preset in scores["preset"].unique():
         rows = one_level(scores, preset, noise)
-        rows = rows[rows["parameter"].isin(INFERRED)]
+        rows = rows[rows["parameter"].isin(MODEL.inferred)]
         best, partly = best_estimator(rows), partly_tested(rows)
         means = rows.groupby("estimator")["r2"].mean()
         limit = rows[rows["estimator"] == best]["r2_limit"].mean()
@@ -127,10 +127,10 @@ def _unrecoverable(run: RunResults) -> Iterator[Block]:
     """Parameters that no method can find, by preset."""
     if run.scores is None:
         return
-    scores = run.scores[run.scores["parameter"].isin(INFERRED)]
+    scores = run.scores[run.scores["parameter"].isin(MODEL.inferred)]
     for preset, rows in scores.groupby("preset", sort=False):
         best = rows.groupby("parameter")["r2_limit"].max()
-        hopeless = [name for name in INFERRED if name in best.index and best[name] < SMALLEST_LIMIT]
+        hopeless = [name for name in MODEL.inferred if name in best.index and best[name] < SMALLEST_LIMIT]
         if hopeless:
             yield text(
                 "<b>{preset}</b>: {names} cannot be found by any method at any noise level here (limit of "
@@ -143,7 +143,7 @@ def _learned(run: RunResults) -> Iterator[Block]:
     """More simulations against more epochs, as a difference of mean R2."""
     if run.learning_curve is None:
         return
-    curve = run.learning_curve[run.learning_curve["parameter"].isin(INFERRED)]
+    curve = run.learning_curve[run.learning_curve["parameter"].isin(MODEL.inferred)]
     mean = curve.groupby(["n_presentations", "n_simulations"])["r2"].mean()
     usual, longest = curve["n_presentations"].min(), curve["n_presentations"].max()
     fewest, most = curve["n_simulations"].min(), curve["n_simulations"].max()

@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from jrflow.model.parameters import INFERRED
+from jrflow.model import MODEL
 from jrflow.report.content import Plate, Section, missing
 from jrflow.report.figures_recovery import learning_curve_figure
 from jrflow.report.inputs import RunResults
@@ -19,7 +19,7 @@ def learning_section(run: RunResults) -> Section:
     curve = run.learning_curve
     if curve is None:
         return Section("learning", title, [missing("Left out: no learning curve was asked for.")])
-    names = [name for name in INFERRED if name in set(curve["parameter"])]
+    names = [name for name in MODEL.inferred if name in set(curve["parameter"])]
     noise = _shown_noise(run, list(curve["noise"].unique()))
     figure = learning_curve_figure(curve, names, noise)
     caption = Markup(

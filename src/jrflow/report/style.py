@@ -15,7 +15,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jrflow.model.parameters import PARAMETERS, PRODUCTS
+from jrflow.model import MODEL
 
 #: Width of a double-column figure (183 mm), inches.
 WIDTH = 7.2
@@ -28,7 +28,9 @@ YELLOW, BROWN = "#B8A600", "#7F4F24"
 #: Colours that can be told apart in one figure, beside black and grey.
 DISTINCT = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BROWN, YELLOW)
 
-PRESET_COLOURS = {"unit-consistent": BLUE, "as-published": VERMILLION, "jansen-rit-1995": GREEN}
+#: Colour and marker of each preset of the model.
+PRESET_COLOURS = dict(zip(MODEL.presets, itertools.cycle(DISTINCT), strict=False))
+PRESET_MARKERS = dict(zip(MODEL.presets, itertools.cycle(("o", "s", "D", "^", "v")), strict=False))
 #: Colour, marker and name of the estimators that exist under a fixed name.
 _KNOWN = {
     "bilstm": (GREEN, "o", "Bi-LSTM"),
@@ -139,14 +141,12 @@ def level_colours(levels: Iterable[str]) -> dict[str, str]:
 
 def symbol(name: str) -> str:
     """Parameter name as it is set in a figure: 'A_e' becomes mathematics, 'C_1' the product it is."""
-    if name in PRODUCTS:
-        return f"$C\\,a_{name[-1]}$"
-    return f"${name}$"
+    return "$" + "\\,".join(MODEL.space.factors(name)) + "$"
 
 
 def symbol_with_unit(name: str) -> str:
     """Symbol and unit, for an axis."""
-    unit = "1" if name in PRODUCTS else PARAMETERS[name].unit
+    unit = MODEL.space.unit(name)
     return symbol(name) if unit == "1" else f"{symbol(name)} ({pretty_unit(unit)})"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from jrflow.model.parameters import preset
+from jrflow.model import MODEL
 
 #: Squared relative deviations below this count as this: zero has no logarithm.
 _SMALLEST_SQUARED_RATIO = 1e-24
@@ -51,7 +51,7 @@ def one_at_a_time(campaign: xr.Dataset, evoked: xr.DataArray) -> xr.Dataset:
     error: the published code sets negative deviations to zero before taking the logarithm.
     """
     names = list(campaign.attrs["varied_names"])
-    defaults = preset(campaign.attrs["preset"]).defaults
+    defaults = MODEL.preset(campaign.attrs["preset"]).defaults
     evoked = evoked.where(campaign["status"] == 0)
     sweeps = [_sweep(campaign, evoked, name, names, defaults) for name in names]
     if len({sweep.sizes["step"] for sweep in sweeps}) > 1:

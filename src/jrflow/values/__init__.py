@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jrflow.model.parameters import ALL_PARAMETERS, NETWORK_PARAMETERS, Preset
+from jrflow.model import MODEL
+from jrflow.model.neural_mass import Preset
 from jrflow.model.plausible import remark
 from jrflow.values.labels import Parameters, labelled
 from jrflow.values.possible import require_possible
 
-__all__ = ["Parameters", "Values", "parameter_attrs"]
+__all__ = ["Parameters", "Values"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Values:
     Attributes
     ----------
     columns
-        Every column parameter, float64, shape (n_sims, n_regions), or (n_sims, 1) where regions are alike.
+        Every parameter of the mass, float64, shape (n_sims, n_regions), or (n_sims, 1) where regions are
+        alike.
     network
         G and speed, float64, shape (n_sims,).
     sim_ids
@@ -71,20 +73,15 @@ class Values:
             name: _spread(given.get(name, default), n_sims) for name, default in chosen.defaults.items()
         }
         network = {
-            name: _spread(given.get(name, p.default), n_sims)[:, 0] for name, p in NETWORK_PARAMETERS.items()
+            name: _spread(given.get(name, p.default), n_sims)[:, 0] for name, p in MODEL.network.items()
         }
         return cls(
             columns,
             network,
             np.arange(n_sims, dtype=np.int64) if ids is None else ids,
-            frozenset(name for name in ALL_PARAMETERS if name not in given or given[name].ndim == 0),
+            frozenset(name for name in MODEL.space if name not in given or given[name].ndim == 0),
             [said for name, v in given.items() if (said := remark(name, v, f"parameter {name!r}"))],
         )
-
-
-def parameter_attrs(name: str) -> dict[str, str]:
-    """Attributes of a parameter's coordinate."""
-    return {"units": ALL_PARAMETERS[name].unit, "long_name": ALL_PARAMETERS[name].long_name}
 
 
 def _spread(value: np.ndarray | float, n_sims: int) -> np.ndarray:

@@ -21,8 +21,8 @@ import pandas as pd
 import xarray as xr
 
 from jrflow.config.suggest import did_you_mean
+from jrflow.model import MODEL
 from jrflow.model.arguments import ArgumentTypeError, described
-from jrflow.model.parameters import ALL_PARAMETERS
 from jrflow.values.units import require_unit
 
 Parameters = Mapping[str, Any] | pd.DataFrame | xr.Dataset
@@ -72,8 +72,8 @@ def _require_known(name: Any) -> None:
             "simulation ids are labels, not a parameter: give them as the index of a DataFrame "
             "(frame.set_index('sim')) or as the coordinate 'sim' of a Dataset"
         )
-    if not isinstance(name, str) or name not in ALL_PARAMETERS:
-        raise ValueError(f"unknown parameter {name!r}{did_you_mean(str(name), ALL_PARAMETERS)}")
+    if not isinstance(name, str) or name not in MODEL.space:
+        raise ValueError(f"unknown parameter {name!r}{did_you_mean(str(name), MODEL.space)}")
 
 
 def _variables(parameters: Parameters | None) -> dict[Any, Any]:
@@ -95,7 +95,7 @@ def _variables(parameters: Parameters | None) -> dict[Any, Any]:
         return dict(parameters)
     raise ArgumentTypeError(
         "parameters: expected a mapping of names to values, a DataFrame or a Dataset, received "
-        f"{described(parameters)}; write {{'A_e': [3.0, 4.0]}}"
+        f"{described(parameters)}; write {{{next(iter(MODEL.space))!r}: [3.0, 4.0]}}"
     )
 
 

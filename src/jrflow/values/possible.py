@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jrflow.model.parameters import ALL_PARAMETERS, NETWORK_PARAMETERS, PARAMETERS
+from jrflow.model import MODEL
 
 
 def require_possible(name: str, value: np.ndarray, n_regions: int | None) -> None:
@@ -22,11 +22,12 @@ def require_possible(name: str, value: np.ndarray, n_regions: int | None) -> Non
     ValueError
         If there is anything wrong; the message names the parameter, the value and its position.
     """
-    if name in NETWORK_PARAMETERS and n_regions is None:
+    if name in MODEL.network and n_regions is None:
         raise ValueError(f"parameter {name!r} belongs to a network: give a connectome, or leave it out")
     _require_shape(name, value, n_regions)
     _require_numbers(name, value)
-    possible, expected = _bounds(name, value)
+    parameter = MODEL.space[name]
+    possible, expected = parameter.bounds.contains(value), parameter.bounds.described(parameter.unit)
     if not possible.all():
         where = tuple(int(k) for k in np.argwhere(~np.atleast_1d(possible))[0])
         place = where[0] if len(where) == 1 else where
@@ -34,15 +35,6 @@ def require_possible(name: str, value: np.ndarray, n_regions: int | None) -> Non
             f"parameter {name!r}: expected {expected}, received {np.atleast_1d(value)[where]} at position "
             f"{place} ({(~possible).sum()} such values)"
         )
-
-
-def _bounds(name: str, value: np.ndarray) -> tuple[np.ndarray, str]:
-    """Where values are possible, and what is expected."""
-    if name == "speed":
-        return value > 0, "values above 0 m/s (infinite for no delays)"
-    if name == "G":
-        return np.isfinite(value) & (value >= 0), "finite values, 0 or greater"
-    return np.isfinite(value) & (value > 0), f"finite values above 0 {ALL_PARAMETERS[name].unit}"
 
 
 def _require_numbers(name: str, value: np.ndarray) -> None:
@@ -54,7 +46,7 @@ def _require_numbers(name: str, value: np.ndarray) -> None:
 
 
 def _require_shape(name: str, value: np.ndarray, n_regions: int | None) -> None:
-    per_region = name in PARAMETERS and n_regions is not None
+    per_region = "region" in MODEL.space[name].dims and n_regions is not None
     if value.size == 0 or value.ndim > (2 if per_region else 1):
         expected = "a number or one value per simulation"
         if per_region:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from jrflow.model.parameters import ALL_PARAMETERS
+from jrflow.model import MODEL
 
 #: Spellings of the model's units, without spaces and case.
 _SPELLINGS = {
@@ -26,7 +26,7 @@ def require_unit(name: str, value: Any) -> None:
         If it is not the parameter's.
     """
     received = _unit_of(value)
-    expected = ALL_PARAMETERS[name].unit
+    expected = MODEL.space[name].unit
     if received is not None and re.sub(r"\s", "", received).lower() not in _SPELLINGS[expected]:
         raise ValueError(
             f"parameter {name!r}: expected values in {expected}, received values in {received!r}; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
@@ -9,14 +10,13 @@ import pytest
 from scipy import integrate
 
 from jrflow.config.priors import (
-    Distribution,
-    IndependentPrior,
     PriorConfig,
     PublishedRangePrior,
     RelativeUniformPrior,
 )
 from jrflow.design import Prior
-from jrflow.limits.coordinates import Coordinates
+from jrflow.space.distributions import Distribution as Resolved, Normal
+from jrflow.space.scores import Coordinates
 
 UNIFORM = RelativeUniformPrior(kind="relative-uniform")
 NORMAL = PublishedRangePrior(kind="published-range")
@@ -26,9 +26,9 @@ def prior(config: PriorConfig = UNIFORM, preset: str = "unit-consistent") -> Pri
     return Prior.of(config, preset)
 
 
-def density_of_log(d: Distribution, log_x: float) -> float:
+def density_of_log(d: Resolved, log_x: float) -> float:
     x = np.exp(log_x)
-    if d.mean is None or d.sd is None:
+    if not isinstance(d, Normal):
         return float(x / (d.high - d.low))
     normal = NormalDist(d.mean, d.sd)
     return normal.pdf(x) * x / (normal.cdf(d.high) - normal.cdf(d.low))
@@ -63,7 +63,7 @@ def test_density_and_moments_of_C_are_those_of_brute_force(config: PriorConfig) 
     assert coordinates.products is not None
     theta = chosen.sample(2, 2)
     u = np.log(theta[:, 4:5] * theta[:, 5:])
-    moments = coordinates.products.moments_of_C(u)
+    moments = coordinates.products.moments_of_common(u)
     for row in range(len(u)):
 
         def integrand(c: float, power: float = 0.0, row: int = row) -> float:
@@ -115,9 +115,7 @@ def test_without_the_degeneracy_every_parameter_has_its_normal_score(names: tupl
 def test_the_order_of_the_parameters_is_the_priors_own() -> None:
     shuffled = ("a_3", "C", "b_i", "a_1", "A_i", "a_4", "b_e", "a_2", "A_e")
     widths = {name: prior().distributions[name] for name in shuffled}
-    coordinates = Coordinates.of(
-        Prior.of(IndependentPrior(kind="independent", parameters=widths), "unit-consistent")
-    )
+    coordinates = Coordinates.of(replace(prior(), varied=widths))
     theta = coordinates.prior.sample(20, 5)
     first, _ = coordinates.moments(coordinates.of_parameters(theta))
     expected = [theta[:, shuffled.index(name)] for name in ("b_i", "A_i", "b_e", "A_e")]

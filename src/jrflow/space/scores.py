@@ -1,9 +1,10 @@
 """Coordinates in which posteriors are nearly Gaussian, without the direction that data do not constrain.
 
 A parameter is described by its normal score under the prior, z = Phi^-1(F(theta)): its prior is N(0, 1) and
-no bound can be violated. If C and a_1..a_4 all vary, the data depend on their four products only. The
-coordinates then are the standardised log C_1..log C_4, each plus the log of the synaptic gain in its loop.
-C and the a_k are integrated out exactly (Rao-Blackwell), see jrflow.limits.products.
+no bound can be violated. If all factors of the space's degeneracy vary, the data depend on their products
+only. The coordinates then are the standardised logs of the products, each plus the log of the gain in its
+loop; with these sums the ridges of the likelihood are nearly straight. The factors are integrated out exactly
+(Rao-Blackwell), see jrflow.space.degeneracy.
 """
 
 from __future__ import annotations
@@ -14,18 +15,11 @@ from functools import cached_property
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from jrflow.design.priors import Prior
-from jrflow.limits.products import Products
-from jrflow.model.parameters import PRODUCTS
+from jrflow.space.degeneracy import Products
+from jrflow.space.joint import JointDistribution
 
-#: C and the contact probabilities: data depend on their products only.
-_FACTORS = ("C", *(name.replace("C", "a") for name in PRODUCTS))
 #: Largest normal score: 1 - Phi(8) = 6e-16 is near the spacing of floating-point numbers below 1.
 _LARGEST_SCORE = 8.0
-#: The synaptic gain that enters the same loop as each product: the excitatory population receives the
-#: pyramidal one's potential times C_1, and that is proportional to A_e. With these sums as coordinates the
-#: ridges of the likelihood are nearly straight.
-_GAINS = ("A_e", "A_e", "A_e", "A_i")
 #: Half step of the central differences in coordinates, whose unit is the spread of the prior.
 _STEP = 1e-5
 #: Quantiles over which moments of a distribution are averaged.
@@ -43,7 +37,8 @@ class Coordinates:
     scored
         Columns of the parameters that are described by a normal score: the first coordinates.
     factors
-        Columns of C, a_1, .., a_4 if their products are the last coordinates, else empty.
+        Columns of the common factor and of those that it multiplies, if their products are the last
+        coordinates, else empty.
     products
         Of these factors; None if ``factors`` is empty.
     gains
@@ -54,7 +49,7 @@ class Coordinates:
         Of the prior in these coordinates, (n,) and (n, n); it is normal except for the products.
     """
 
-    prior: Prior
+    prior: JointDistribution
     scored: np.ndarray
     factors: np.ndarray
     products: Products | None
@@ -65,22 +60,21 @@ class Coordinates:
     covariance: np.ndarray
 
     @classmethod
-    def of(cls, prior: Prior) -> Coordinates:
+    def of(cls, prior: JointDistribution) -> Coordinates:
         """Choose the coordinates for a prior."""
-        names = list(prior.names)
-        if not set(_FACTORS) <= set(names):
+        names, degeneracy = list(prior.names), prior.space.degeneracy
+        if degeneracy is None or not set(degeneracy.factors) <= set(names):
             everything, none = np.arange(len(names)), np.arange(0)
             d = len(names)
             empty = np.zeros(0)
             return cls(
                 prior, everything, none, None, empty[:, None], empty, empty, np.zeros(d), np.eye(d)
             )  # fmt: skip
-        factors = np.array([names.index(name) for name in _FACTORS])
+        factors = np.array([names.index(name) for name in degeneracy.factors])
         scored = np.array([j for j in range(len(names)) if j not in factors], dtype=int)
-        products = Products(
-            prior.distributions["C"], tuple(prior.distributions[name] for name in _FACTORS[1:])
-        )
-        gains = np.array([[float(names[j] == gain) for j in scored] for gain in _GAINS])
+        common, *others = (prior.distributions[name] for name in degeneracy.factors)
+        products = Products(common, tuple(others))
+        gains = np.array([[float(names[j] == p.gain) for j in scored] for p in degeneracy.products])
         centre, spread, mean_log, cross = *products.moments(), *_log_moments(prior, scored)
         covariance = spread + (gains * mean_log[1]) @ gains.T
         scale = np.sqrt(np.diag(covariance))
@@ -112,31 +106,39 @@ class Coordinates:
     def representative(self, x: np.ndarray) -> np.ndarray:
         """Parameters (n, n_parameters) with the same response as all others at these coordinates.
 
-        C is its prior mean. The resulting a_k may lie outside the prior; only their products matter.
+        The common factor is its prior mean. The others may then lie outside the prior; only their products
+        with it matter.
         """
-        return self._parameters(x, np.full(len(x), self._mean_C))
+        return self._parameters(x, np.full(len(x), self._mean_common))
 
     def nearest_possible(self, x: np.ndarray) -> np.ndarray:
         """Parameters (n, n_parameters) within the prior, with the products of x if the prior allows these."""
-        # The middle of the interval of log C that the products allow.
-        C = None if self.products is None else np.exp(np.mean(self.products.support(self._log(x)), axis=0))
-        return self.prior.within(self._parameters(x, C))
+        if self.products is None:
+            return self.prior.within(self._parameters(x, None))
+        # The middle of the interval that the products allow to the log of the common factor.
+        common = np.exp(np.mean(self.products.support(self._log(x)), axis=0))
+        return self.prior.within(self._parameters(x, common))
 
     def derivative(self, parameters: np.ndarray) -> np.ndarray:
-        """Of the parameters with respect to the coordinates, shape (n, n_parameters, n_coordinates), C held.
+        """Of the parameters with respect to the coordinates, shape (n, n_parameters, n_coordinates).
 
-        Central differences; parameters (n, n_parameters) lie within the prior's bounds.
+        Central differences with the common factor held; parameters (n, n_parameters) lie within the prior's
+        bounds.
         """
         x = self.of_parameters(parameters)
-        C = None if self.products is None else parameters[:, self.factors[0]]
+        common = None if self.products is None else parameters[:, self.factors[0]]
         steps = _STEP * np.eye(self.n)
-        ahead, behind = (np.stack([self._parameters(x + s, C) for s in side], -1) for side in (steps, -steps))
+        ahead, behind = (
+            np.stack([self._parameters(x + s, common) for s in side], -1) for side in (steps, -steps)
+        )
         slope: np.ndarray = (ahead - behind) / (2 * _STEP)
         return slope
 
     def complete(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Parameters (n, n_parameters), drawn from the prior given the coordinates."""
-        return self._parameters(x, None if self.products is None else self.products.draw_C(self._log(x), rng))
+        return self._parameters(
+            x, None if self.products is None else self.products.draw_common(self._log(x), rng)
+        )
 
     def log_prior(self, x: np.ndarray) -> np.ndarray:
         """Log prior density of the coordinates, (n,), up to a constant; -inf outside the support."""
@@ -150,15 +152,15 @@ class Coordinates:
         second = first**2
         if self.products is None:
             return first, second
-        powers = self.products.moments_of_C(self._log(x))
-        C_k = np.exp(self._log(x))
-        C, contacts = self.factors[0], self.factors[1:]
-        first[:, C], second[:, C] = powers[:, 0], powers[:, 1]
-        first[:, contacts], second[:, contacts] = C_k * powers[:, 2:3], C_k**2 * powers[:, 3:4]
+        powers = self.products.moments_of_common(self._log(x))
+        product = np.exp(self._log(x))
+        common, others = self.factors[0], self.factors[1:]
+        first[:, common], second[:, common] = powers[:, 0], powers[:, 1]
+        first[:, others], second[:, others] = product * powers[:, 2:3], product**2 * powers[:, 3:4]
         return first, second
 
     @property
-    def _mean_C(self) -> float:
+    def _mean_common(self) -> float:
         return float(self.prior.mean[self.factors[0]]) if self.products is not None else np.nan
 
     def _log(self, x: np.ndarray) -> np.ndarray:
@@ -173,15 +175,15 @@ class Coordinates:
         scores[:, self.scored] = np.clip(x[:, : len(self.scored)], -_LARGEST_SCORE, _LARGEST_SCORE)
         return self.prior.ppf(ndtr(scores))
 
-    def _parameters(self, x: np.ndarray, C: np.ndarray | None) -> np.ndarray:
+    def _parameters(self, x: np.ndarray, common: np.ndarray | None) -> np.ndarray:
         parameters = self._scored_values(x)
-        if C is not None and len(self.factors):
-            parameters[:, self.factors[0]] = C
-            parameters[:, self.factors[1:]] = np.exp(self._log(x)) / C[:, None]
+        if common is not None and len(self.factors):
+            parameters[:, self.factors[0]] = common
+            parameters[:, self.factors[1:]] = np.exp(self._log(x)) / common[:, None]
         return parameters
 
 
-def _log_moments(prior: Prior, scored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _log_moments(prior: JointDistribution, scored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance (2, n_scored) of the logs of parameters, and their covariance with the scores."""
     unit = (np.arange(_N_QUANTILES) + 0.5) / _N_QUANTILES
     columns = np.repeat(unit[:, None], len(prior.names), axis=1)

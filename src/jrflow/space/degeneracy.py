@@ -1,10 +1,10 @@
-"""The products C_k = C * a_k, and the conditional distribution of C and the a_k given the products.
+"""Products C_k = C * a_k of a common factor C, and the distribution of C and the a_k given the products.
 
-C enters the equations only as C * a_k. Therefore p(C | data, C_1..C_4) = p(C | C_1..C_4) for any data: a
+If C enters the equations only as C * a_k, then p(C | data, C_1..C_n) = p(C | C_1..C_n) for any data: a
 density in one dimension on a bounded interval, which quadrature integrates to rounding. With f_C and f_k the
 prior densities of log C and log a_k,
 
-    p(log C_1..log C_4) = integral of f_C(c) prod_k f_k(log C_k - c) dc,
+    p(log C_1..log C_n) = integral of f_C(c) prod_k f_k(log C_k - c) dc,
 
 and the integrand is, up to a factor, the conditional density of c = log C.
 """
@@ -15,12 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
-from jrflow.config.priors import Distribution
+from jrflow.space.distributions import Distribution, Uniform
 
 #: Gauss-Legendre nodes. The integrand is smooth between its ends and at least an eighth of them wide, so that
-#: 48 nodes integrate it to 1e-4 in the logarithm (tests/limits/test_coordinates.py).
+#: 48 nodes integrate it to 1e-4 in the logarithm (tests/space/test_scores.py).
 _N_NODES = 48
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(_N_NODES)
 #: Cells of the grid on which the distribution function of log C is inverted; their error is of second order.
@@ -31,24 +30,24 @@ _AT_ONCE = 20_000
 
 @dataclass(frozen=True)
 class Products:
-    """Joint prior of log C_1..log C_4, and the conditional distribution of C.
+    """Joint prior of the logs of products, and the conditional distribution of their common factor.
 
     Attributes
     ----------
-    C
-        Distribution of C.
-    contacts
-        Distributions of the contact probabilities a_k.
+    common
+        Distribution of the common factor C.
+    others
+        Distributions of the factors a_k that it multiplies.
     """
 
-    C: Distribution
-    contacts: tuple[Distribution, ...]
+    common: Distribution
+    others: tuple[Distribution, ...]
 
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Prior mean (n_products,) and covariance (n_products, n_products) of the log products."""
-        mean, variance = _log_moments(self.C)
-        contacts = np.array([_log_moments(d) for d in self.contacts])
-        return mean + contacts[:, 0], variance + np.diag(contacts[:, 1])
+        mean, variance = self.common.log_moments
+        others = np.array([d.log_moments for d in self.others])
+        return mean + others[:, 0], variance + np.diag(others[:, 1])
 
     def log_density(self, u: np.ndarray) -> np.ndarray:
         """Log prior density of the log products, shape (n,), -inf outside the support.
@@ -56,7 +55,7 @@ class Products:
         Parameters
         ----------
         u
-            log C_1..log C_4, shape (n, n_products).
+            Log products, shape (n, n_products).
         """
         density = np.full(len(u), -np.inf)
         for part in _parts(u):
@@ -66,7 +65,7 @@ class Products:
                 density[part] = top + np.log(np.exp(log_terms - top[:, None]).sum(axis=1))
         return np.where(np.isfinite(density), density, -np.inf)
 
-    def moments_of_C(self, u: np.ndarray) -> np.ndarray:
+    def moments_of_common(self, u: np.ndarray) -> np.ndarray:
         """E[C^p] given the log products for p = 1, 2, -1, -2, shape (n, 4); NaN outside the support."""
         moments = np.empty((len(u), 4))
         for part in _parts(u):
@@ -78,18 +77,18 @@ class Products:
             moments[part] = np.stack([(share * C**p).sum(axis=1) for p in (1.0, 2.0, -1.0, -2.0)], axis=1)
         return moments
 
-    def draw_C(self, u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def draw_common(self, u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """One draw of C given the log products, shape (n,); NaN outside the support."""
         uniform, C = rng.random(len(u)), np.empty(len(u))
         for part in _parts(u):
-            C[part] = self._quantile_of_C(u[part], uniform[part])
+            C[part] = self._quantile_of_common(u[part], uniform[part])
         return C
 
-    def _quantile_of_C(self, u: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    def _quantile_of_common(self, u: np.ndarray, probability: np.ndarray) -> np.ndarray:
         low, high = self.support(u)
-        if all(d.mean is None for d in (self.C, *self.contacts)):
+        if all(isinstance(d, Uniform) for d in (self.common, *self.others)):
             # Of uniform factors log C has a density proportional to exp(c - n_products c).
-            rate = len(self.contacts) - 1
+            rate = len(self.others) - 1
             lost = -np.expm1(-rate * (high - low).clip(min=0))
             return np.where(high > low, np.exp(low - np.log1p(-probability * lost) / rate), np.nan)
         width = (high - low) / _N_CELLS
@@ -115,39 +114,17 @@ class Products:
     def support(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Ends of log C, each (n,); the lower is not below the upper outside the support."""
         with np.errstate(divide="ignore"):
-            lows, highs = (np.log([getattr(d, end) for d in self.contacts]) for end in ("low", "high"))
-            low = np.maximum((u - highs).max(axis=1), np.log(self.C.low))
-            high = np.minimum((u - lows).min(axis=1), np.log(self.C.high))
+            lows, highs = (np.log([getattr(d, end) for d in self.others]) for end in ("low", "high"))
+            low = np.maximum((u - highs).max(axis=1), np.log(self.common.low))
+            high = np.minimum((u - lows).min(axis=1), np.log(self.common.high))
         # The logarithm of a lower end of 0 is infinite; there is no mass 50 below the upper end.
         return np.maximum(low, high - 50), high
 
     def _log_integrand(self, c: np.ndarray, u: np.ndarray) -> np.ndarray:
-        total = _log_density_of_log(self.C, c)
-        for k, contact in enumerate(self.contacts):
-            total += _log_density_of_log(contact, u[:, k, None] - c)
+        total = self.common.log_density_of_log(c)
+        for k, other in enumerate(self.others):
+            total += other.log_density_of_log(u[:, k, None] - c)
         return total
-
-
-def _log_density_of_log(d: Distribution, log_x: np.ndarray) -> np.ndarray:
-    """Log density of log X at points within the support of X."""
-    if d.mean is None or d.sd is None:
-        return log_x - np.log(d.high - d.low)
-    low, high = (d.low - d.mean) / d.sd, (d.high - d.mean) / d.sd
-    inside = stats.norm.cdf(high) - stats.norm.cdf(low)
-    return log_x - 0.5 * ((np.exp(log_x) - d.mean) / d.sd) ** 2 - np.log(inside * d.sd * np.sqrt(2 * np.pi))
-
-
-def _log_moments(d: Distribution) -> tuple[float, float]:
-    """Mean and variance of log X."""
-    top = np.log(d.high)
-    half = min(top - np.log(d.low), 50.0) / 2 if d.low > 0 else 25.0
-    # Nodes in parts: a normal may be narrow in a wide support.
-    edges = np.linspace(top - 2 * half, top, 65)
-    width = np.diff(edges)[:, None] / 2
-    log_x = (edges[:-1, None] + width + width * _NODES).ravel()
-    share = np.exp(_log_density_of_log(d, log_x)) * (width * _WEIGHTS).ravel()
-    mean = float((share * log_x).sum() / share.sum())
-    return mean, float((share * (log_x - mean) ** 2).sum() / share.sum())
 
 
 def _parts(u: np.ndarray) -> Sequence[slice]:
