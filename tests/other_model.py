@@ -12,6 +12,7 @@ import xarray as xr
 
 import jrflow
 from jrflow.archive.info import info
+from jrflow.archive.paths import place
 from jrflow.campaign import run_campaign
 from jrflow.config.analysis import LimitsConfig
 from jrflow.config.config import Config
@@ -65,7 +66,7 @@ def main(argv: list[str]) -> int:
         "selected": archive.query(sim="H_exc > 3.25").sizes["sim"],
         "explained": explanation.code(),
         "again": bool((explanation.simulate()["source"].values == archive["source"].values[5:6]).all()),
-        "info": info(folder / "train.zarr"),
+        "info": info(place(folder / "train.zarr")),
         "limits": limit["r2_limit"].values[0].tolist(),
         "targets": limit["parameter"].values.tolist(),
         "fault": fault_of_a_foreign_name(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,5 +94,8 @@ def test_a_worker_opens_a_store_again_when_its_metadata_have_changed(
     assert first.layout.n_simulations == 100
     design_campaign(tiny_config({"n": 130}), "train", tmp_path)
     assert opened(path).layout.n_simulations == 130
+    shutil.rmtree(path)
+    design_campaign(tiny_config({"n": 130}, execution={"shard_size": 8, "chunk_size": 8}), "train", tmp_path)
+    assert opened(path).layout.shard_size == 8
     with pytest.raises(ArchiveError, match="there is no archive"):
         opened(tmp_path / "other.zarr")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 from jrflow.archive.dataset import described, is_selection
@@ -23,15 +22,16 @@ def info(path: AnyPath) -> str:
     counts = count_statuses(read_status(archive))
     sizes = dict(files(archive.path))
     stored, raw = sum(sizes.values()), layout.n_bytes(range(layout.n_shards))
-    protocol, settings = json.loads(attrs["protocol"]), specification.settings
+    settings, simulation = specification.settings, specification.simulation
+    protocol = specification.content["simulation"]["protocol"]
     rows = {
         "archive": f"{archive.path} ({attrs['format']})",
         "title": attrs["title"],
         "state": _state(archive, pending),
         "simulations": ", ".join(f"{n:,} {meaning}" for meaning, n in counts.items() if n),
         "design": f"{settings.design}, n = {settings.n:,}, seed {specification.seed}",
-        "source": f"{layout.n_regions} regions, {layout.n_times} samples at {attrs['sfreq']:g} Hz",
-        "model": f"{attrs['preset']}; {attrs['solver']}, dt {attrs['dt']:g} s, {attrs['precision']}",
+        "source": f"{layout.n_regions} regions, {layout.n_times} samples at {simulation.sfreq:g} Hz",
+        "model": f"{settings.preset}; {simulation.solver}, dt {simulation.dt:g} s, {simulation.precision}",
         "protocol": ", ".join(f"{key} {value}" for key, value in protocol.items() if value is not None),
         "shards": f"{layout.n_shards} of {layout.shard_size} simulations, chunks of {layout.chunk_size}",
         "size": f"{readable(stored)} in {len(sizes)} files; {readable(raw)} before compression",

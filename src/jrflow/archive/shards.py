@@ -93,7 +93,7 @@ def read_status(archive: Archive, shards: range | None = None) -> np.ndarray:
 def read_design(archive: Archive, ids: slice) -> xr.Dataset:
     """Parameters of some simulations, over ``sim`` (and ``region``), read from the store's coordinates."""
     # G and speed are there in a network only.
-    names = [name for name in ("sim", *MODEL.space) if name in archive.names]
+    names = [name for name in ("sim", *MODEL.space) if archive.has(name)]
     columns = {name: np.asarray(archive.array(name)[ids]) for name in names}
     variables = {name: (("sim", "region")[: values.ndim], values) for name, values in columns.items()}
     return xr.Dataset(variables).set_coords("sim")

@@ -53,7 +53,21 @@ class Archive:
             If the path holds something else, or an archive of another version.
         """
         store = place(path)
-        found = attributes_if_any(store)
+        return cls._checked(store, attributes_if_any(store))
+
+    @classmethod
+    def find(cls, path: UPath) -> Archive | None:
+        """Open a store if there is one; None also where its creation was interrupted; raises as ``open``.
+
+        Only object stores keep a store that is half made.
+        """
+        found = attributes_if_any(path)
+        if (found or {}).get("format") == CREATING or (found is None and not path.exists()):
+            return None
+        return cls._checked(path, found)
+
+    @classmethod
+    def _checked(cls, store: UPath, found: Mapping[str, Any] | None) -> Archive:
         if found is None and not store.exists():
             raise ArchiveError(f"{store}: there is no archive; expected a Zarr store made by jrflow")
         if found is None:
@@ -68,16 +82,6 @@ class Archive:
                 "xr.open_zarr"
             )
         return cls(store, found)
-
-    @classmethod
-    def find(cls, path: UPath) -> Archive | None:
-        """Open a store if there is one; None also where its creation was interrupted; raises as ``open``.
-
-        Only object stores keep a store that is half made.
-        """
-        if not path.exists() or (attributes_if_any(path) or {}).get("format") == CREATING:
-            return None
-        return cls.open(path)
 
     @cached_property
     def specification(self) -> Specification:
@@ -99,11 +103,6 @@ class Archive:
         aligned = self.array("sim").chunks[0] == source.chunks[0]
         return ShardLayout(n_simulations, n_regions, n_times, shard_size, source.chunks[0], aligned)
 
-    @cached_property
-    def names(self) -> frozenset[str]:
-        """Names of the variables."""
-        return frozenset(path.name for path in self.path.iterdir())
-
     @property
     def created(self) -> dict[str, Any]:
         """Commit, and versions by package, with which the store was created."""
@@ -115,6 +114,11 @@ class Archive:
     def changed_versions(self) -> list[str]:
         """Packages that have another version now than when the store was created: 'numba 0.61 -> 0.62'."""
         return version_changes(self.created["versions"])
+
+    def has(self, name: str) -> bool:
+        """Whether there is a variable of this name, sound or damaged."""
+        # Each is asked for by itself: s3fs remembers what it lists, and would not see what Zarr writes later.
+        return (name, "r") in self._arrays or (self.path / name).exists()
 
     def array(self, name: str, mode: str = "r") -> zarr.Array:
         """One array of the store, to read or (mode 'r+') to write.
@@ -177,14 +181,16 @@ def opened(path: AnyPath) -> Archive:
     """
     store = place(path)
     try:
-        found = (store / _METADATA).stat()
-    except FileNotFoundError:
+        # Read, not only looked at: NFS answers with old times and sizes for up to a minute, but compares with
+        # the server whenever a file is opened.
+        metadata = tuple((store / name).read_bytes() for name in (_METADATA, f"source/{_METADATA}"))
+    except OSError:
         return Archive.open(store)
-    return _opened(str(store), (found.st_ino, found.st_mtime_ns, found.st_size))
+    return _opened(str(store), metadata)
 
 
 @lru_cache(maxsize=4)
-def _opened(path: str, _: tuple[int, int, int]) -> Archive:
+def _opened(path: str, _: tuple[bytes, ...]) -> Archive:
     return Archive.open(path)
 
 

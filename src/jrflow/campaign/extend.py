@@ -112,7 +112,7 @@ def _check_whole(archive: Archive) -> None:
 
 def _has_length(archive: Archive, n: int) -> bool:
     """Whether every variable over ``sim`` has n values; not so where an extension was interrupted."""
-    names = archive.names & {"sim", *MODEL.space, *_SIMULATED}
+    names = [name for name in ("sim", *MODEL.space, *_SIMULATED) if archive.has(name)]
     return all(archive.array(name).shape[0] == n for name in names)
 
 

@@ -33,7 +33,7 @@ def repair_archive(
     reseal: bool = False,
     progress: TextIO | None = sys.stderr,
 ) -> list[str]:
-    """Make the files of a sealed archive that are missing or damaged again.
+    """Recreate the files of a sealed archive that are missing or damaged.
 
     Metadata and parameters follow from the manifest's specification; shards are simulated again.
 
@@ -44,18 +44,19 @@ def repair_archive(
     map_shards
         Carries out the tasks.
     reseal
-        Where other versions than then lead to other last digits: take them, and write a new manifest.
+        Accept other last digits, where package versions have changed, and write a new manifest.
     progress
         Where the progress is written; None for silence.
 
     Returns
     -------
-    Names of the files that were mended.
+    list of str
+        Names of the files that were repaired.
 
     Raises
     ------
     ArchiveError
-        If the archive is not sealed, or what is made again differs from what the manifest says.
+        If the archive is not sealed, or the recreated files differ from the manifest.
     CampaignBusyError
         If another process is at work on it.
     """
@@ -85,7 +86,7 @@ def repair_archive(
 
 
 def _rebuild(store: UPath, manifest: Manifest, names: list[str]) -> None:
-    """Make metadata and coordinates again, in a folder of their own, and copy those that are wanted."""
+    """Recreate metadata and coordinates in a folder of their own, and copy those that are wanted."""
     if not names:
         return
     sizes = [manifest[key] for key in ("n_simulations", "n_regions", "n_times", "shard_size", "chunk_size")]
@@ -100,7 +101,7 @@ def _rebuild(store: UPath, manifest: Manifest, names: list[str]) -> None:
         zarr.consolidate_metadata(str(fresh))
         for name in names:
             if not (fresh / name).exists():
-                raise ArchiveError(f"{store / name} cannot be made again; restore it from a copy")
+                raise ArchiveError(f"{store / name} cannot be recreated; restore it from a copy")
             (store / name).parent.mkdir(parents=True, exist_ok=True)
             write_atomically(store / name, (fresh / name).read_bytes())
 
@@ -110,7 +111,7 @@ def _differs(store: UPath, manifest: Manifest, remaining: dict[str, str]) -> str
     why = f"Versions have changed: {changed}" if changed else "No version has changed: is it another machine?"
     return "\n".join(
         [
-            f"{store}: what was made again differs from the manifest in",
+            f"{store}: recreated files differ from the manifest:",
             *(f"  {name}: {fault}" for name, fault in remaining.items()),
             f"{why}. Repair it with the original package versions, or accept the new values: --reseal",
         ]

@@ -21,7 +21,7 @@ from jrflow.config.config import Config
 from jrflow.planning.feasibility import check_simulations
 from jrflow.specification import Specification
 
-#: A store is created in seconds; so long may another process take for it, s.
+#: Longest time to wait while another process creates the store, s; this takes seconds.
 _PATIENCE = 300.0
 
 
@@ -52,12 +52,13 @@ def run_campaign(
     progress
         Where the plan and the progress are written; None for silence.
     wait
-        How long to wait while another process is at work on the same simulations, s; then what it left is
-        done.
+        How long to wait while another process works on the same simulations, s. After that process has
+        ended, the rest is simulated.
 
     Returns
     -------
-    The manifest.
+    dict
+        The manifest.
 
     Raises
     ------
@@ -92,13 +93,14 @@ def run_campaign(
 def design_campaign(
     config: Config, name: str, folder: AnyPath, progress: TextIO | None = None, wait: float = 0.0
 ) -> UPath:
-    """Create the store of a campaign with its whole design, or make it as long as it should be; no more.
+    """Create the store of a campaign with its whole design, or extend it; simulate nothing.
 
-    Parameters as for ``run_campaign``.
+    Parameters and errors are those of ``run_campaign``.
 
     Returns
     -------
-    The store. Raises as ``run_campaign``.
+    upath.UPath
+        The store.
     """
     return _designed(config, name, folder, progress, wait).path
 
@@ -114,7 +116,7 @@ def run_block(
 ) -> int:
     """Simulate one of several equal parts of a campaign, for one of several jobs or machines.
 
-    The last word, sealing, has ``run_campaign``, when all blocks are done.
+    When all blocks are done, ``run_campaign`` seals the archive. Errors are those of ``run_campaign``.
 
     Parameters
     ----------
@@ -125,7 +127,8 @@ def run_block(
 
     Returns
     -------
-    The number of simulations that were missing. Raises as ``run_campaign``.
+    int
+        The number of simulations that were missing.
     """
     number, n_blocks = block
     if not 1 <= number <= n_blocks:
@@ -143,7 +146,7 @@ def run_block(
 
 
 def finished_campaign(config: Config, name: str, folder: AnyPath) -> Manifest | None:
-    """Manifest of a campaign that is complete; None if there is something to do; raises as the others."""
+    """Manifest of a campaign that is complete; else None. Raises as ``run_campaign``."""
     return _finished(Specification.of(config, name), _store(folder, name))
 
 
@@ -180,7 +183,7 @@ def _designed(config: Config, name: str, folder: AnyPath, progress: TextIO | Non
 
 
 def _finished(specification: Specification, store: UPath) -> Manifest | None:
-    """Manifest of a campaign that is complete; None if there is something to do.
+    """Manifest of a campaign that is complete; None if simulations are missing.
 
     Raises
     ------
@@ -202,7 +205,7 @@ def _simulate(
     map_shards: MapShards,
     progress: TextIO | None,
 ) -> int:
-    """Simulate the shards of a block, or all, that are not done; return the number of simulations."""
+    """Simulate those shards of a block, or of all, that are not done; return the number of simulations."""
     shards = range(archive.layout.n_shards) if block is None else block
     # A block looks at its own shards only: with all shards, the work of all jobs would grow with the square.
     pending = set(pending_shards(archive, block))

@@ -23,7 +23,7 @@ _DIMS = {"source": ("sim", "region", "time")}
 
 @dataclass(frozen=True)
 class ShardTask:
-    """All that a worker is told: which shard of which store. The store holds everything else."""
+    """What a worker receives: which shard of which store. The store holds everything else."""
 
     store: str
     shard: int
@@ -34,11 +34,12 @@ MapShards = Callable[[Callable[[ShardTask], int], list[ShardTask]], Iterable[int
 
 
 def simulate_shard(task: ShardTask) -> int:
-    """Simulate and write what is missing of one shard, on whatever worker; safe to repeat.
+    """Simulate and write what is missing of one shard, on any worker; safe to repeat.
 
     Returns
     -------
-    The number of simulations in the shard.
+    int
+        The number of simulations in the shard.
 
     Raises
     ------
@@ -63,11 +64,12 @@ def simulate_shard(task: ShardTask) -> int:
 def simulate_shards(
     archive: Archive, shards: list[int], map_shards: MapShards, name: str, progress: TextIO | None
 ) -> int:
-    """Simulate what is missing of some shards, wherever ``map_shards`` does, and show how far it is.
+    """Simulate what is missing of some shards by ``map_shards``, and show the progress.
 
     Returns
     -------
-    The number of simulations in these shards.
+    int
+        The number of simulations in these shards.
     """
     total = archive.layout.total(shards)
     if shards:
