@@ -5,7 +5,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 PIP_FLAGS ?=
-PYTEST_FLAGS ?= -n auto --dist loadgroup
+# All tests of a file run in one process, which makes once what they share. pytest-xdist's groups would do that for
+# chosen tests only, and pytest 9.2 ignores them.
+PYTEST_FLAGS ?= -n auto --dist loadfile --no-loadscope-reorder
 SNAKEMAKE_FLAGS ?=
 SLURM_PYTEST_FLAGS ?=
 
@@ -21,7 +23,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-quick test-slurm lint format schema lock clean
+.PHONY: help install demo test test-quick test-long test-slurm coverage lint format schema lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -63,6 +65,14 @@ test: $(INSTALLED) ## the whole test suite
 test-quick: $(INSTALLED) ## the tests that take no more than moments
 	$(INSIDE) OMP_NUM_THREADS=1 python -m pytest $(PYTEST_FLAGS) -m "not slow"
 
+# Property-based tests draw other examples at every run.
+test-long: $(INSTALLED) ## what takes many minutes: a hundred kills, a thousand examples of each property
+	$(INSIDE) OMP_NUM_THREADS=1 python -m pytest $(PYTEST_FLAGS) -m "long or hypothesis" --hypothesis-profile=long
+
+# Compiled kernels are not seen by the measurement, so their lines count as missing.
+coverage: $(INSTALLED) ## the whole test suite, and which lines of src no test runs
+	$(INSIDE) OMP_NUM_THREADS=1 python -m pytest $(PYTEST_FLAGS) --cov --cov-report=term-missing:skip-covered
+
 # Most tests wait for Slurm: three at once, and after them those that change the whole cluster, whether or not
 # the first have passed.
 test-slurm: $(INSTALLED) ## the tests on a real Slurm, made for them on this machine; needs root
@@ -101,5 +111,5 @@ lock: ## write envs/requirements.lock with today's versions
 	mv envs/requirements.lock.new envs/requirements.lock && rm -r "$$fresh"
 
 clean: ## remove the environment and what tools left behind; results stay
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
+	rm -rf $(VENV) build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info
 	find src scripts tests -name __pycache__ -type d -prune -exec rm -r {} +

@@ -1,7 +1,7 @@
 """The reference posteriors beside those of an independent sampler, case by case.
 
-    python benchmarks/referee.py DIR --cases 20          # appends to DIR/referee.csv; what is there is kept
-    python benchmarks/referee.py DIR --table             # the table, and docs/results/referee.csv
+    python benchmarks/referee.py DIR --cases 20    # goes on from docs/results/referee.csv, in DIR/referee.csv
+    python benchmarks/referee.py DIR --table       # the table; stores DIR/referee.csv in docs/results
 
 The referee is the sequential Monte Carlo sampler of pocoMC (Karamanis et al. 2022, MNRAS 516:1644), without
 its normalizing flow, corrected by importance sampling: a mixture of Student t distributions is fitted to its
@@ -10,13 +10,15 @@ are the posterior. pocoMC alone is too narrow (at 49 dB with 1,024 particles: st
 too small, docs/science/inference.md); its effective sample size does not show that, that of the importance
 sampling (n_eff) does. The referee shares no code with the project's sampler: its likelihood is written here
 from docs/science/eeg.md: jrflow.simulate, baseline correction, averages over blocks, and the covariance of an
-average of overlapping epochs. Both are given the same observations, which are drawn here.
+average of overlapping epochs. Both are given the same observations, which are drawn here. Where the two
+differ, importance sampling from a mixture that is fitted to the draws of both decides.
 Needs the extra ``bench``.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from markdown_table import table as markdown
 from scipy import sparse
 from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
@@ -159,7 +162,19 @@ def by_referee(
     )  # fmt: skip
     sampler.run(n_total=N_TOTAL * n_particles, n_evidence=0, progress=False)
     x, weights, *_ = sampler.posterior()
-    rng, n_calls = np.random.default_rng(seed), int(sampler.calls)
+    draws, n_eff, n_calls = importance(column, log_likelihood, x, weights, seed)
+    return draws, n_eff, n_calls + int(sampler.calls)
+
+
+def importance(
+    column: Column, log_likelihood: Callable[[np.ndarray], np.ndarray], x: np.ndarray, weights: np.ndarray,
+    seed: int,
+) -> tuple[np.ndarray, float, int]:  # fmt: skip
+    """Importance sampling from a mixture that is fitted to weighted draws x (n, 9), then to its own.
+
+    Returns as :func:`by_referee`.
+    """
+    prior, rng, n_calls, n_eff = UniformPrior(column, seed), np.random.default_rng(seed), 0, 0.0
     for n in N_IMPORTANCE:
         proposal = Proposal.of(x[rng.choice(len(x), N_FITTED, p=weights / weights.sum())], seed)
         x = proposal.draw(n, rng)
@@ -275,7 +290,16 @@ def compared(preset: str, level: str, n_cases: int, path: Path) -> None:
                 break
         seconds = time.process_time() - start
         draws = project.draws[k, :, :9]
-        rows = rows_of(project, k, referee, n_eff)
+        rows = rows_of(project, k, referee, n_eff).assign(
+            judge_mean_z=np.nan, judge_sd_ratio=np.nan, judge_n_eff=np.nan
+        )
+        if disputed(rows).any():
+            both = column.coordinates(np.concatenate([draws, referee[:: len(referee) // len(draws)]]))
+            found, n_eff_of_judge, _ = importance(column, log_likelihood, both, np.ones(len(both)), case)
+            judged = rows_of(project, k, found, n_eff_of_judge)
+            rows = rows.assign(
+                judge_mean_z=judged["mean_z"], judge_sd_ratio=judged["sd_ratio"], judge_n_eff=n_eff_of_judge
+            )
         rows = rows.assign(
             preset=preset, noise=level, case=case, calls=n_calls, referee_s=seconds, ess=project.ess[k],
             resolved=project.resolved[k], rhat=project.rhat[k], n_eff=n_eff, particles=particles,
@@ -283,6 +307,13 @@ def compared(preset: str, level: str, n_cases: int, path: Path) -> None:
         )  # fmt: skip
         rows.to_csv(path, mode="a", header=not path.exists(), index=False)
         print(preset, level, case, rows[["mean_z", "sd_ratio"]].abs().max().round(2).to_dict(), flush=True)
+
+
+def disputed(rows: pd.DataFrame, prefix: str = "") -> pd.Series:
+    """Which rows differ by more than MEAN_DISPUTED and SD_DISPUTED allow; of the judge with its prefix."""
+    mean, sd = rows[f"{prefix}mean_z"], rows[f"{prefix}sd_ratio"]
+    error = 3 * rows["mean_error"]
+    return (mean.abs() > MEAN_DISPUTED + error) | (np.log(sd).abs() > np.log(SD_DISPUTED) + error)
 
 
 def rows_of(project: TargetPosteriors, k: int, referee: np.ndarray, n_eff: float) -> pd.DataFrame:
@@ -307,16 +338,19 @@ def table(path: Path) -> pd.DataFrame:
     rows, cells = pd.read_csv(path), []
     for (preset, noise), cell in rows.groupby(["preset", "noise"], sort=False):
         of_case = cell.groupby("case")
-        off = (cell["mean_z"].abs() > MEAN_DISPUTED + 3 * cell["mean_error"]) | (
-            np.log(cell["sd_ratio"]).abs() > np.log(SD_DISPUTED) + 3 * cell["mean_error"]
-        )
+        off = disputed(cell)
+        against = set(cell[disputed(cell, "judge_")]["case"])
+        cases = sorted(set(cell[off]["case"]))
+        named = [
+            f"{case:.0f} (judged {'against' if case in against else 'for'} the project)" for case in cases
+        ]
         cells.append(
             {
                 "preset": preset, "noise": noise, "cases": of_case.ngroups,
                 "resolved": int(of_case["resolved"].first().sum()),
                 "mean": quantiles(cell["mean_z"].abs()), "expected": quantiles(0.6745 * cell["mean_error"]),
                 "sd ratio": quantiles(cell["sd_ratio"]), "C2ST": quantiles(of_case["c2st"].first()),
-                "disputed": " ".join(str(case) for case in sorted(set(cell[off]["case"]))) or "none",
+                "disputed": ", ".join(named) or "none",
             }
         )  # fmt: skip
     return pd.DataFrame(cells)
@@ -336,11 +370,14 @@ def main() -> None:
     path = arguments.folder / "referee.csv"
     if not arguments.table:
         arguments.folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            shutil.copy(STORED, path)
         for n in range(AT_ONCE, arguments.cases + AT_ONCE, AT_ONCE):  # all cells grow together
             for preset in PRESETS:
                 for level in LEVELS[preset]:
                     compared(preset, level, min(n, arguments.cases), path)
-    print(table(path).round(3).to_string(index=False))
+    found = table(path)
+    print(markdown(found.columns, found.astype(str).values))
     pd.read_csv(path).round(4).to_csv(STORED, index=False)
 
 

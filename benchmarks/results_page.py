@@ -35,8 +35,8 @@ The run of `examples/benchmark.yaml`: priors of ±50 %, {n_test} test simulation
 response from -10 to 59 dB (`paper-1`, `paper-0.1`: the paper's covariance times 1 and 0.1; 49 and 59 dB for
 `unit-consistent`). One network serves all levels and is conditioned on the noise level. {n_seeds} training
 runs of each network, each with its own seed. R² of the nine parameters. The limit comes from reference
-posteriors: Markov chains on the exact likelihood ([method](science/inference.md)). No independent sampler
-has confirmed them yet: `benchmarks/referee.py` compares them with one, and two cases are not enough.
+posteriors: Markov chains on the exact likelihood. An independent sampler checks today's version of the chains
+case by case ([method](science/inference.md), `benchmarks/referee.py`).
 """
 FORMER = """
 **These limits come from the sampler of version 0.1.** Its two kinds of moves used likelihoods of different

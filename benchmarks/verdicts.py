@@ -30,6 +30,7 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # read when
 
 import numpy as np
 import pandas as pd
+from markdown_table import table as markdown
 from scipy.stats import binomtest, kstest
 from verdict_kinds import AGAIN, AT_ONCE, N_ITERATIONS, N_REFERENCE, N_STARTS, SFREQ, Bench, Given, kinds
 
@@ -150,13 +151,49 @@ def row(name: str, right: bool, found: Sequence[Goodness], seconds: float) -> di
     }
 
 
+def tables(rows: pd.DataFrame) -> str:
+    """False alarms, then power and artefacts, in Markdown, as docs/science/inference.md has them."""
+    responds = rows["judged"] > 1
+    alarms = [
+        [
+            one["kind"], f"{one['n']}",
+            f"{one['refused']:.1%} ({one['refused_low']:.1%} to {one['refused_high']:.1%})",
+            f"{one['below_05']:.1%}", f"p = {one['uniform']:.2g}", f"{one['median_noise_ratio']:.3g}",
+        ]
+        for _, one in rows[rows["right"] & responds].iterrows()
+    ]  # fmt: skip
+    others = [
+        [one["kind"], f"{one['n']}", *(f"{one[verdict]:.1%}" for verdict in VERDICTS)]
+        for _, one in rows[~(rows["right"] & responds)].iterrows()
+    ]
+    return (
+        markdown(
+            [
+                "recordings",
+                "n",
+                "p < .01 (95 % interval)",
+                "p < .05",
+                "uniform (KS)",
+                "noise measured / assumed",
+            ],
+            alarms,
+        )
+        + "\n"
+        + markdown(["recordings", "n", *VERDICTS], others)
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n", type=int, default=200, help="recordings of each kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", default=[""], help="beginnings of kinds")
     parser.add_argument("--out", type=Path, default=STORED)
+    parser.add_argument("--tables", action="store_true", help="print what is stored, measure nothing")
     a = parser.parse_args(argv)
+    if a.tables:
+        print(tables(pd.read_csv(a.out)))
+        return 0
     bench, rows = Bench(a.n, a.seed), []
     for name, (right, make) in kinds(bench).items():
         if not name.startswith(tuple(a.only)):

@@ -246,6 +246,8 @@ def test_parameters_that_differ_between_regions_are_drawn_stored_and_extended(
         "parameters": {
             "G": {"low": 0.0, "high": 40.0},
             "A_e": {"low": 2.6, "high": 4.0, "regions": "independent"},
+            "p": {"kind": "normal", "mean": 90, "sd": 10, "regions": "independent"},
+            "p_sd": {"low": 0.0, "high": 20.0},
             "b_e": {"low": 90.0, "high": 110.0, "gradient": {"axis": "y", "low": 5.0, "high": 10.0}},
         },
     }
@@ -253,11 +255,14 @@ def test_parameters_that_differ_between_regions_are_drawn_stored_and_extended(
     manifest = run_campaign(config, "train", tmp_path, progress=None)
     archive = open_archive(tmp_path / "train.zarr").load()
     connectome = Connectome.synthetic(5, 3).normalised("in-strength")
-    assert {name: archive[name].dims for name in ("G", "A_e", "b_e", "C")} == {
-        "G": ("sim",), "A_e": ("sim", "region"), "b_e": ("sim", "region"), "C": ("sim",),
+    assert {name: archive[name].dims for name in ("G", "A_e", "p", "p_sd", "b_e", "C")} == {
+        "G": ("sim",), "A_e": ("sim", "region"), "p": ("sim", "region"), "p_sd": ("sim",),
+        "b_e": ("sim", "region"), "C": ("sim",),
     }  # fmt: skip
     assert set(xr.open_zarr(tmp_path / "train.zarr").coords) == set(archive.coords)
     assert archive["A_e"].attrs == {"units": "mV", "long_name": "excitatory synaptic gain"}
+    assert archive["p"].attrs == {"units": "1/s", "long_name": "background input, mean"}
+    assert "stim_rate" not in archive.coords
     assert len(np.unique(archive["A_e"])) == 100
     assert connectome.centres is not None
     order = np.argsort(connectome.centres[:, 1], kind="stable")
@@ -279,6 +284,6 @@ def test_parameters_that_differ_between_regions_are_drawn_stored_and_extended(
         config.model_copy(update={"campaigns": {"train": campaign}}), "train", tmp_path, progress=None
     )
     longer = open_archive(tmp_path / "train.zarr").load()
-    for name in ("A_e", "b_e", "G", "source"):
+    for name in ("A_e", "b_e", "p", "p_sd", "G", "source"):
         np.testing.assert_array_equal(longer[name].values[:20], archive[name].values)
     assert all(finding.sound for finding in verify_archive(place(tmp_path / "train.zarr")))

@@ -16,16 +16,23 @@ from jrflow.config import Config
 DOCS = Path(__file__).parents[1] / "docs"
 
 
+@pytest.fixture(scope="module")
+def results(tiny_config: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """From the demo's protocol and prior, a few simulations where the demo leaves thousands."""
+    folder = tmp_path_factory.mktemp("documentation") / "results"
+    run_campaign(tiny_config(simulation={}), "train", folder / "demo/archives", progress=None)
+    return folder
+
+
 @pytest.mark.slow  # a lead field takes seconds
 @pytest.mark.parametrize(
     "page", ["how-to/query-an-archive.md", "how-to/simulation-ids.md", "reference/archive.md"]
 )
 def test_pages_about_archives(
-    page: str, tiny_config: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: str, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From the demo's protocol and prior, a few simulations where the demo leaves thousands."""
     monkeypatch.chdir(tmp_path)
-    run_campaign(tiny_config(simulation={}), "train", Path("results/demo/archives"), progress=None)
+    Path("results").symlink_to(results)
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
     assert blocks
     with mpl.rc_context({"backend": "agg"}):

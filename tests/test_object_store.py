@@ -27,7 +27,7 @@ from jrflow.inference.dataset import read_evoked_set
 MakeConfig = Callable[..., Config]
 InterruptedAfter = Callable[[int], Callable[..., Iterator[int]]]
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("object-store")]  # one server serves them all
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,6 @@ import xarray as xr
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("workflow"),  # one run serves them all
     pytest.mark.skipif(shutil.which("snakemake") is None, reason="Snakemake is not installed"),
 ]
 

@@ -69,6 +69,7 @@ class JrflowAccessor:
         specification = specification_of(self._ds, _one(sim), position)
         coupled = specification.simulation.connectome is not None
         names = [*MODEL.mass, *(MODEL.network if coupled else ())]
+        names += [name for name in MODEL.inputs if name in self._ds.variables]
         self._require(*names)
         own = self._ds.reset_coords()[names]
         own = own.isel(sim=position).compute() if "sim" in own.dims else own.compute()

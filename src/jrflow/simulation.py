@@ -60,9 +60,11 @@ def simulate(
         Parameter name to values per simulation, in the units of ``jrflow.model.MODEL.space``.
         Scalars serve all simulations; missing parameters take the preset's defaults. In a network a column's
         parameters may have the shape (n_sims, n_regions), and ``G`` (1) and ``speed`` (m/s, infinite by
-        default: no delays) join them. The index of a DataFrame or Series, and the coordinate ``sim`` of a
-        Dataset or DataArray, are the simulation ids, which key the noise; values are aligned by them, and
-        regions by name. Without labels, ids count from zero.
+        default: no delays) join them. The input's parameters ``p``, ``p_sd`` and ``stim_rate`` (1/s) take the
+        place of the protocol's ``background``, ``noise_sd`` and ``stim_rate``; they, too, may differ between
+        regions. The index of a DataFrame or Series, and the coordinate ``sim`` of a Dataset or DataArray, are
+        the simulation ids, which key the noise; values are aligned by them, and regions by name. Without
+        labels, ids count from zero.
     preset
         Defaults of the model: 'unit-consistent', 'as-published' or 'jansen-rit-1995'.
     protocol
@@ -119,14 +121,15 @@ def simulate(
     values = Values.complete(parameters, chosen, None if connectome is None else regions)
     too_fast, said = beyond_validity(scheme, values.columns, timing.dt, values.shared)
     problem = Problem(
-        parameters=values.columns, sim_ids=values.sim_ids, protocol=protocol, timing=timing, solver=scheme,
+        parameters=values.columns, inputs=_inputs(values, protocol),
+        sim_ids=values.sim_ids, protocol=protocol, timing=timing, solver=scheme,
         dtype=np.dtype(precision), seed=settings.seed, connectome=connectome, G=values.network["G"],
         speed=values.network["speed"], stimulated=_stimulated(protocol, regions),
         max_source=settings.max_source, steady_tolerance=settings.tolerance,
     )  # fmt: skip
     require_memory(problem)
     warn([*values.remarks, *_remarks(problem), said])
-    solution = _invalid(_integrate(problem, backend, settings.n_threads), too_fast)
+    solution = _invalid(_integrate_alike(problem, backend, settings.n_threads), too_fast)
     attrs = {
         "preset": preset, "solver": scheme.name, "dt": timing.dt, "sfreq": timing.sfreq,
         "seed": settings.seed,
@@ -180,6 +183,30 @@ def _protocol(given: Any) -> EvokedProtocol | RestProtocol:
     return given
 
 
+def _inputs(values: Values, protocol: EvokedProtocol | RestProtocol) -> dict[str, np.ndarray]:
+    """Parameters of the input that are given: the protocol must have them."""
+    for name in values.inputs:
+        if name not in protocol.input_parameters:
+            raise ValueError(
+                f"parameter {name!r} belongs to a stimulus: expected an EvokedProtocol, received a "
+                f"{type(protocol).__name__}"
+            )
+    return values.inputs
+
+
+def _integrate_alike(problem: Problem, backend: str, n_threads: int | None) -> Solution:
+    """Integrate apart what is computed in different ways, so that values depend on each simulation alone."""
+    parts = problem.alike()
+    if len(parts) == 1:
+        return _integrate(problem, backend, n_threads)
+    whole = Solution.empty(problem)
+    for members in parts:
+        part = _integrate(problem.take(members), backend, n_threads)
+        whole.source[members], whole.n_trials[members] = part.source, part.n_trials
+        whole.failed_step[members] = part.failed_step
+    return whole
+
+
 def _integrate(problem: Problem, backend: str, n_threads: int | None) -> Solution:
     if backend == "cpu":
         return integrate(problem, n_threads)
@@ -222,7 +249,7 @@ def _labelled(
     """Give the arrays their names, units and coordinates."""
     coordinates: dict[str, Any] = {
         name: (("sim",), v[:, 0]) if v.shape[1] == 1 else (("sim", "region"), v)
-        for name, v in values.columns.items()
+        for name, v in (values.columns | values.inputs).items()
     }
     if problem.connectome is not None:
         coordinates |= {name: (("sim",), v) for name, v in values.network.items()}

@@ -114,7 +114,7 @@ class Specification:
                 # Version 0.1 did not write replicates: its saltelli designs are one scramble.
                 replicates=content.get("replicates", 1),
                 seed=content["seed"],
-                prior=Prior.described(preset, content["prior"], simulation.network_parameters),
+                prior=Prior.described(preset, content["prior"], simulation.environment_parameters),
                 simulation=simulation,
                 connectome_digest=content["connectome_digest"],
             )
@@ -234,7 +234,7 @@ def prior_of(config: Config, name: str) -> Prior:
     if any(d.differs for d in prior.distributions.values()):
         connectome = load_connectome(config)
         regions = None if connectome is None else regions_of(connectome)
-    return Prior.of(prior, campaign.preset, config.simulation.network_parameters, regions)
+    return Prior.of(prior, campaign.preset, config.simulation.environment_parameters, regions)
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

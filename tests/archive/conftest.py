@@ -14,7 +14,8 @@ from jrflow.archive.layout import ShardLayout
 from jrflow.archive.manifest import seal
 from jrflow.archive.paths import place
 from jrflow.archive.shards import read_design, write_shard
-from jrflow.archive.store import FORMAT, Archive, create_store
+from jrflow.archive.store import Archive, create_store
+from jrflow.archive.vocabulary import FORMAT
 from jrflow.config.campaigns import CampaignConfig
 from jrflow.config.priors import RelativeUniformPrior
 from jrflow.design import Prior, make_design

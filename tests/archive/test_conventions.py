@@ -59,7 +59,7 @@ def test_what_belongs_to_the_source_comes_with_it(ds: xr.Dataset) -> None:
 
 
 def test_every_variable_says_what_it_is(ds: xr.Dataset) -> None:
-    assert set(ds.coords) >= {name for name in MODEL.space if name not in ("G", "speed")}
+    assert set(ds.coords) >= set(MODEL.mass)
     for name, variable in ds.variables.items():
         assert variable.attrs["long_name"], name
         if name not in ("sim", "region", "status"):

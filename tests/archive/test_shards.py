@@ -123,7 +123,7 @@ def test_a_shard_is_declared_done_only_after_all_else(
     assert pending_shards(Archive.open(store)) == [0, 1, 2, 3]
 
 
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=settings().max_examples // 5)
 @given(data=st.data(), n=st.integers(1, 30), chunk=st.integers(1, 7), chunks_per_shard=st.integers(1, 5))
 def test_any_layout_and_order_equal_plain_numpy(
     data: st.DataObject, n: int, chunk: int, chunks_per_shard: int, design: xr.Dataset, made_up: Simulated

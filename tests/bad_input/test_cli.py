@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -145,6 +146,22 @@ def test_ctrl_c_says_how_to_resume(tmp_path: Path) -> None:
     assert out == ""
     assert "start the same command again" in err.splitlines()[-1]
     assert "Traceback" not in err
+
+
+def test_after_ctrl_c_dropped_tasks_are_not_reported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """When Ctrl-C comes, Zarr's event loop may hold tasks; asyncio reports each when it is collected."""
+    logger = logging.getLogger("asyncio")
+    monkeypatch.setattr(logger, "level", logger.level)
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jrflow.config.schema.config_schema", interrupted)
+    assert main(["config", "schema"]) == 130
+    assert "start the same command again" in capsys.readouterr().err.splitlines()[-1]
+    assert not logger.isEnabledFor(logging.ERROR)
 
 
 @pytest.mark.parametrize(

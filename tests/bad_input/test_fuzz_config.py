@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from jrflow.config.config import Config
 from jrflow.config.document import Document
@@ -82,7 +82,7 @@ def damaged(name: str, damage: list[tuple[str, int, Any]]) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4 * settings().max_examples)
 @given(st.sampled_from(FILES), DAMAGE)
 def test_a_damaged_configuration_is_used_or_refused(name: str, damage: list[tuple[str, int, Any]]) -> None:
     data = damaged(name, damage)
@@ -96,7 +96,7 @@ def test_a_damaged_configuration_is_used_or_refused(name: str, damage: list[tupl
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3 * settings().max_examples)
 @given(st.text(alphabet="a: -{}[]&*!<>'\"\n\t|%@?,#~0.1eé", max_size=60), st.integers(0, 10**6))
 def test_damaged_text_is_used_or_refused(
     tmp_path_factory: pytest.TempPathFactory, text: str, where: int

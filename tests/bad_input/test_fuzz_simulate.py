@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import given, settings, strategies as st
 
 import jrflow
 from jrflow.model import MODEL
@@ -88,7 +88,7 @@ def options(draw: st.DrawFn) -> dict[str, Any]:
     return {"protocol": REST} | {name: draw(SETTINGS[name]) for name in names}
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5 * settings().max_examples)
 @given(parameters(), options())
 def test_simulate_answers_or_says_why(given_parameters: Any, given_options: dict[str, Any]) -> None:
     with warnings.catch_warnings():

@@ -81,6 +81,9 @@ def test_a_possible_distribution_is_accepted(distribution: dict[str, Any]) -> No
         ("v_max", {"kind": "published-range"}, ".kind"),
         ("speed", {"kind": "relative-uniform", "half_width": 0.5}, ".kind"),
         ("G", {"low": 0, "high": 4, "regions": "independent"}, ".regions"),
+        ("p", {"low": -1, "high": 4}, ".low"),
+        ("p", {"kind": "relative-uniform", "half_width": 0.5}, ".kind"),
+        ("moment", {"low": 1, "high": 4}, ""),
     ],
 )
 def test_an_impossible_distribution_is_an_error_at_its_key(
@@ -107,6 +110,22 @@ def test_one_column_has_no_differences_between_regions() -> None:
     assert keys(content) == ["priors.some.parameters.A_e.regions"]
     content["priors"]["some"] = {"kind": "relative-uniform", "regions": "independent"}
     assert set(keys(content)) == {"priors.some.regions"}
+
+
+def test_at_rest_there_is_no_stimulus_to_vary() -> None:
+    content = data({"p": {"low": 100, "high": 200}, "stim_rate": {"low": 10, "high": 100}})
+    assert parse_checked(content).simulation.protocol.kind == "evoked"
+    content["simulation"]["protocol"] = {"kind": "rest"}
+    assert keys(content) == ["priors.some.parameters.stim_rate"]
+
+
+def test_models_need_responses_without_process_noise() -> None:
+    content = data({"A_e": {"low": 3, "high": 4}, "p_sd": {"low": 1, "high": 10}})
+    content["simulation"]["connectome"] = None
+    content["campaigns"]["test"] = {"design": "lhs", "n": 100, "prior": "some"}
+    content["inference"] = {"models": {"m": {"train": "train", "test": "test"}}}
+    content["eeg"] = {"noise": {"quiet": {"kind": "snr", "snr_db": 20}}}
+    assert "inference.models" in keys(content)
 
 
 def test_an_end_that_is_not_given_lies_four_standard_deviations_away() -> None:

@@ -49,7 +49,7 @@ def test_every_design_is_labelled_complete_and_within_the_prior(kind: str, prior
         assert (values <= prior.high).all()
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=settings().max_examples // 2)
 @given(st.sampled_from(EXTENDABLE), st.integers(0, 5), st.integers(0, 5), st.integers(0, 2**63))
 def test_a_larger_design_begins_with_the_smaller_one(kind: str, small: int, extra: int, seed: int) -> None:
     few = _design(kind, 2**small, seed=seed)

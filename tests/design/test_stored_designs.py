@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from jrflow.config import Config
-from jrflow.provenance import content_hash
-from jrflow.specification import design_from, specify
+from jrflow.specification import Specification
 
 PRIORS: dict[str, Any] = {
     "half": {"kind": "relative-uniform"},
@@ -79,9 +78,9 @@ def config(name: str) -> Config:
 
 @pytest.mark.parametrize("name", CAMPAIGNS)
 def test_a_campaign_is_that_of_version_0_1(name: str) -> None:
-    specification = specify(config(name), name)
-    assert content_hash(specification)[:16] == SPECIFICATIONS[name]
-    design, stored = design_from(specification), DESIGNS[name]
+    specification = Specification.of(config(name), name)
+    assert specification.identity[:16] == SPECIFICATIONS[name]
+    design, stored = specification.draw(), DESIGNS[name]
     values = [design[variable].values for variable in design.variables]
     if isinstance(stored, float):
         assert sum(float(v[v < 1e9].sum()) for v in values) == pytest.approx(stored, rel=1e-12)

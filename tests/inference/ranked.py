@@ -108,9 +108,9 @@ def ranks_of(job: Job, n: int, logs: Path) -> Iterator[list[Rank]]:
     try:
         yield ranks
     finally:
-        for rank in ranks:
-            rank.process.kill()
-            rank.process.join()
+        for each in ranks:
+            each.process.kill()
+            each.process.join()
 
 
 def _main(job: Job, environment: dict[str, str], log: str) -> None:

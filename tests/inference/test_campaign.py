@@ -58,9 +58,8 @@ def limits() -> xr.Dataset:
 
 
 def trial_of(experiment: Any, limits: xr.Dataset, stores: tuple[str, str] = ("train", "test")) -> Trial:
-    return read_trial(
-        *map(experiment.store, stores), experiment.lead_field, experiment.levels, SNR_DB, limits, TRAINING, 0
-    )
+    train, test = map(experiment.store, stores)
+    return read_trial(train, test, experiment.lead_field, experiment.levels, SNR_DB, limits, TRAINING, 0)
 
 
 @pytest.fixture(scope="module")

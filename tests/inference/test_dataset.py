@@ -10,7 +10,7 @@ import zarr
 
 from jrflow.archive import ArchiveError, open_archive
 from jrflow.eeg.projection import baseline_correct
-from jrflow.inference.dataset import check_same_experiment, read_evoked_set, split, target_bounds
+from jrflow.inference.dataset import check_same_experiment, read_evoked_set, split
 
 
 def damaged(experiment: Any, folder: Path, **arrays: Any) -> Path:
@@ -31,7 +31,7 @@ def test_it_reads_what_plain_xarray_reads(experiment: Any) -> None:
     assert data.names == ("A_e", "b_i", "C", "a_2", "C_2")
     np.testing.assert_array_equal(data.targets[:, 1], ds["b_i"].values)
     np.testing.assert_allclose(data.targets[:, 4], ds["C"].values * ds["a_2"].values)
-    low, high = target_bounds(data.prior)
+    low, high = data.prior.target_bounds
     assert (data.targets >= low).all()
     assert (data.targets <= high).all()
     assert high[4] == pytest.approx(1.5 * 135 * 1.5 * 0.8)

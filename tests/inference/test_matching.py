@@ -24,7 +24,8 @@ from jrflow.inference.gold import likelihood_of
 from jrflow.inference.model import TrainedModel, load_model
 from jrflow.inference.observation import NoiseLevels, block_covariance, processing_of
 from jrflow.inference.predict import interval_estimates, network_input
-from jrflow.inference.trial import Stream, observed_at
+from jrflow.inference.randomness import Stream
+from jrflow.inference.trial import observed_at
 from jrflow.inference.window import Window
 
 TRAINING = TrainingConfig(batch_size=50, max_presentations=9000, noise_margin=2.0)

@@ -88,8 +88,8 @@ def assert_close(folder: Path, other: Path) -> None:
     """Same to rounding, but for the rare estimates that it moves."""
     histories = [pd.read_csv(path / "history.csv") for path in (folder, other)]
     pd.testing.assert_frame_equal(*histories, rtol=1e-4)
-    ours, theirs = (load_file(path / "weights.safetensors") for path in (folder, other))
-    assert ours.keys() == theirs.keys()
+    weights = [load_file(path / "weights.safetensors") for path in (folder, other)]
+    assert weights[0].keys() == weights[1].keys()
     ours, theirs = (load_model(path).description for path in (folder, other))
     assert ours.fingerprint == theirs.fingerprint
     np.testing.assert_allclose(ours.calibration_half_width, theirs.calibration_half_width, rtol=1e-2)

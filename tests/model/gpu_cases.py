@@ -111,6 +111,18 @@ CASES: dict[str, Case] = {
         {"connectome": BRAIN, "protocol": NOISY, "solver": "heun", "precision": "float64"},
     ),
     "speeds evoked": Case(draw(3, 3) | {"G": 5.0, "speed": np.array([5.0, 9.0, 5.0])}, COUPLED),
+    "inputs": Case(
+        draw(3) | {"p": np.array([90.0, 150.0, 0.0]), "p_sd": np.array([0.0, 30.0, 9.0])},
+        {"protocol": NOISY, "solver": "strang", "seed": 3},
+    ),
+    "stimulus rates": Case(
+        draw(3) | {"stim_rate": np.array([30.0, 60.0, 0.0])},
+        {"protocol": EDGES, "solver": "exp-ab4", "precision": "float64", "steady_state_tolerance": 0.2},
+    ),
+    "inputs of regions": Case(
+        draw(3, 3) | {"G": 5.0, "p": 100.0 + 10.0 * np.arange(9.0).reshape(3, 3), "p_sd": 5.0 * np.eye(3)},
+        {"connectome": BRAIN, "protocol": NOISY, "solver": "strang", "seed": 2, "precision": "float64"},
+    ),
     "uncoupled regions": Case(draw(3, 3), {"connectome": LONELY, "protocol": NOISY, "solver": "strang"}),
 }
 

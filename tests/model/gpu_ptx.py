@@ -48,10 +48,10 @@ class OnHost(np.ndarray):
 
 def main(argv: list[str]) -> int:
     (folder,) = argv
-    dispatcher.get_current_device = lambda: HOPPER
+    dispatcher.get_current_device = lambda: HOPPER  # type: ignore[attr-defined]
     dispatcher._Kernel.bind = lambda self: None
     devices.get_context = lambda: SimpleNamespace(device=HOPPER)
-    cuda_paths._get_nvrtc_path = lambda: None
+    cuda_paths._get_nvrtc_path = lambda: None  # type: ignore[attr-defined]
     cuda.to_device = lambda values: np.array(values).view(OnHost)
     cuda.device_array = lambda shape, dtype: np.zeros(shape, dtype).view(OnHost)
     kernel_gpu.require_gpu = lambda: None

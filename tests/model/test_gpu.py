@@ -19,8 +19,6 @@ from jrflow.model.backend import BackendError
 from jrflow.simulation import simulate
 
 HERE = Path(__file__).parent
-#: A worker computes all cases at once.
-pytestmark = pytest.mark.xdist_group("gpu")
 needs_numba_cuda = pytest.mark.skipif(
     importlib.util.find_spec("numba_cuda") is None, reason="numba-cuda is not installed"
 )

@@ -13,6 +13,7 @@ from jrflow.simulation import simulate
 SHORT = EvokedProtocol(n_trials=3, isi=0.3, tmin=-0.05, tmax=0.25, transient=0.05)
 NOISY = RestProtocol(duration=0.1, transient=0.02, background=180.0, noise_sd=30.0)
 N = 140
+FEW = settings(max_examples=settings().max_examples // 4)
 
 
 def draw(seed: int) -> dict[str, np.ndarray]:
@@ -22,7 +23,7 @@ def draw(seed: int) -> dict[str, np.ndarray]:
     }
 
 
-@settings(max_examples=15, deadline=None)
+@FEW
 @given(seed=st.integers(0, 99), cuts=st.lists(st.integers(1, N - 1), max_size=4, unique=True))
 def test_chunks_change_no_bit(seed: int, cuts: list[int]) -> None:
     p = draw(seed)
@@ -34,7 +35,7 @@ def test_chunks_change_no_bit(seed: int, cuts: list[int]) -> None:
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
-@settings(max_examples=15, deadline=None)
+@FEW
 @given(seed=st.integers(0, 99), data=st.data())
 def test_permuted_parameters_give_permuted_results(seed: int, data: st.DataObject) -> None:
     p = draw(seed)
@@ -44,7 +45,7 @@ def test_permuted_parameters_give_permuted_results(seed: int, data: st.DataObjec
     np.testing.assert_array_equal(permuted, whole[order])
 
 
-@settings(max_examples=10, deadline=None)
+@FEW
 @given(seed=st.integers(0, 2**40), cut=st.integers(1, N - 1))
 def test_noise_belongs_to_the_simulation(seed: int, cut: int) -> None:
     ids = np.arange(N) * 3 + 5
@@ -54,7 +55,7 @@ def test_noise_belongs_to_the_simulation(seed: int, cut: int) -> None:
     np.testing.assert_array_equal(simulate(part, protocol=NOISY, seed=seed).source.values, whole[cut:])
 
 
-@settings(max_examples=10, deadline=None)
+@FEW
 @given(later=st.integers(1, 400))
 def test_a_later_stimulus_shifts_the_response(later: int) -> None:
     """From the resting state: what comes before the stimulus only has to be long enough."""

@@ -143,6 +143,7 @@ def test_unknown_solver_is_named() -> None:
     [
         ({"dt": 3e-4}, "sampling interval 1/sfreq"),
         ({"sfreq": 300.0}, "sampling interval 1/sfreq"),
+        ({"sfreq": 1e-300}, "isi .* must be at least the sampling interval"),
         ({"protocol": EvokedProtocol(n_trials=2, isi=0.3)}, "no epoch is complete"),
     ],
 )

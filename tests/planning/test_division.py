@@ -9,7 +9,7 @@ import pytest
 from jrflow.config import Config
 from jrflow.config.cluster import HERE, ClusterConfig
 from jrflow.config.shards import shard_count
-from jrflow.planning import requests
+from jrflow.planning import packing, requests
 from jrflow.planning.requests import Requests
 
 
@@ -26,7 +26,7 @@ def config() -> Config:
 
 
 def test_a_campaign_is_divided_once(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    divided, fitting = [], requests.fitting_shards_per_block
+    divided, fitting = [], packing.fitting_shards_per_block
 
     def counted(*arguments: Any, **more: Any) -> int:
         divided.append(arguments)

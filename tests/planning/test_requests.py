@@ -71,7 +71,7 @@ def test_what_the_configuration_says_holds() -> None:
     most=st.integers(1, 1000),
 )
 @example(n=12484609, cores=1, shortest=1, longer=2.0, most=109)
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=5 * settings().max_examples)
 def test_blocks_keep_their_bounds(n: int, cores: int, shortest: int, longer: float, most: int) -> None:
     longest = max(1, round(shortest * longer))
     cluster = ClusterConfig(cores=cores, shortest_job=shortest, longest_job=longest, most_jobs=most)

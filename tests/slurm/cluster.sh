@@ -237,14 +237,9 @@ down() {
 status() { sinfo -o "%P %D %t %N %G"; }
 
 processes_of() {  # all that runs on a node on paper: its daemons, who hold its log, and what descends from them
-  local process pid found=''
-  for process in /proc/[0-9]*; do
-    pid=${process#/proc/}
-    if [ "$(readlink "$process/fd/3" 2>/dev/null)" = "$SLURM_ROOT/log/slurmd.$1.log" ] ||
-      { tr '\0' '\n' < "$process/environ"; } 2>/dev/null | grep -qx "SLURMD_NODENAME=$1"; then
-      found+=" $pid"
-    fi
-  done
+  local found
+  found=$({ find /proc/[0-9]*/fd/3 -maxdepth 0 -lname "$SLURM_ROOT/log/slurmd.$1.log"
+    grep -slxz "SLURMD_NODENAME=$1" /proc/[0-9]*/environ; } 2>/dev/null | cut -d/ -f3 | tr '\n' ' ') || true
   # Snakemake's jobs have not got the name of the node, nor has what they start.
   ps -e -o pid= -o ppid= | awk -v found="$found" '
     BEGIN { n = split(found, pids); for (i = 1; i <= n; i++) of_node[pids[i]] = 1 }

@@ -14,7 +14,11 @@ import yaml
 # Before they are imported, so that what differs is shown.
 pytest.register_assert_rewrite("evidence", "processes", "site_of_tests")
 
-from site_of_tests import run_name, shell  # noqa: E402
+from pipelines import Pipeline  # noqa: E402
+from site_of_tests import SHARDS, TINY, once, run_name, shared_folder, shell  # noqa: E402
+
+from jrflow.campaign import run_campaign  # noqa: E402
+from jrflow.config import Config  # noqa: E402
 
 
 def pytest_sessionstart() -> None:
@@ -31,9 +35,30 @@ def _no_commit() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the archive of SHARDS, simulated by one process: once for all processes of the tests."""
+    folder = shared_folder(tmp_path_factory) / "undisturbed"
+    with once(folder) as is_first:
+        if is_first:
+            run_campaign(Config.model_validate(SHARDS), "train", folder / "archives", progress=None)
+    return folder / "archives"
+
+
+@pytest.fixture(scope="session")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of TINY, run on this machine: once for all processes of the tests."""
+    folder = shared_folder(tmp_path_factory) / "here"
+    with once(folder) as is_first:
+        pipeline = Pipeline(folder, TINY)
+        if is_first:
+            pipeline.here()
+    return pipeline.run
+
+
 @pytest.fixture
 def write_config(tmp_path: Path) -> Callable[..., Path]:
-    """Write a configuration: tiny.yaml or LONG with some sections changed, under a name of its own."""
+    """Write a configuration: SHARDS with some sections changed, under a name of its own."""
 
     def write(base: dict[str, Any], **sections: Any) -> Path:
         content = base | {"run": {"name": run_name(tmp_path)}}

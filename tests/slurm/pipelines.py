@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from site_of_tests import ROOT, environment, jobs, run_name, shell, write_cluster
+from site_of_tests import ROOT, Stop, environment, jobs, run_name, shell, write_cluster
 
 from jrflow.config.cluster import load_cluster
 from jrflow.config.profile import snakemake_profile
@@ -34,7 +34,7 @@ class Pipeline:
         self.run = folder / "results" / self.name
         self.config = folder / "config.yaml"
         self.config.write_text(yaml.safe_dump(config | {"run": {"name": self.name}}, sort_keys=False))
-        self.cluster = write_cluster(folder, **{"longest_job": 40, "shortest_job": 1} | cluster)
+        self.cluster = write_cluster(folder, **{"longest_job": 40, "shortest_job": 20} | cluster)
         self.profile = folder / "profile"
         self.profile.mkdir(exist_ok=True)
         text = snakemake_profile(load_cluster(self.cluster), "slurm", str(self.cluster))
@@ -58,11 +58,12 @@ class Pipeline:
         return shell(*local, f"--workflow-profile={ROOT / 'profiles/test'}", timeout=900)
 
     @contextmanager
-    def started(self, *targets: str) -> Iterator[subprocess.Popen[str]]:
+    def started(self, *targets: str, stop: Stop | None = None) -> Iterator[subprocess.Popen[str]]:
         """Start it on the cluster; it ends with the context, and its jobs with it."""
         log = (self.folder / "said.log").open("a+")
+        told = environment(**stop.environment if stop else {})
         driver = subprocess.Popen(
-            self.command(*targets), env=environment(), cwd=self.folder, text=True,
+            self.command(*targets), env=told, cwd=self.folder, text=True,
             stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         try:
@@ -83,6 +84,10 @@ class Pipeline:
     def said(self) -> str:
         """What all drivers of this run have said."""
         return (self.folder / "said.log").read_text()
+
+    def log_of_blocks(self) -> str:
+        """What the blocks of its campaigns have said."""
+        return "".join(path.read_text() for path in self.run.glob("logs/campaign/*-of-*.log"))
 
     def jobs(self) -> dict[str, str]:
         """Its jobs that are not over, whoever submitted them."""

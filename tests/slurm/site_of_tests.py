@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -24,16 +26,18 @@ for second in ("npe", "bilstm-as-published"):
 for second in ("train-as-published", "test-as-published", "oat-as-published"):
     del TINY["campaigns"][second]
 TINY["sensitivity"]["one_at_a_time"] = ["oat"]
+TINY["execution"]["backend"] = "in-process"
 CLUSTER_SH = ROOT / "tests/slurm/cluster.sh"
-#: Every trial is simulated: some seconds a shard, so that there is something to interrupt.
-LONG: dict[str, Any] = {
-    "run": {"name": "long"},
-    "simulation": {"protocol": {"kind": "evoked", "n_trials": 120}, "steady_state_tolerance": None},
+STOPPING = ROOT / "tests/slurm/stopping"
+#: Shards that take a moment each: where a test disturbs a campaign, it stops a process at a shard (``Stop``).
+SHARDS: dict[str, Any] = {
+    "run": {"name": "shards"},
+    "simulation": {"protocol": {"kind": "evoked", "n_trials": 4}},
     "priors": {"half": {"kind": "relative-uniform"}},
-    "campaigns": {"train": {"design": "prior", "n": 6_000, "prior": "half"}},
+    "campaigns": {"train": {"design": "prior", "n": 96, "prior": "half"}},
     "eeg": {"noise": {"quiet": {"kind": "snr", "snr_db": 20}}},
     "inference": {},
-    "execution": {"shard_size": 250, "chunk_size": 250, "n_workers": 1},
+    "execution": {"shard_size": 4, "chunk_size": 4, "n_workers": 1},
 }
 #: So long may anything take that is not a time limit, s: a busy machine, and Slurm's own pauses.
 PATIENCE = 300.0
@@ -45,11 +49,12 @@ def environment(**more: str) -> dict[str, str]:
     return os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"} | more
 
 
-def shell(*command: str | Path, check: bool = True, timeout: float = 900.0) -> str:
-    """Run a command and return what it says."""
+def shell(*command: str | Path, check: bool = True, timeout: float = 900.0, **told: str) -> str:
+    """Run a command, with this in its environment, and return what it says."""
     done = subprocess.run(
-        [*map(str, command)], capture_output=True, text=True, timeout=timeout, env=environment(), check=False
-    )
+        [*map(str, command)], capture_output=True, text=True, timeout=timeout, env=environment(**told),
+        check=False,
+    )  # fmt: skip
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -80,16 +85,45 @@ def processes_in(job: str, **told: str) -> list[psutil.Process]:
     return found
 
 
-@contextmanager
-def held(processes: list[psutil.Process]) -> Iterator[None]:
-    """Stop processes meanwhile: a quick machine would be done before what is to happen to them happens."""
-    assert processes
-    for process in processes:
-        process.suspend()
-    try:
-        yield
-    finally:
-        for process in processes:
+class Stop:
+    """A moment at which one process stops itself, so that a test can disturb its job there.
+
+    Jobs of these tests are small and quick; without a stop, a job could end before the test disturbs it.
+
+    Parameters
+    ----------
+    folder
+        Folder of the test.
+    path, number
+        The process stops before it puts the number-th file whose path ends so in its place.
+    """
+
+    def __init__(self, folder: Path, path: str, number: int = 1) -> None:
+        self._mark = folder / "stopped"
+        where = {"path": path, "number": number, "mark": str(self._mark)}
+        stopping = os.pathsep.join(filter(None, [str(STOPPING), os.environ.get("PYTHONPATH")]))
+        #: What the process that starts the job has in its environment, besides its own.
+        self.environment = {"JRFLOW_TEST_STOP": json.dumps(where), "PYTHONPATH": stopping}
+
+    def wait(self, driver: subprocess.Popen[str] | None = None) -> psutil.Process:
+        """Wait until the process has stopped, unless the driver of its job ends before."""
+
+        def is_stopped() -> bool:
+            if not self._mark.exists():
+                assert driver is None or driver.poll() is None, "the driver ended before a process stopped"
+                return False
+            return psutil.Process(int(self._mark.read_text())).status() == psutil.STATUS_STOPPED
+
+        until(is_stopped, "a process that stops")
+        return psutil.Process(int(self._mark.read_text()))
+
+    @contextmanager
+    def held(self, driver: subprocess.Popen[str] | None = None) -> Iterator[str]:
+        """Hold the process while its job is disturbed; gives the job. Slurm may wake the process before."""
+        process = self.wait(driver)
+        try:
+            yield process.environ()["SLURM_JOB_ID"]
+        finally:
             with suppress(psutil.NoSuchProcess):
                 process.resume()
 
@@ -132,6 +166,16 @@ def preempt() -> str:
     """Submit a job that takes the node of the partition spot for some seconds."""
     words = ["--partition=urgent", "--ntasks=4", "--mem-per-cpu=100", "--output=/dev/null", "--wrap=sleep 3"]
     return shell("sbatch", "--parsable", *words).strip()
+
+
+@contextmanager
+def once(folder: Path) -> Iterator[bool]:
+    """Hold a folder that several processes of the tests share; whether it has still to be filled."""
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        yield not (folder / "filled").exists()
+        (folder / "filled").touch()
 
 
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

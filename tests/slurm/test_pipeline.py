@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +14,22 @@ import pytest
 from evidence import assert_nothing_twice, assert_same, written
 from pipelines import Pipeline
 from site_of_tests import (
-    LONG,
+    SHARDS,
     TINY,
+    Stop,
     cluster_sh,
     environment,
-    held,
     jobs,
     preempt,
-    processes_in,
-    shared_folder,
     shell,
     until,
 )
 
-#: Three blocks of eight shards each, without workers, which take seconds to start.
-BLOCKS: dict[str, Any] = LONG | {
-    "execution": LONG["execution"] | {"backend": "in-process", "shards_per_block": 8}
+#: Two blocks of twelve shards each, without workers, which take seconds to start.
+BLOCKS: dict[str, Any] = SHARDS | {
+    "execution": SHARDS["execution"] | {"backend": "in-process", "shards_per_block": 12}
 }
 ARCHIVE = "archives/train.json"
-
-
-@pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the archive of LONG as it is made on this machine, once for all processes of the tests."""
-    from trainings import once
-
-    folder = shared_folder(tmp_path_factory) / "long"
-    with once(folder) as is_first:
-        pipeline = Pipeline(folder, LONG)
-        if is_first:
-            pipeline.here(ARCHIVE)
-    return pipeline.run / "archives"
 
 
 def assert_archive_is(pipeline: Pipeline, undisturbed: Path) -> None:
@@ -61,28 +47,19 @@ def marks_of_late_blocks(pipeline: Pipeline) -> list[Path]:
     return list(pipeline.run.glob("archives/*.blocks/*"))
 
 
-def test_the_whole_pipeline_gives_the_numbers_of_one_machine(tmp_path: Path) -> None:
-    (tmp_path / "here").mkdir()
-    config = TINY | {"execution": TINY["execution"] | {"backend": "in-process"}}
-    there = Pipeline(tmp_path, config)
+def test_the_whole_pipeline_gives_the_numbers_of_one_machine(tmp_path: Path, here: Path) -> None:
+    there = Pipeline(tmp_path, TINY)
     with there.started() as driver:
         there.ends(driver)
     assert not there.jobs(), "no job is left"
-    here = Pipeline(tmp_path / "here", config)
-    here.here()
     for name in TINY["campaigns"]:
-        manifests = [json.loads((p.run / f"archives/{name}.json").read_text()) for p in (here, there)]
+        manifests = [json.loads((run / f"archives/{name}.json").read_text()) for run in (here, there.run)]
         assert manifests[0]["files"] == manifests[1]["files"], name
     same = ["models/bilstm/weights.safetensors", "evaluation/scores.csv", "evaluation/learning_curve.csv"]
     for name in same:
-        assert (there.run / name).read_bytes() == (here.run / name).read_bytes(), name
+        assert (there.run / name).read_bytes() == (here / name).read_bytes(), name
     assert "Coverage" in (there.run / "report.html").read_text()
-    assert "Nothing to be done" in here_again(here, there)
-
-
-def here_again(here: Pipeline, there: Pipeline) -> str:
-    """What was done on the cluster need not be done again on this machine."""
-    return there.here()
+    assert "Nothing to be done" in there.here(), "what the cluster has done, this machine need not do again"
 
 
 def test_a_failing_block_is_reported_as_failed(tmp_path: Path, undisturbed: Path) -> None:
@@ -92,15 +69,15 @@ def test_a_failing_block_is_reported_as_failed(tmp_path: Path, undisturbed: Path
     profile.write_text(profile.read_text().replace("retries: 2", "retries: 0"))
     with pipeline.started("archives/train.blocks/design") as driver:
         pipeline.ends(driver)
-    in_the_way = pipeline.run / "archives/train.zarr/source/c/9/0/0"
+    in_the_way = pipeline.run / "archives/train.zarr/source/c/13/0/0"
     in_the_way.mkdir(parents=True)
     with pipeline.started(ARCHIVE) as driver:
         said = pipeline.ends(driver, code=1)
     _, failed = said.split("FAILED: block (")
-    assert "2-of-3" in failed.splitlines()[0]
+    assert "2-of-2" in failed.splitlines()[0]
     assert "Is a directory" in failed
     assert not (pipeline.run / ARCHIVE).exists()
-    assert len(written(pipeline.run / "archives")) >= 2 * 8
+    assert len(written(pipeline.run / "archives")) >= 12
     in_the_way.rmdir()
     with pipeline.started(ARCHIVE) as driver:
         pipeline.ends(driver)
@@ -108,32 +85,31 @@ def test_a_failing_block_is_reported_as_failed(tmp_path: Path, undisturbed: Path
 
 
 def test_a_cancelled_block_ends_the_run_and_is_not_submitted_again(tmp_path: Path) -> None:
-    pipeline = Pipeline(tmp_path, BLOCKS)
-    with pipeline.started(ARCHIVE) as driver:
-        until(lambda: written(pipeline.run / "archives"), "a shard")
-        job = pipeline.running()[0]
-        with held(processes_in(job)):
+    pipeline, stop = Pipeline(tmp_path, BLOCKS), Stop(tmp_path, "status/c/1")
+    with pipeline.started(ARCHIVE, stop=stop) as driver:
+        with stop.held(driver) as job:
             shell("scancel", job)
         said = pipeline.ends(driver, code=1, seconds=400)
     assert f"job {job} CANCELLED" in said
     assert "not tried again" in said
-    assert said.count("has been submitted") == 1 + 3
+    assert said.count("has been submitted") == 1 + 2
     assert "jobs: block: " in said, "states of all jobs are shown"
 
 
 def test_a_killed_driver_started_again_has_no_second_writer(tmp_path: Path, undisturbed: Path) -> None:
     """Blocks go on after Snakemake was killed; those it submits again wait for them."""
-    pipeline = Pipeline(tmp_path, BLOCKS)
+    pipeline, stop = Pipeline(tmp_path, BLOCKS), Stop(tmp_path, "status/c/2")
     folder = pipeline.run / "archives"
-    with pipeline.started(ARCHIVE) as driver:
-        until(lambda: len(written(folder)) >= 2, "two shards")
-        os.killpg(driver.pid, signal.SIGKILL)
-        driver.wait()
-        assert pipeline.running(), "its jobs go on"
-        done = written(folder)
-        shell(*pipeline.command("--unlock")[:1], *pipeline.command()[1:], "--unlock")
-        with pipeline.started(ARCHIVE) as again:
-            pipeline.ends(again)
+    with pipeline.started(ARCHIVE, stop=stop) as driver, ExitStack() as stack:
+        with stop.held(driver) as job:
+            os.killpg(driver.pid, signal.SIGKILL)
+            driver.wait()
+            done = written(folder)
+            shell(*pipeline.command(), "--unlock")
+            again = stack.enter_context(pipeline.started(ARCHIVE))
+            until(lambda: "waiting for process" in pipeline.log_of_blocks(), "a block that waits")
+            assert job in pipeline.running(), "the job of the killed driver goes on"
+        pipeline.ends(again)
     assert_nothing_twice(done, folder)
     for mark in marks_of_late_blocks(pipeline):
         assert mark.stat().st_size == 0
@@ -142,9 +118,8 @@ def test_a_killed_driver_started_again_has_no_second_writer(tmp_path: Path, undi
 
 
 def test_an_interrupted_driver_leaves_no_job(tmp_path: Path) -> None:
-    pipeline = Pipeline(tmp_path, BLOCKS)
-    with pipeline.started(ARCHIVE) as driver:
-        until(pipeline.running, "a running job")
+    pipeline, stop = Pipeline(tmp_path, BLOCKS), Stop(tmp_path, "status/c/1")
+    with pipeline.started(ARCHIVE, stop=stop) as driver, stop.held(driver):
         driver.send_signal(signal.SIGINT)
         pipeline.ends(driver, code=1, seconds=240)
         until(lambda: not pipeline.jobs(), "the end of all its jobs", 180)
@@ -166,12 +141,13 @@ def _node_dies(pipeline: Pipeline) -> None:
 def test_a_job_goes_back_into_the_queue(
     partition: str, disturb: Callable[[Pipeline], object], tmp_path: Path, undisturbed: Path
 ) -> None:
-    pipeline = Pipeline(tmp_path, LONG, partition=partition)
+    pipeline, stop = Pipeline(tmp_path, SHARDS, partition=partition), Stop(tmp_path, "status/c/2")
     folder = pipeline.run / "archives"
-    with pipeline.started(ARCHIVE) as driver:
-        until(lambda: len(written(folder)) >= 2, "two shards")
-        done = written(folder)
-        disturb(pipeline)
+    with pipeline.started(ARCHIVE, stop=stop) as driver:
+        with stop.held(driver) as job:
+            done = written(folder)
+            disturb(pipeline)
+            until(lambda: job not in pipeline.running(), "the job off its node")
         pipeline.ends(driver)
     assert_nothing_twice(done, folder)
     assert_archive_is(pipeline, undisturbed)
@@ -179,12 +155,10 @@ def test_a_job_goes_back_into_the_queue(
 
 def test_out_of_time_a_job_is_submitted_again(tmp_path: Path) -> None:
     """The limit is lowered under way."""
-    pipeline = Pipeline(tmp_path, LONG, cores=1)
+    pipeline, stop = Pipeline(tmp_path, SHARDS, cores=1), Stop(tmp_path, "status/c/1")
     folder = pipeline.run / "archives"
-    with pipeline.started(ARCHIVE) as driver:
-        until(lambda: written(folder), "a shard")
-        job = pipeline.running()[0]
-        with held(processes_in(job)):
+    with pipeline.started(ARCHIVE, stop=stop) as driver:
+        with stop.held(driver) as job:
             shell("scontrol", "update", f"JobId={job}", "TimeLimit=1")
             until(lambda: "Trying to restart job" in pipeline.said(), "the end of its time")
         done = written(folder)
@@ -201,26 +175,25 @@ def test_out_of_time_a_job_is_submitted_again(tmp_path: Path) -> None:
 def test_what_slurm_refuses_ends_the_run_with_its_words(
     settings: dict[str, str], words: str, tmp_path: Path
 ) -> None:
-    pipeline = Pipeline(tmp_path, LONG, **settings)
+    pipeline = Pipeline(tmp_path, SHARDS, **settings)
     with pipeline.started(ARCHIVE) as driver:
         assert words in pipeline.ends(driver, code=1, seconds=400)
 
 
 def test_a_driver_that_is_a_job_itself(tmp_path: Path, undisturbed: Path) -> None:
     """Cancelled, it cancels its jobs; submitted again at once, it waits for its end and does the rest."""
-    pipeline = Pipeline(tmp_path, BLOCKS)
+    pipeline, stop = Pipeline(tmp_path, SHARDS), Stop(tmp_path, "status/c/1")
     submit = ["jrflow", "driver", "--cluster", pipeline.cluster, "--log", tmp_path / "driver-%j.log", "--"]
     submit += pipeline.command(ARCHIVE)
 
-    def submitted() -> str:
-        return shell(*submit).split("job ")[1].split(":")[0]
+    def submitted(**told: str) -> str:
+        return shell(*submit, **told).split("job ")[1].split(":")[0]
 
-    first = submitted()
-    # The design is a job, too, and done before it could be cancelled.
-    until(lambda: written(pipeline.run / "archives"), "a shard")
-    job = pipeline.running()[0]
-    shell("scancel", "--batch", "--signal=TERM", first)
-    second = submitted()
+    first = submitted(**stop.environment)
+    with stop.held() as job:
+        shell("scancel", "--batch", "--signal=TERM", first)
+        second = submitted()
+        until(lambda: job not in pipeline.running(), "the end of the first driver's job")
     until(lambda: second not in jobs("jrflow-driver"), "the end of the second driver", 900)
     assert "CANCELLED" in shell("sacct", "-X", "-n", "-o", "State", "-j", job)
     assert (pipeline.run / ARCHIVE).exists(), (tmp_path / f"driver-{second}.log").read_text()
@@ -267,15 +240,14 @@ def test_a_drained_node_is_a_warning(tmp_path: Path) -> None:
 @pytest.mark.alone
 def test_an_outage_of_the_controller_is_survived(tmp_path: Path, undisturbed: Path) -> None:
     """45 s without Slurm: Snakemake's job and a training's launcher, both waiting."""
-    pipeline = Pipeline(tmp_path, BLOCKS)
-    folder = pipeline.run / "archives"
-    with pipeline.started(ARCHIVE) as driver:
-        until(lambda: len(written(folder)) >= 2, "two shards")
-        cluster_sh("outage", "begin")
-        try:
-            with pytest.raises(AssertionError):
-                until(lambda: driver.poll() is not None, "the driver does not give up", 45)
-        finally:
-            cluster_sh("outage", "end")
+    pipeline, stop = Pipeline(tmp_path, SHARDS), Stop(tmp_path, "status/c/2")
+    with pipeline.started(ARCHIVE, stop=stop) as driver:
+        with stop.held(driver):
+            cluster_sh("outage", "begin")
+            try:
+                with pytest.raises(AssertionError):
+                    until(lambda: driver.poll() is not None, "the driver does not give up", 45)
+            finally:
+                cluster_sh("outage", "end")
         pipeline.ends(driver)
     assert_archive_is(pipeline, undisturbed)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,7 +12,8 @@ import psutil
 import pytest
 from evidence import assert_nothing_twice, assert_same, written
 from site_of_tests import (
-    LONG,
+    SHARDS,
+    Stop,
     assert_none_left,
     environment,
     jobs,
@@ -28,29 +28,15 @@ from site_of_tests import (
 WriteConfig = Callable[..., Path]
 
 
-@pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
-    """Folder of the archive that a configuration makes in a single process."""
-
-    def simulate(config: Path) -> Path:
-        folder = tmp_path_factory.mktemp("undisturbed")
-        program = (
-            "import sys; from pathlib import Path; from jrflow.campaign import run_campaign; "
-            "from jrflow.config import load_config; "
-            "run_campaign(load_config(Path(sys.argv[1])), 'train', Path(sys.argv[2]), progress=None)"
-        )
-        shell(sys.executable, "-c", program, config, folder)
-        return folder
-
-    return simulate
-
-
 @contextmanager
-def campaign(config: Path, out: Path, *options: str | Path) -> Iterator[subprocess.Popen[str]]:
+def campaign(
+    config: Path, out: Path, cluster: Path, stop: Stop | None = None
+) -> Iterator[subprocess.Popen[str]]:
     """Start jrflow campaign; it ends with the context, and its jobs with it."""
-    command = ["jrflow", "campaign", str(config), "train", "--out", str(out), "--jobs", str(jobs_of(out))]
+    command = ["jrflow", "campaign", config, "train", "--out", out, "--jobs", jobs_of(out)]
     driver = subprocess.Popen(
-        [*command, *map(str, options)], env=environment(), cwd=config.parent, text=True,
+        [*map(str, command), f"--cluster={cluster}"], cwd=config.parent, text=True,
+        env=environment(**stop.environment if stop else {}),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     try:
@@ -80,12 +66,12 @@ def ends(driver: subprocess.Popen[str], code: int = 0, seconds: float = 600) -> 
 
 @pytest.mark.parametrize("simulate", ["node", "adaptive"])
 def test_the_archive_is_that_of_a_single_process(
-    simulate: str, tmp_path: Path, write_config: WriteConfig, undisturbed: Callable[[Path], Path]
+    simulate: str, tmp_path: Path, write_config: WriteConfig, undisturbed: Path
 ) -> None:
-    config, out = write_config(LONG), tmp_path / "out"
-    with campaign(config, out, "--cluster", write_cluster(tmp_path, simulate=simulate)) as driver:
+    config, out = write_config(SHARDS), tmp_path / "out"
+    with campaign(config, out, write_cluster(tmp_path, simulate=simulate)) as driver:
         said = ends(driver)
-    assert_same(out, undisturbed(config))
+    assert_same(out, undisturbed)
     assert_none_left(prefix(config))
     folder = jobs_of(out)
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -97,31 +83,31 @@ def test_the_archive_is_that_of_a_single_process(
 
 
 def test_a_cancelled_worker_job_is_replaced(
-    tmp_path: Path, write_config: WriteConfig, undisturbed: Callable[[Path], Path]
+    tmp_path: Path, write_config: WriteConfig, undisturbed: Path
 ) -> None:
-    config, out = write_config(LONG), tmp_path / "out"
-    with campaign(config, out, "--cluster", write_cluster(tmp_path, simulate="adaptive", nodes=1)) as driver:
-        until(lambda: len(written(out)) >= 3, "three shards")
-        job = running(prefix(config))[0]
-        done = written(out)
-        assert {*_listening(job)} == {"127.0.0.1"}, "workers, nannies and their HTTP servers"
-        shell("scancel", job)
-        replaced = until(lambda: set(running(prefix(config))) - {job}, "another job of workers")
+    config, out = write_config(SHARDS), tmp_path / "out"
+    stop = Stop(tmp_path, "status/c/3")
+    with campaign(config, out, write_cluster(tmp_path, simulate="adaptive", nodes=1), stop) as driver:
+        with stop.held(driver) as job:
+            until(lambda: len(written(out)) >= 3, "three shards")
+            assert {*_listening(job)} == {"127.0.0.1"}, "workers, nannies and their HTTP servers"
+            done = written(out)
+            shell("scancel", job)
+            until(lambda: set(running(prefix(config))) - {job}, "another job of workers")
         ends(driver)
-    assert replaced
     assert_nothing_twice(done, out)
-    assert_same(out, undisturbed(config))
+    assert_same(out, undisturbed)
 
 
 def test_no_worker_comes(tmp_path: Path, write_config: WriteConfig) -> None:
-    config = write_config(LONG)
+    config = write_config(SHARDS)
     cluster = write_cluster(
         tmp_path, simulate="adaptive", partition="cpu", cores=4, nodes=1, wait_for_workers=0.2
     )
     words = ["--partition=cpu", "--exclusive", "--output=/dev/null", "--wrap=sleep 300"]
     blocking = [shell("sbatch", "--parsable", *words).strip() for _ in range(2)]
     try:
-        with campaign(config, tmp_path / "out", "--cluster", cluster) as driver:
+        with campaign(config, tmp_path / "out", cluster) as driver:
             said = ends(driver, code=2)
         assert "no Dask worker within 0.2 min (wait_for_workers in cluster.yaml)" in said
         assert f"squeue says of the jobs {prefix(config)}: job" in said
@@ -135,29 +121,30 @@ def test_no_worker_comes(tmp_path: Path, write_config: WriteConfig) -> None:
 def test_an_interrupted_driver_leaves_no_job(
     simulate: str, tmp_path: Path, write_config: WriteConfig
 ) -> None:
-    config, out = write_config(LONG), tmp_path / "out"
-    with campaign(config, out, "--cluster", write_cluster(tmp_path, simulate=simulate)) as driver:
-        until(lambda: written(out), "a shard")
+    config, out = write_config(SHARDS), tmp_path / "out"
+    stop = Stop(tmp_path, "status/c/1")
+    cluster = write_cluster(tmp_path, simulate=simulate)
+    with campaign(config, out, cluster, stop) as driver, stop.held(driver):
         driver.send_signal(signal.SIGTERM if simulate == "node" else signal.SIGINT)
         ends(driver, code=130, seconds=180)
     assert_none_left(prefix(config))
 
 
 def test_full_scratch_is_told_and_something_else_taken(
-    tmp_path: Path, write_config: WriteConfig, undisturbed: Callable[[Path], Path]
+    tmp_path: Path, write_config: WriteConfig, undisturbed: Path
 ) -> None:
-    config, out, scratch = write_config(LONG), tmp_path / "out", tmp_path / "scratch"
+    config, out, scratch = write_config(SHARDS), tmp_path / "out", tmp_path / "scratch"
     scratch.mkdir()
     shell("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", scratch)
     try:
         cluster = write_cluster(tmp_path, simulate="node", scratch=str(scratch))
-        with campaign(config, out, "--cluster", cluster) as driver:
+        with campaign(config, out, cluster) as driver:
             ends(driver)
     finally:
         shell("umount", scratch)
     logs = "".join(path.read_text() for path in jobs_of(out).glob("*/*_log.err"))
     assert f"scratch {scratch}: only" in logs
-    assert_same(out, undisturbed(config))
+    assert_same(out, undisturbed)
 
 
 def _listening(job: str) -> Iterator[str]:

@@ -10,56 +10,37 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from site_of_tests import (
     ROOT,
-    TINY,
     assert_none_left,
     cluster_sh,
     environment,
-    held,
     jobs,
+    once,
     preempt,
     running,
-    shared_folder,
     shell,
     until,
     write_cluster,
 )
-from trainings import Training, driven, ends, hears, once, processes_of
-
-
-@pytest.fixture(scope="session")
-def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Archive and noise levels that the trainings start from, made once for all processes of the tests."""
-    folder = shared_folder(tmp_path_factory) / "simulated"
-    with once(folder) as is_first:
-        if is_first:
-            (folder / "config.yaml").write_text(yaml.safe_dump(TINY))
-            shell(
-                "snakemake", "results/tiny/eeg/bilstm-noise.nc", "--snakefile", ROOT / "Snakefile",
-                "--directory", folder, "--workflow-profile", ROOT / "profiles/test",
-                "--configfile", folder / "config.yaml",
-            )  # fmt: skip
-    return folder / "results/tiny"
-
+from trainings import Training, driven, ends, hears, processes_of
 
 MakeTraining = Callable[..., Training]
 
 
 @pytest.fixture
-def make(tmp_path: Path, simulated: Path) -> MakeTraining:
-    return lambda **settings: Training(tmp_path, simulated, **settings)
+def make(tmp_path: Path, here: Path) -> MakeTraining:
+    return lambda **settings: Training(tmp_path, here, **settings)
 
 
 @pytest.fixture(scope="session")
-def undisturbed(simulated: Path) -> Callable[[int], str]:
+def undisturbed(here: Path) -> Callable[[int], str]:
     """Weights of a training that nothing disturbs, with so many ranks, in processes of this machine."""
 
     def weights(n_ranks: int) -> str:
-        folder = simulated.parents[1] / f"undisturbed-{n_ranks}"
+        folder = here.parents[1] / f"undisturbed-{n_ranks}"
         with once(folder) as is_first:
-            training = Training(folder, simulated, cluster="local", training={"ranks_per_node": n_ranks})
+            training = Training(folder, here, cluster="local", training={"ranks_per_node": n_ranks})
             if is_first:
                 ends(training.start())
         return training.weights()
@@ -86,9 +67,11 @@ def test_two_ranks_on_gpus_that_are_allotted(make: MakeTraining, undisturbed: Ca
 
 def test_preempted_it_goes_back_into_the_queue(make: MakeTraining, undisturbed: Callable[[int], str]) -> None:
     training = make(partition="spot", training={"ranks_per_node": 2})
-    with driven(training) as driver:
-        job = training.until_epoch(3)
-        preempt()
+    stop = training.stop(3)
+    with driven(training, stop) as driver:
+        with stop.held(driver) as job:  # until Slurm wakes it with its signal
+            preempt()
+            until(lambda: jobs(training.jobs).get(job) != "RUNNING", "the job off its node")
         said = ends(driver)
         assert f"job {job} PENDING" in said.split("RUNNING", 1)[1]
         assert training.weights() == undisturbed(2)
@@ -97,9 +80,9 @@ def test_preempted_it_goes_back_into_the_queue(make: MakeTraining, undisturbed: 
 def test_out_of_time_it_goes_back_into_the_queue(make: MakeTraining) -> None:
     """The limit is lowered under way, and raised again for the next start: ten minutes would be long."""
     training = make()
-    with driven(training) as driver:
-        job = training.until_epoch(3)
-        with held(processes_of(job, 0)):  # until Slurm wakes it with its signal
+    stop = training.stop(3)
+    with driven(training, stop) as driver:
+        with stop.held(driver) as job:  # until Slurm wakes it with its signal
             shell("scontrol", "update", f"JobId={job}", "TimeLimit=1")
             until(lambda: jobs(training.jobs).get(job) == "PENDING", "the job back in the queue")
         shell("scontrol", "update", f"JobId={job}", "TimeLimit=10")
@@ -111,8 +94,9 @@ def test_out_of_time_it_goes_back_into_the_queue(make: MakeTraining) -> None:
 
 def test_its_node_dies(make: MakeTraining, undisturbed: Callable[[int], str]) -> None:
     training = make(partition="brittle")
-    with driven(training) as driver:
-        training.until_epoch(3)
+    stop = training.stop(3)
+    with driven(training, stop) as driver:
+        stop.wait(driver)
         cluster_sh("crash", "b1")
         try:
             until(lambda: jobs(training.jobs) and not running(training.jobs), "the job back in the queue")
@@ -126,8 +110,8 @@ def test_cancelled_it_says_so_and_goes_on_when_started_again(
     make: MakeTraining, undisturbed: Callable[[int], str]
 ) -> None:
     training = make()
-    with driven(training) as driver:
-        job = training.until_epoch(3)
+    stop = training.stop(3)
+    with driven(training, stop) as driver, stop.held(driver) as job:
         shell("scancel", job)
         assert "CANCELLED" in ends(driver, code=1)
     before = training.epoch()
@@ -141,9 +125,10 @@ def test_a_killed_rank_ends_all_and_the_rest_is_done_when_started_again(
     make: MakeTraining, undisturbed: Callable[[int], str]
 ) -> None:
     training = make(training={"ranks_per_node": 2})
-    with driven(training) as driver:
-        job = training.until_epoch(3)
-        processes_of(job, rank=1)[0].kill()
+    stop = training.stop(3)
+    with driven(training, stop) as driver:
+        with stop.held(driver) as job:
+            processes_of(job, rank=1)[0].kill()
         said = ends(driver, code=1)
         assert "FAILED" in said
         until(lambda: not processes_of(job, 0), "the end of the other rank", 120)
@@ -207,8 +192,8 @@ def test_more_than_any_node_has_is_not_waited_for(make: MakeTraining) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_interrupted_driver_leaves_no_job(make: MakeTraining, number: signal.Signals) -> None:
     training = make()
-    with driven(training) as driver:
-        training.until_epoch(1)
+    stop = training.stop(1)
+    with driven(training, stop) as driver, stop.held(driver):
         driver.send_signal(number)
         assert "cancelled" in ends(driver, code=130, seconds=180)
         assert_none_left(training.jobs)
@@ -218,11 +203,11 @@ def test_after_a_killed_driver_the_job_is_joined(
     make: MakeTraining, undisturbed: Callable[[int], str]
 ) -> None:
     training = make()
-    with driven(training) as driver:
-        job = training.until_epoch(2)
-        driver.send_signal(signal.SIGKILL)
-        driver.wait()
-        with held(processes_of(job, 0)):
+    stop = training.stop(2)
+    with driven(training, stop) as driver:
+        with stop.held(driver) as job:
+            driver.send_signal(signal.SIGKILL)
+            driver.wait()
             again = training.start()
             hears(again, f"still under way, joined: job {job} RUNNING")
         ends(again)

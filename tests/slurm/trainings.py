@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import subprocess
@@ -17,13 +16,12 @@ import yaml
 from site_of_tests import (
     ROOT,
     TINY,
+    Stop,
     environment,
     jobs,
     processes_in,
     run_name,
-    running,
     shell,
-    until,
     write_cluster,
 )
 
@@ -32,8 +30,9 @@ from jrflow.config.cluster import load_cluster
 from jrflow.planning.requests import Requests
 from jrflow.stages import STAGES
 
-#: Epochs of a tenth to half a second, so many that some are left whatever happens, on quick machines, too.
-TRAINING = {"max_presentations": 172_800, "batch_size": 24}
+#: Sixteen epochs of fifteen steps. Where a test disturbs a training, its first rank stops before it saves an
+#: epoch (``Stop``).
+TRAINING = {"max_presentations": 23_040, "batch_size": 96}
 
 
 class Training:
@@ -49,7 +48,7 @@ class Training:
         self.cluster = write_cluster(folder, **cluster)
         self._simulated = simulated
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self, stop: Stop | None = None) -> subprocess.Popen[str]:
         """Start the driver."""
         config, cluster = load_config(self.folder / "config.yaml"), load_cluster(self.cluster)
         seconds, n_bytes = Requests(config, cluster, 1, 1).expected(STAGES["train"], "bilstm")
@@ -63,10 +62,14 @@ class Training:
             "--outputs", f"model={self.model / 'model.json'}",
         ]  # fmt: skip
         self.driver = subprocess.Popen(
-            command, cwd=self.folder, env=environment(), text=True,
+            command, cwd=self.folder, env=environment(**stop.environment if stop else {}), text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         return self.driver
+
+    def stop(self, epoch: int) -> Stop:
+        """A stop when that many epochs are saved, and before the next one is."""
+        return Stop(self.folder, "checkpoint/latest.json", epoch + 1)
 
     def epoch(self) -> int:
         """Epochs of the last checkpoint."""
@@ -75,25 +78,15 @@ class Training:
         except FileNotFoundError:
             return 0
 
-    def until_epoch(self, epoch: int) -> str:
-        """Wait until it is that far, and return the job; a driver that ends before says why."""
-
-        def is_there() -> bool:
-            assert self.driver.poll() is None, self.driver.communicate()[0]
-            return self.epoch() >= epoch
-
-        until(is_there, f"epoch {epoch} of {self.name}")
-        return running(self.jobs)[0]
-
     def weights(self) -> str:
         """Digest of the weights."""
         return hashlib.sha256((self.model / "weights.safetensors").read_bytes()).hexdigest()
 
 
 @contextmanager
-def driven(training: Training) -> Iterator[subprocess.Popen[str]]:
+def driven(training: Training, stop: Stop | None = None) -> Iterator[subprocess.Popen[str]]:
     """Start the driver; it ends with the context, and its jobs with it."""
-    driver = training.start()
+    driver = training.start(stop)
     try:
         yield driver
     finally:
@@ -128,13 +121,3 @@ def processes_of(job: str, rank: int) -> list[psutil.Process]:
         for process in processes_in(job, SLURM_PROCID=str(rank))
         if "submitit.core._submit" in process.cmdline()
     ]
-
-
-@contextmanager
-def once(folder: Path) -> Iterator[bool]:
-    """Hold a folder that several processes of the tests share; whether it has still to be filled."""
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.lockf(lock, fcntl.LOCK_EX)
-        yield not (folder / "filled").exists()
-        (folder / "filled").touch()

@@ -1,7 +1,7 @@
 """Kills over one campaign: of workers, of drivers, of schedulers, at random moments.
 
-The moments are drawn from a seed; JRFLOW_KILLS is their number (a hundred take ten minutes), JRFLOW_SEED
-another course of events.
+The moments are drawn from a seed; JRFLOW_SEED is another one. A hundred kills take ten minutes: make
+test-long.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from jrflow.archive.lock import lock_path
 
 WriteConfig = Callable[..., Path]
 
-N_KILLS = int(os.environ.get("JRFLOW_KILLS", "20"))
 SEED = int(os.environ.get("JRFLOW_SEED", "0"))
 
 #: Of twenty kills: drivers that simulate themselves, one of them from the start of Python on; a driver with
@@ -181,15 +180,16 @@ def _course(rng: random.Random) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_a_campaign_survives_a_hundred_kills(
-    tmp_path: Path, write_config: WriteConfig, in_process: Path, undisturbed: Path
+@pytest.mark.parametrize("n_kills", [20, pytest.param(100, marks=pytest.mark.long)])
+def test_a_campaign_survives_kills(
+    n_kills: int, tmp_path: Path, write_config: WriteConfig, in_process: Path, undisturbed: Path
 ) -> None:
     rng = random.Random(SEED)
     campaign = Campaign(tmp_path, in_process, undisturbed, len(written(undisturbed)), rng)
     with_workers = write_config("with-workers", backend="local", n_workers=2)
     try:
         for victim in _course(rng):
-            if campaign.n_kills >= N_KILLS:
+            if campaign.n_kills >= n_kills:
                 break
             number, done = campaign.number, written(campaign.folder)
             if victim.startswith("driver"):
@@ -203,5 +203,5 @@ def test_a_campaign_survives_a_hundred_kills(
     finally:
         sys.stderr.write(f"seed {SEED}, campaigns: {campaign.number + 1}, kills: {campaign.kills}\n")
         sys.stderr.write("\n".join(campaign.history) + "\n")
-    assert campaign.n_kills >= N_KILLS
+    assert campaign.n_kills >= n_kills
     assert not lock_path(campaign.folder / f"{NAME}.zarr").exists()

@@ -7,6 +7,7 @@ that ``jrflow --help`` answers at once.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import signal
 import sys
@@ -59,6 +60,8 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         code: int = arguments.run(arguments)
     except KeyboardInterrupt:
+        # What a library had begun in its event loop is dropped; asyncio would report that after our line.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         print(
             "jrflow: interrupted. Finished work is kept: start the same command again to resume",
             file=sys.stderr,

@@ -172,6 +172,15 @@ def _noise(config: Config) -> Iterator[Fault]:
     key: Key = ("inference", "models")
     if models and not config.eeg.noise:
         yield Fault(("eeg", "noise"), "models are trained and scored at noise levels; give at least one")
+    used = {name for model in models.values() for name in (model.train, model.test)}
+    for prior in sorted({config.campaigns[name].prior for name in used}):
+        if "p_sd" in config.priors[prior].distributions:
+            yield Fault(
+                key,
+                "the limit that models are scored against holds for responses without process noise, but "
+                f"prior {prior!r} varies p_sd; leave it out, or leave this empty",
+                (key, ("priors", prior)),
+            )
     if models and isinstance(protocol, EvokedProtocol) and protocol.noise_sd > 0:
         yield Fault(
             key,

@@ -13,6 +13,7 @@ from jrflow.config.eeg import AdHocNoise, EEGConfig, SnrNoise
 from jrflow.config.inference import InferenceConfig, LearningCurveConfig, ModelConfig, TrainingConfig
 from jrflow.config.networks import BiLSTMConfig, NPEConfig
 from jrflow.config.priors import PublishedRangePrior, RelativeUniformPrior
+from jrflow.model import MODEL
 
 _N_TRAIN = 40_960
 _N_TEST = 2_048
@@ -24,13 +25,14 @@ _N_NPE_PRESENTATIONS = 400_000  # each takes twice as long as the Bi-LSTM's
 
 
 def default_config() -> Config:
-    """Build the run that ``make demo`` carries out: both presets, small enough for two cores."""
+    """Build the run that ``make demo`` carries out: two presets, small enough for two cores."""
+    first, second = list(MODEL.presets)[:2]
     return Config(
         priors={
             "uniform-50": RelativeUniformPrior(kind="relative-uniform"),
             "paper": PublishedRangePrior(kind="published-range"),
         },
-        campaigns=_campaigns("unit-consistent") | _campaigns("as-published", "-as-published"),
+        campaigns=_campaigns(first) | _campaigns(second, f"-{second}"),
         eeg=EEGConfig(
             noise={
                 "paper-1": AdHocNoise(kind="ad-hoc", factor=1.0),
@@ -45,7 +47,7 @@ def default_config() -> Config:
                 "npe": ModelConfig(
                     train="train", test="test", network="npe", max_presentations=_N_NPE_PRESENTATIONS
                 ),
-                "bilstm-as-published": ModelConfig(train="train-as-published", test="test-as-published"),
+                f"bilstm-{second}": ModelConfig(train=f"train-{second}", test=f"test-{second}"),
             },
             training=TrainingConfig(max_presentations=_N_PRESENTATIONS),
             learning_curve=LearningCurveConfig(
@@ -53,7 +55,7 @@ def default_config() -> Config:
             ),
         ),
         sensitivity=SensitivityConfig(
-            sobol=("sobol", "sobol-as-published"), one_at_a_time=("oat", "oat-as-published")
+            sobol=("sobol", f"sobol-{second}"), one_at_a_time=("oat", f"oat-{second}")
         ),
     )
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from jrflow.config.section import Name, Section
+from jrflow.model import MODEL
 
 
 class MontageHead(Section):
@@ -42,7 +43,7 @@ class SourceConfig(Section):
     """Centre, mm, MNI coordinates (fsaverage); the default lies in the left caudal middle frontal gyrus."""
     extent: float = Field(10.0, gt=0)
     """Radius of the patch around the cortical point nearest to the centre, mm."""
-    moment: float = Field(13.0, gt=0)
+    moment: float = Field(MODEL.space["moment"].default, gt=0)
     """Dipole moment of the whole patch per mV of source, nA m / mV. The default is the paper's
     1 nA m / mV at each of about 13 vertices."""
 

@@ -24,6 +24,9 @@ def prior_faults(config: Config) -> Iterator[Fault]:
             if isinstance(prior, IndependentPrior):
                 key = (*key, "parameters", parameter)
                 yield from _values(parameter, distribution, key)
+                if parameter in MODEL.inputs and parameter not in config.simulation.protocol.input_parameters:
+                    protocol: Key = ("simulation", "protocol", "kind")
+                    yield Fault(key, "there is no stimulus at rest; leave this out", (key, protocol))
             if distribution.differs:
                 field = "regions" if distribution.gradient is None else "gradient"
                 yield from _regions(config, parameter, (*key, field))

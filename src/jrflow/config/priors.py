@@ -14,14 +14,15 @@ from jrflow.space.distributions import Distribution as Resolved, LogNormal, Norm
 
 
 def _known(name: str) -> str:
-    if name not in MODEL.space:
-        raise ValueError(f"unknown parameter {name!r}{did_you_mean(name, MODEL.space)}")
+    if name not in MODEL.simulated:
+        raise ValueError(f"unknown parameter {name!r}{did_you_mean(name, MODEL.simulated)}")
     return name
 
 
 def _column(name: str) -> str:
-    if _known(name) in MODEL.network:
-        raise ValueError(f"parameter {name!r} is the network's and has no usual range; use kind: independent")
+    if _known(name) not in MODEL.mass:
+        whose = MODEL.space[name].acts_on
+        raise ValueError(f"parameter {name!r} is the {whose}'s and has no usual range; use kind: independent")
     return name
 
 
@@ -38,7 +39,7 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 _Names = WithJsonSchema({"type": "string", "enum": list(MODEL.mass)})
-_AllNames = WithJsonSchema({"type": "string", "enum": list(MODEL.space)})
+_AllNames = WithJsonSchema({"type": "string", "enum": list(MODEL.simulated)})
 ParameterName = Annotated[str, AfterValidator(_known), _AllNames]
 ColumnName = Annotated[str, AfterValidator(_column), _Names]
 PublishedName = Annotated[str, AfterValidator(_published), _Names]
@@ -259,8 +260,8 @@ class IndependentPrior(Section):
 
     kind: Literal["independent"]
     parameters: dict[ParameterName, Distribution] = Field(min_length=1)
-    """Parameter name to distribution; with a connectome also G and speed. The others stay at the preset's
-    and the connectome's values."""
+    """Parameter name to distribution; also of the input (p, p_sd, stim_rate), and with a connectome G and
+    speed. The others stay at the values of the preset, the protocol and the connectome."""
 
     @property
     def distributions(self) -> dict[str, Distribution]:

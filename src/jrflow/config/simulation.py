@@ -67,6 +67,11 @@ class SimulationConfig(Section):
         """G and speed where no prior varies them; empty for one column alone."""
         return {} if self.connectome is None else self.connectome.parameters
 
+    @property
+    def environment_parameters(self) -> dict[str, float]:
+        """Values of the parameters of network and input where no prior varies them."""
+        return self.network_parameters | self.protocol.input_parameters
+
 
 def _require_size(protocol: EvokedProtocol | RestProtocol, dt: float, sfreq: float) -> None:
     """Refuse numbers of steps or samples that are surely a mistake, before arrays of them are made."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ class Prior(JointDistribution):
         cls,
         config: PriorConfig,
         preset_name: str,
-        network: Mapping[str, float] | None = None,
+        environment: Mapping[str, float] | None = None,
         regions: Regions | None = None,
     ) -> Prior:
         """Resolve a configured prior against a preset's defaults and the published ranges.
@@ -38,8 +38,8 @@ class Prior(JointDistribution):
             The prior.
         preset_name
             Preset that gives the defaults.
-        network
-            Values of the network's parameters, where the prior does not vary them.
+        environment
+            Values of the parameters of network and input, where the prior does not vary them.
         regions
             Regions of the network, if a parameter differs between them.
 
@@ -48,22 +48,24 @@ class Prior(JointDistribution):
         ValueError
             If a parameter has no such distribution, or cannot differ between regions.
         """
-        defaults = {**MODEL.preset(preset_name).defaults, **(network or {})}
         asked = config.distributions
-        varied = {name: d.resolve(name, defaults[name]) for name, d in asked.items()}
+        defaults = _defaults(preset_name, environment, asked)
+        varied = {
+            name: d.resolve(name, defaults.get(name, MODEL.space[name].default)) for name, d in asked.items()
+        }
         spatial = {name: _spatial(d) for name, d in asked.items() if d.differs}
         return cls(varied, MODEL.space, preset_name, defaults, spatial, regions if spatial else None)
 
     @classmethod
     def described(
-        cls, preset_name: str, description: Mapping[str, Any], network: Mapping[str, float] | None = None
+        cls, preset_name: str, description: Mapping[str, Any], environment: Mapping[str, float] | None = None
     ) -> Prior:
         """Recreate a prior from what ``describe`` returned; parameters as for ``of``."""
         described = {name: description["varied"][name] for name in description["order"]}
         varied = {name: distribution_from(d) for name, d in described.items()}
         spatial = {name: spatial_from(d["regions"]) for name, d in described.items() if "regions" in d}
         fixed = {name: np.inf if value is None else value for name, value in description["fixed"].items()}
-        defaults = {**MODEL.preset(preset_name).defaults, **(network or {}), **fixed}
+        defaults = _defaults(preset_name, environment, varied) | fixed
         regions = Regions.described(description["regions"]) if spatial else None
         return cls(varied, MODEL.space, preset_name, defaults, spatial, regions)
 
@@ -71,6 +73,16 @@ class Prior(JointDistribution):
         """The same distributions as a configuration writes them; only without differences between regions."""
         described = {name: d.describe() for name, d in self.varied.items()}
         return IndependentPrior.model_validate({"kind": "independent", "parameters": described})
+
+
+def _defaults(
+    preset_name: str, environment: Mapping[str, float] | None, varied: Iterable[str]
+) -> dict[str, float]:
+    """Defaults of the mass and the network; of the input where it varies: otherwise the protocol has it."""
+    around = {
+        name: v for name, v in (environment or {}).items() if name not in MODEL.inputs or name in varied
+    }
+    return {**MODEL.preset(preset_name).defaults, **around}
 
 
 def _spatial(config: Distribution) -> Spatial:

@@ -66,6 +66,7 @@ class Column(NamedTuple):
     background: Value
     b_e: Value  # 1/s
     b_i: Value
+    fluctuation: Value  # drive per unit of the background's fluctuation, mV/s
 
 
 read_state, write_state = row_reader(State), row_writer(State)
@@ -126,7 +127,11 @@ def derivative(s, c, f, i):  # type: ignore[no-untyped-def]
 
 
 def column(
-    p: Mapping[str, np.ndarray], gains: Sequence[float], stimulated: np.ndarray, background: float
+    p: Mapping[str, np.ndarray],
+    gains: Sequence[float],
+    stimulated: np.ndarray,
+    background: np.ndarray | float,
+    fluctuation: np.ndarray | float = 1.0,
 ) -> Column:
     """Coefficients of the columns.
 
@@ -137,9 +142,12 @@ def column(
     gains
         Stimulus gains (g_p, g_e, g_i).
     stimulated
-        1 where a region receives the stimulus, else 0; shape (n_regions,).
+        What a region receives of the stimulus as a fraction of the common time course; shape (n_regions,) or
+        (n_sims, n_regions).
     background
-        Mean background input, 1/s.
+        Mean background input, 1/s; a number, or shape (n_sims, n_regions) or (n_sims, 1).
+    fluctuation
+        What a region receives of the background's fluctuation, of the same shape.
 
     Returns
     -------
@@ -164,4 +172,5 @@ def column(
         background=excitation * background,
         b_e=p["b_e"],
         b_i=p["b_i"],
+        fluctuation=excitation * fluctuation,
     )

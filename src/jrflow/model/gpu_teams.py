@@ -135,7 +135,7 @@ class Teams:
     def _scheme(self, n_coefficients: int, in_shared: bool) -> Scheme:
         problem, solver = self.problem, self.problem.solver
         return Scheme(
-            solver.code, solver.n_stages, solver.n_rows, n_coefficients, problem.protocol.noise_sd > 0,
+            solver.code, solver.n_stages, solver.n_rows, n_coefficients, problem.noisy,
             problem.steady, bool(self.n_links.any()), self.dense, self.delayed, in_shared,
         )  # fmt: skip
 

@@ -6,7 +6,7 @@ The equations are in :mod:`jrflow.model.equations`.
 
 from __future__ import annotations
 
-from jrflow.model.environment import NETWORK
+from jrflow.model.environment import INPUT, NETWORK, OBSERVATION
 from jrflow.model.neural_mass import NeuralMass, Preset, Quantity
 from jrflow.space.parameters import POSITIVE, Degeneracy, Parameter, ParameterSpace, Product
 
@@ -88,7 +88,7 @@ JANSEN_RIT = NeuralMass(
     description="one column of pyramidal cells, excitatory and inhibitory interneurons",
     reference=_PAPER,
     references="Jansen & Rit (1995), doi:10.1007/BF00199471; Tilwani & O'Reilly, arXiv:2406.05002",
-    space=ParameterSpace((*_MASS, *NETWORK), _DEGENERACY),
+    space=ParameterSpace((*_MASS, *NETWORK, *INPUT, *OBSERVATION), _DEGENERACY),
     # The nine parameters that the paper infers, in its order.
     inferred=("A_e", "A_i", "b_e", "b_i", "C", "a_1", "a_2", "a_3", "a_4"),
     states=(

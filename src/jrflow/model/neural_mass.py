@@ -85,6 +85,16 @@ class NeuralMass:
         """Parameters of the network that couples masses."""
         return self.space.acting_on("network")
 
+    @cached_property
+    def inputs(self) -> ParameterSpace:
+        """Parameters of the input; a protocol gives their values where nothing else does."""
+        return self.space.acting_on("input")
+
+    @cached_property
+    def simulated(self) -> ParameterSpace:
+        """Parameters that a simulation depends on: all but those of its observation."""
+        return self.space.acting_on("mass", "network", "input")
+
     @property
     def default_preset(self) -> str:
         """Name of the preset that is used where none is named."""

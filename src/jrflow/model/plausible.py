@@ -49,7 +49,6 @@ QUANTITIES: Mapping[str, Range] = {
     "tract_lengths": Range("mm", 5.0, 500.0),
     "position": Range("mm", 12.0, 200.0),
     "extent": Range("mm", 1.0, 100.0),
-    "moment": Range("nA m/mV", 1e-2, 1e3),
 }
 
 #: Median length of a tract over the distance of its regions: 1.4 in measured connectomes.

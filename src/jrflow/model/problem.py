@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,12 +22,15 @@ class Problem:
     Attributes
     ----------
     parameters
-        Values of every parameter of the mass, in the units of its table, shape (n_sims, n_regions) or
+        Values of every parameter of the mass, in the units of the model's table, shape (n_sims, n_regions) or
         (n_sims, 1).
     sim_ids
         Simulation ids, shape (n_sims,): they key the noise.
     connectome
         None for uncoupled regions.
+    inputs
+        Values of those parameters of the input that take the place of the protocol's, 1/s, shape (n_sims,
+        n_regions) or (n_sims, 1).
     G, speed
         Global coupling; conduction speed, m/s, infinite for no delays. Shape (n_sims,).
     stimulated
@@ -35,6 +38,7 @@ class Problem:
     """
 
     parameters: Mapping[str, np.ndarray]
+    inputs: Mapping[str, np.ndarray]
     sim_ids: np.ndarray
     protocol: EvokedProtocol | RestProtocol
     timing: Timing
@@ -49,10 +53,34 @@ class Problem:
     steady_tolerance: float | None
 
     @property
+    def noisy(self) -> bool:
+        """Whether the background fluctuates, in any simulation."""
+        return bool(np.any(self.inputs.get("p_sd", self.protocol.noise_sd)))
+
+    @property
     def steady(self) -> bool:
         """Whether a periodic steady state is looked for: never where noise rules it out."""
         evoked = isinstance(self.protocol, EvokedProtocol)
-        return evoked and self.protocol.noise_sd == 0 and self.steady_tolerance is not None
+        return evoked and not self.noisy and self.steady_tolerance is not None
+
+    def alike(self) -> list[np.ndarray]:
+        """Simulations (indices) of which all fluctuate, or none: they are computed in different ways."""
+        everyone = np.arange(len(self.sim_ids))
+        if "p_sd" not in self.inputs:
+            return [everyone]
+        noisy = self.inputs["p_sd"].any(axis=1)
+        return [part for part in (everyone[noisy], everyone[~noisy]) if len(part)]
+
+    def take(self, members: np.ndarray) -> Problem:
+        """The problem of some simulations (indices)."""
+        return replace(
+            self,
+            parameters={name: v[members] for name, v in self.parameters.items()},
+            inputs={name: v[members] for name, v in self.inputs.items()},
+            sim_ids=self.sim_ids[members],
+            G=self.G[members],
+            speed=self.speed[members],
+        )
 
     def coefficients(self, members: np.ndarray) -> np.ndarray:
         """Rows of the columns' coefficients, then of the solver's, of some simulations (indices).
@@ -63,22 +91,36 @@ class Problem:
         """
         gains = self.protocol.gains if isinstance(self.protocol, EvokedProtocol) else (0.0, 0.0, 0.0)
         values = {name: v[members] for name, v in self.parameters.items()} | {"G": self.G[members, None]}
+        inputs = {name: v[members] for name, v in self.inputs.items()}
+        stimulated, background = self.stimulated, inputs.get("p", self.protocol.background)
+        if "stim_rate" in inputs:
+            stimulated = stimulated * inputs["stim_rate"]
         with np.errstate(over="ignore"):  # the status tells what is not finite
-            shared = column(values, gains, self.stimulated, self.protocol.background)
+            shared = column(values, gains, stimulated, background, inputs.get("p_sd", 1.0))
             rows = np.stack(np.broadcast_arrays(*shared, *self.solver.coefficients(values, self.timing.dt)))
         return rows[..., :1] if (rows == rows[..., :1]).all() else rows
 
     def stimulus(self) -> np.ndarray:
-        """Stimulus over each step as a cubic, shape (n_steps, 4); its mean alone for one-step schemes."""
+        """Stimulus over each step as a cubic, shape (n_steps, 4); its mean alone for one-step schemes.
+
+        In 1/s; 1 during a pulse where simulations have rates of their own, which are in the coefficients.
+        """
         n_moments = 4 if self.solver.code > EXP_AB else 1
-        return np.ascontiguousarray(self.timing.stimulus(self.protocol, n_moments), self.dtype)
+        protocol = self.protocol
+        if "stim_rate" in self.inputs and isinstance(protocol, EvokedProtocol):
+            protocol = replace(protocol, stim_rate=1.0)
+        return np.ascontiguousarray(self.timing.stimulus(protocol, n_moments), self.dtype)
 
     def noise(self) -> tuple[int, np.generic]:
-        """Distribution of the background's fluctuation and its standard deviation over one step, 1/s."""
-        if self.protocol.noise_sd == 0:
+        """Distribution of the background's fluctuation and its standard deviation over one step, 1/s.
+
+        Where simulations have standard deviations of their own, these are in the coefficients.
+        """
+        if not self.noisy:
             return noise.NONE, self.dtype.type(0)
+        held = 1.0 if "p_sd" in self.inputs else self.protocol.noise_sd
         distribution = noise.NORMAL if self.protocol.noise_distribution == "normal" else noise.UNIFORM
-        return distribution, self.dtype.type(self.protocol.noise_sd * np.sqrt(1e-3 / self.timing.dt))
+        return distribution, self.dtype.type(held * np.sqrt(1e-3 / self.timing.dt))
 
     def limits(self) -> np.ndarray:
         """Largest |y1 - y2| before and within the recording, mV: finite, so that infinity is out of range."""

@@ -108,6 +108,11 @@ class EvokedProtocol:
         return self
 
     @property
+    def input_parameters(self) -> dict[str, float]:
+        """Values of the input's parameters, 1/s."""
+        return {"p": self.background, "p_sd": self.noise_sd, "stim_rate": self.stim_rate}
+
+    @property
     def duration(self) -> float:
         """Simulated time, s."""
         return self.transient - self.tmin + self.n_trials * self.isi
@@ -135,6 +140,11 @@ class RestProtocol:
     _numbers = field_validator("duration", "transient", "background", "noise_sd", mode="before")(
         _no_lookalike
     )
+
+    @property
+    def input_parameters(self) -> dict[str, float]:
+        """Values of the input's parameters, 1/s."""
+        return {"p": self.background, "p_sd": self.noise_sd}
 
 
 Protocol = Annotated[EvokedProtocol | RestProtocol, Field(discriminator="kind")]

@@ -67,6 +67,11 @@ class Timing:
         start = _whole(protocol.tmin, 1 / sfreq, "tmin", "the sampling interval")
         n_times = _whole(protocol.tmax, 1 / sfreq, "tmax", "the sampling interval") - start + 1
         period = _whole(protocol.isi, 1 / sfreq, "isi", "the sampling interval")
+        if period < 1:
+            raise ValueError(
+                f"isi ({protocol.isi:g} s) must be at least the sampling interval 1/sfreq ({1 / sfreq:g} s); "
+                "give a higher sfreq"
+            )
         last_sample = first - start + protocol.n_trials * period - 1
         n_epochs = min(protocol.n_trials, (last_sample - first - n_times + 1) // period + 1)
         if n_epochs < 1:

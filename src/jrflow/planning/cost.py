@@ -85,7 +85,7 @@ def simulation_seconds(config: Config, name: str, n_regions: int) -> float:
     n_regions
         Regions of its connectome, or 1.
     """
-    steps = expected_steps(config, n_regions)
+    steps = expected_steps(config, name, n_regions)
     kernel = 1e-9 * n_regions * (steps * _step_ns(config, name, n_regions) + _recording_ns(config))
     if config.simulation.backend == "cuda":
         kernel /= _GPU_CORES
@@ -156,13 +156,18 @@ def trial_simulations(n_regions: int, n_simulations: int) -> int:
     return n if n_simulations >= _WORTH * n else 0
 
 
-def expected_steps(config: Config, n_regions: int) -> float:
+def expected_steps(config: Config, name: str, n_regions: int) -> float:
     """Steps that one simulation is expected to take: all, or, where responses settle, those until then."""
     simulation = config.simulation
     protocol, timing = simulation.protocol, simulation.timing
-    if not isinstance(protocol, EvokedProtocol) or protocol.noise_sd or not simulation.steady_state_tolerance:
+    if (
+        not isinstance(protocol, EvokedProtocol)
+        or _noisy(config, name)
+        or not simulation.steady_state_tolerance
+    ):
         return timing.n_steps
-    driven = protocol.background > 0
+    varied = config.priors[config.campaigns[name].prior].parameters
+    driven = protocol.background > 0 or "p" in varied
     if driven and n_regions > 1:
         # Networks that are driven oscillate, one or other of a block, and all of it waits for that one.
         return timing.n_steps
@@ -179,7 +184,13 @@ def _step_ns(config: Config, name: str, n_regions: int) -> float:
     if n_regions > 1:
         ns += _REGION_NS + _STAGES.get(solver, 1) * n_regions * _CONNECTION_NS[_delays(config, name)]
     factor = _FLOAT64 if simulation.precision == "float64" else 1.0
-    return factor * ns + (_NOISE_NS if simulation.protocol.noise_sd > 0 else 0.0)
+    return factor * ns + (_NOISE_NS if _noisy(config, name) else 0.0)
+
+
+def _noisy(config: Config, name: str) -> bool:
+    """Whether the background fluctuates in simulations of a campaign."""
+    varied = config.priors[config.campaigns[name].prior].parameters
+    return config.simulation.protocol.noise_sd > 0 or "p_sd" in varied
 
 
 def _delays(config: Config, name: str) -> str:

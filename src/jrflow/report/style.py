@@ -141,7 +141,13 @@ def level_colours(levels: Iterable[str]) -> dict[str, str]:
 
 def symbol(name: str) -> str:
     """Parameter name as it is set in a figure: 'A_e' becomes mathematics, 'C_1' the product it is."""
-    return "$" + "\\,".join(MODEL.space.factors(name)) + "$"
+    return "$" + "\\,".join(map(_mathematics, MODEL.space.factors(name))) + "$"
+
+
+def _mathematics(name: str) -> str:
+    """A name with all that follows its first underscore as a subscript."""
+    stem, _, index = name.partition("_")
+    return f"{stem}_{{{index}}}" if len(index) > 1 else name
 
 
 def symbol_with_unit(name: str) -> str:

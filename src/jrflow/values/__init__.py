@@ -27,6 +27,8 @@ class Values:
         alike.
     network
         G and speed, float64, shape (n_sims,).
+    inputs
+        Those parameters of the input that are given, float64, shape (n_sims, n_regions) or (n_sims, 1).
     sim_ids
         Simulation ids, int64, shape (n_sims,).
     shared
@@ -37,6 +39,7 @@ class Values:
 
     columns: dict[str, np.ndarray]
     network: dict[str, np.ndarray]
+    inputs: dict[str, np.ndarray]
     sim_ids: np.ndarray
     shared: frozenset[str]
     remarks: list[str]
@@ -75,11 +78,13 @@ class Values:
         network = {
             name: _spread(given.get(name, p.default), n_sims)[:, 0] for name, p in MODEL.network.items()
         }
+        inputs = {name: _spread(given[name], n_sims) for name in MODEL.inputs if name in given}
         return cls(
             columns,
             network,
+            inputs,
             np.arange(n_sims, dtype=np.int64) if ids is None else ids,
-            frozenset(name for name in MODEL.space if name not in given or given[name].ndim == 0),
+            frozenset(name for name in MODEL.simulated if name not in given or given[name].ndim == 0),
             [said for name, v in given.items() if (said := remark(name, v, f"parameter {name!r}"))],
         )
 

@@ -72,8 +72,8 @@ def _require_known(name: Any) -> None:
             "simulation ids are labels, not a parameter: give them as the index of a DataFrame "
             "(frame.set_index('sim')) or as the coordinate 'sim' of a Dataset"
         )
-    if not isinstance(name, str) or name not in MODEL.space:
-        raise ValueError(f"unknown parameter {name!r}{did_you_mean(str(name), MODEL.space)}")
+    if not isinstance(name, str) or name not in MODEL.simulated:
+        raise ValueError(f"unknown parameter {name!r}{did_you_mean(str(name), MODEL.simulated)}")
 
 
 def _variables(parameters: Parameters | None) -> dict[Any, Any]:
@@ -95,7 +95,7 @@ def _variables(parameters: Parameters | None) -> dict[Any, Any]:
         return dict(parameters)
     raise ArgumentTypeError(
         "parameters: expected a mapping of names to values, a DataFrame or a Dataset, received "
-        f"{described(parameters)}; write {{{next(iter(MODEL.space))!r}: [3.0, 4.0]}}"
+        f"{described(parameters)}; write {{{next(iter(MODEL.simulated))!r}: [3.0, 4.0]}}"
     )
 
 

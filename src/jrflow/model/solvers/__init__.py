@@ -93,7 +93,7 @@ def _fluctuating(noisy, drive, c, z):  # type: ignore[no-untyped-def]
     """A drive with the fluctuation z (1/s) of the background added."""
     if not noisy:
         return drive
-    return Drive(drive.pyramidal, drive.excitatory + c.excitation * z, drive.inhibitory)
+    return Drive(drive.pyramidal, drive.excitatory + c.fluctuation * z, drive.inhibitory)
 
 
 @inlined
