@@ -16,10 +16,10 @@ from jrflow.config.connectome import TvbConnectome, build_connectome
 from jrflow.config.execution import ExecutionConfig
 from jrflow.config.load import ConfigError, load_config, load_connectome, parse_config
 from jrflow.config.simulation import SimulationConfig
-from jrflow.config.summary import summary
 from jrflow.model.connectome import Connectome
 from jrflow.model.solvers import SOLVERS
 from jrflow.planning.feasibility import check, parse_checked
+from jrflow.planning.summary import summary
 from jrflow.simulation import simulate
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

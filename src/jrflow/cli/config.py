@@ -20,9 +20,9 @@ def add_config(commands: Commands) -> None:
 
 def _check(arguments: argparse.Namespace) -> int:
     from jrflow.config.document import Document
-    from jrflow.config.summary import summary
     from jrflow.planning.feasibility import parse_checked
     from jrflow.planning.plausibility import implausible
+    from jrflow.planning.summary import summary
 
     document = Document(arguments.file)
     config = parse_checked(document.data, document.origin, document.faults)
