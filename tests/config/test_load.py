@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -10,6 +11,8 @@ from jrflow.config.commented import commented_yaml
 from jrflow.config.default import default_config
 from jrflow.config.load import ConfigError, load_config, parse_config
 from jrflow.planning.feasibility import load_checked
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 DEFAULT = commented_yaml(default_config())
 MINIMAL = """\
@@ -108,7 +111,7 @@ FAULTS = {
         "{half_width: 0.5}",
     ),
     "priors.wide: expected a mapping (key: value), received 3": ("{kind: relative-uniform}", "3"),
-    "priors.wide.low: unknown key; known are kind, half_width, parameters": (
+    "priors.wide.low: unknown key; known are kind, half_width, parameters, regions": (
         "relative-uniform}",
         "relative-uniform, low: 1}",
     ),
@@ -263,6 +266,27 @@ def test_a_second_network_of_a_kind_survives_being_written() -> None:
     config = parse_config(yaml.safe_load(text) | {"inference": inference})
     again = parse_config(yaml.safe_load(commented_yaml(config)))
     assert again == config
+
+
+@pytest.mark.parametrize(
+    "distribution",
+    [
+        {"low": 2.0, "high": 4.0},
+        {"low": 2.0, "high": 4.0, "mean": 3.0, "sd": 0.5},
+        {"kind": "log-normal", "median": 3.0, "log_sd": 0.2},
+        {"kind": "published-range"},
+    ],
+)
+def test_every_kind_of_distribution_survives_being_written(distribution: dict[str, Any]) -> None:
+    prior = {"kind": "independent", "parameters": {"A_e": distribution, "A_i": {"low": 20, "high": 24}}}
+    config = parse_config(yaml.safe_load(MINIMAL) | {"priors": {"wide": prior}})
+    assert parse_config(yaml.safe_load(commented_yaml(config))) == config
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_example_survives_being_written(example: Path) -> None:
+    config = parse_config(yaml.safe_load(example.read_text(encoding="utf-8")))
+    assert parse_config(yaml.safe_load(commented_yaml(config))) == config
 
 
 @pytest.mark.parametrize("number", [1, 9])

@@ -91,11 +91,12 @@ class _Writer:
     def _section(self, section: Node, values: dict[str, Any]) -> Iterator[str]:
         self._explained.append(section)
         fields = self._tree.fields(section)
-        if "kind" in fields:
+        tag = "kind" if "kind" in fields and _is_tag(fields["kind"]) else None
+        if tag:
             yield from _comment(_first_paragraph(section))
-            yield f"kind: {values['kind']}"
+            yield f"{tag}: {values[tag]}"
         for name, node in fields.items():
-            if name != "kind":
+            if name != tag:
                 yield from self._field(name, node, values[name])
 
     def _member(self, node: Node, values: dict[str, Any]) -> Node:
@@ -119,7 +120,7 @@ class _Writer:
     def _in_comments(self, section: Node, indent: str = "#   ") -> Iterator[str]:
         self._explained.append(section)
         for name, field in self._tree.fields(section).items():
-            if name == "kind" and "description" not in field:  # the tag of a union
+            if name == "kind" and _is_tag(field):
                 continue
             yield from _comment(
                 f"{name}: {_explanation(field, self._tree.resolve(field))}", indent, indent + "  "
@@ -129,6 +130,11 @@ class _Writer:
                 entry = field
             if entry is not None:
                 yield from self._in_comments(self._tree.resolve(entry), indent + "  ")
+
+
+def _is_tag(kind: Node) -> bool:
+    """Whether a field named kind tells the members of a union apart; others of that name are explained."""
+    return "description" not in kind
 
 
 def _explanation(node: Node, resolved: Node) -> str:
