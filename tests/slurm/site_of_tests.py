@@ -96,11 +96,13 @@ class Stop:
         Folder of the test.
     path, number
         The process stops before it puts the number-th file whose path ends so in its place.
+    for_good
+        Whether the process stops again when Slurm wakes it, until it is killed.
     """
 
-    def __init__(self, folder: Path, path: str, number: int = 1) -> None:
+    def __init__(self, folder: Path, path: str, number: int = 1, *, for_good: bool = False) -> None:
         self._mark = folder / "stopped"
-        where = {"path": path, "number": number, "mark": str(self._mark)}
+        where = {"path": path, "number": number, "mark": str(self._mark), "for_good": for_good}
         stopping = os.pathsep.join(filter(None, [str(STOPPING), os.environ.get("PYTHONPATH")]))
         #: What the process that starts the job has in its environment, besides its own.
         self.environment = {"JRFLOW_TEST_STOP": json.dumps(where), "PYTHONPATH": stopping}

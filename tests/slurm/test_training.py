@@ -110,7 +110,8 @@ def test_cancelled_it_says_so_and_goes_on_when_started_again(
     make: MakeTraining, undisturbed: Callable[[int], str]
 ) -> None:
     training = make()
-    stop = training.stop(3)
+    # A training goes on when Slurm asks it to end, and this one would be done before it is killed.
+    stop = training.stop(3, for_good=True)
     with driven(training, stop) as driver, stop.held(driver) as job:
         shell("scancel", job)
         assert "CANCELLED" in ends(driver, code=1)

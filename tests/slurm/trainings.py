@@ -67,9 +67,9 @@ class Training:
         )  # fmt: skip
         return self.driver
 
-    def stop(self, epoch: int) -> Stop:
+    def stop(self, epoch: int, *, for_good: bool = False) -> Stop:
         """A stop when that many epochs are saved, and before the next one is."""
-        return Stop(self.folder, "checkpoint/latest.json", epoch + 1)
+        return Stop(self.folder, "checkpoint/latest.json", epoch + 1, for_good=for_good)
 
     def epoch(self) -> int:
         """Epochs of the last checkpoint."""
