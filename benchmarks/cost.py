@@ -1,4 +1,4 @@
-"""What jrflow.planning.cost expects beside what this machine takes.
+"""What jrflow.planning.cost expects, compared with what this machine takes.
 
     python benchmarks/cost.py [--only evoked rest] [--repeats 5] [--core 0]
 

@@ -105,7 +105,7 @@ def test_a_wrong_call_says_so_in_one_message(
         code = end.code if isinstance(end.code, int) else 1
     printed = capsys.readouterr()
     assert code in (1, 2)
-    assert printed.out == "" or code == 1  # what was looked at and found unsound is told on stdout
+    assert printed.out == "" or code == 1  # what was examined and found unsound is reported on stdout
     assert printed.err or printed.out
     for foreign in ("Traceback", "pydantic", "http", "Errno"):
         assert foreign not in printed.err

@@ -68,7 +68,7 @@ def modes_of_the_nearest(target: LogDensity, n_reference: int, seed: int) -> np.
 
 
 def nearest_simulations(target: LogDensity, n_reference: int, seed: int) -> np.ndarray:
-    """Coordinates of draws from the prior with a large target.
+    """Coordinates of draws from the prior with a large likelihood.
 
     Posteriors may have several modes, and the nearest simulations may all lead to one of them. Therefore the
     nearest one is taken of each quarter of the prior along each coordinate that is a normal score.

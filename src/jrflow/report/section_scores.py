@@ -28,7 +28,7 @@ from jrflow.report.scores import (
 from jrflow.report.section_limits import limit_blocks
 from jrflow.report.style import estimator_name, estimator_styles
 
-#: Estimators beside which a table still has room for the other scores of the best one.
+#: Most estimators with which a table still has room for the other scores of the best one.
 _MANY = 5
 
 _NO_SCORES = "Left out: no model was evaluated (evaluation/scores.csv is absent)."

@@ -25,7 +25,7 @@ BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE, GREY = "#0072B2", "#D55E00", "#CC79A7", "#8C8C8C"
 YELLOW, BROWN = "#B8A600", "#7F4F24"
 
-#: Colours that can be told apart in one figure, beside black and grey.
+#: Colours that can be told apart in one figure, in addition to black and grey.
 DISTINCT = (BLUE, VERMILLION, GREEN, ORANGE, PURPLE, SKY, BROWN, YELLOW)
 
 #: Colour and marker of each preset of the model.

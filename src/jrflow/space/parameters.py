@@ -13,7 +13,7 @@ import numpy as np
 #: What a parameter acts on: the neural mass itself, the network that couples masses, the input that they
 #: receive, or the observation of their activity.
 ActsOn = Literal["mass", "network", "input", "observation"]
-#: Dims of a parameter beside the simulation: one value a simulation, or one for each region.
+#: Dims of a parameter in addition to the simulation: one value a simulation, or one for each region.
 Dims = tuple[()] | tuple[Literal["region"]]
 
 
