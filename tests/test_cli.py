@@ -37,7 +37,7 @@ def test_check_reports_faults_without_a_traceback(tmp_path: Path, capsys: pytest
     assert main(["config", "check", str(tmp_path / "bad.yaml")]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.startswith(f"jrflow: {tmp_path / 'bad.yaml'}: 3 faults\n")
+    assert printed.err.startswith(f"jrflow: {tmp_path / 'bad.yaml'}: 3 errors\n")
     assert "Traceback" not in printed.err
 
 

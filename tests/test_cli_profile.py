@@ -107,7 +107,7 @@ def test_options_say_how(folder: Path) -> None:
 def test_options_are_checked_as_a_file_is(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*INSTALL, "--account", "my lab", "--cores", "0"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith("jrflow: the options: 2 faults\n")
+    assert said.startswith("jrflow: the options: 2 errors\n")
     assert "account: expected Account that jobs are charged to" in said
     assert "cores: expected a number greater than or equal to 1, received 0" in said
     assert not folder.exists()

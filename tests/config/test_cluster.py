@@ -54,7 +54,7 @@ def test_every_fault_at_once_with_its_line(tmp_path: Path) -> None:
     )
     path = tmp_path / "cluster.yaml"
     lines = said.splitlines()
-    assert lines[0] == f"{path}: 6 faults"
+    assert lines[0] == f"{path}: 6 errors"
     assert f"  {path}:1: cores: expected a valid integer" in lines[1]
     assert f"  {path}:2: partitoin: unknown key; did you mean 'partition'?" in said
     assert f"  {path}:3: account: expected Account that jobs are charged to" in said

@@ -78,7 +78,12 @@ CASES = [
         "inference.networks.t",
         "a multiple of heads, received 30 and 4",
     ),
-    ("inference.learning_curve.sizes", [300, 300], "inference.learning_curve.sizes", "rising sizes"),
+    (
+        "inference.learning_curve.sizes",
+        [300, 300],
+        "inference.learning_curve.sizes",
+        "sizes in increasing order",
+    ),
     ("inference.training", {"sfreq": 300}, "inference.training.sfreq", "received 300 Hz"),
     ("inference.training", {"tmin": 0.995}, "inference.training.tmin", "by one sample of training.sfreq"),
     (

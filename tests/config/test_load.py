@@ -39,7 +39,7 @@ def faults(folder: Path, text: str) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         load_config(path)
     first, *lines = str(caught.value).splitlines()
-    assert first.startswith(f"{path}: {len(lines)} fault")
+    assert first.startswith(f"{path}: {len(lines)} error")
     return [line.removeprefix(f"  {path}:") for line in lines]
 
 
@@ -90,8 +90,8 @@ sensitivity:
         "6: priors.wide.parameters[1]: unknown parameter 'bi'; did you mean 'b_i'?",
         "9: campaigns.train: given twice, first at line 8; keep one of them",
         "9: campaigns.train.prior: unknown entry 'wyde' of priors; did you mean 'wide'?",
-        "12: eeg.noise.paper.factor: missing; expected: Multiplies the variance, as the paper's noise_fact "
-        "does (dimensionless). The noise is that of the raw recording, before any filter of "
+        "12: eeg.noise.paper.factor: missing; expected: Factor of the variance, like noise_fact in the "
+        "paper's code (dimensionless). The noise is that of the raw recording, before any filter of "
         "eeg.processing",
         "14: eeg.noise.paper.fctor: unknown key; did you mean 'factor'?",
         "17: inference.models.m.test: unknown entry 'tset' of campaigns; known are train",

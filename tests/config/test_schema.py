@@ -36,7 +36,7 @@ def test_generated_files_are_in_step() -> None:
 
 def test_fix_writes_what_the_check_accepts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--root", str(tmp_path)]) == 1
-    assert "+# Name, place and seed." in capsys.readouterr().out
+    assert "+# Name, results folder and seed." in capsys.readouterr().out
     assert main(["--root", str(tmp_path), "--fix"]) == 0
     assert main(["--root", str(tmp_path)]) == 0
 

@@ -1,4 +1,4 @@
-"""Sensitivity analysis and the limit of what could be inferred."""
+"""Sensitivity analysis, and the theoretical limit of inference."""
 
 from pydantic import Field, field_validator
 
@@ -11,31 +11,32 @@ FEWEST_GROUPS = 16
 
 
 class SensitivityConfig(Section):
-    """Campaigns analysed and the channel at which the evoked is described."""
+    """Campaigns to analyse, and the channel whose evoked response is described."""
 
     sobol: tuple[str, ...] = ()
     """Campaigns with a saltelli design."""
     one_at_a_time: tuple[str, ...] = ()
     """Campaigns with a one-at-a-time design."""
     channel: str = "strongest"
-    """Channel of the features and heat maps; 'strongest' takes the one with the largest lead field. With
-    one region, indices are equal at every channel, up to the sign of the feature."""
+    """Channel of the features and heat maps; 'strongest': the channel with the largest lead field. With
+    one region, the indices are the same at every channel."""
     n_bootstrap: int = Field(200, ge=10, le=1_000_000)
-    """Number of resamples for campaigns of one scramble (version 0.1); not used for others, whose errors
-    come from independent scrambles."""
+    """Number of bootstrap resamples for campaigns of version 0.1, which have one scramble. Newer campaigns
+    do not use it: their errors come from independent scrambles."""
 
 
 class LimitsConfig(Section):
-    """How the limit of what could be inferred is found."""
+    """How the theoretical limit is computed."""
 
     n_draws: int = Field(200, ge=2, le=1_000_000)
-    """Number of draws from the prior over which the posterior variance of Laplace's approximation, by Fisher
-    information, is averaged."""
+    """Number of draws from the prior. At each draw the posterior variance is computed by Laplace's
+    approximation, from the Fisher information; the limit uses the average."""
     relative_step: float = Field(1e-5, gt=0, lt=0.1)
-    """Half step of the central differences, as a fraction of the parameter's value."""
+    """Step to each side in the central differences, as a fraction of the parameter's value."""
     posterior_cases: int = Field(0, ge=0)
-    """Number of test simulations whose exact posterior is sampled at every noise level, some seconds each;
-    the limit is then theirs, not Laplace's approximation. 0 for none; with few it is rough."""
+    """Number of test simulations whose reference posterior is sampled at every noise level (a few seconds
+    for each). The limit is then computed from these posteriors, not from Laplace's approximation; a small
+    number gives an imprecise limit. 0: none."""
 
     @field_validator("posterior_cases")
     @classmethod

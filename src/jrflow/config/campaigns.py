@@ -26,20 +26,21 @@ _POWERS_OF_TWO = ("sobol-sequence", "saltelli")
 
 
 class CampaignConfig(Section):
-    """One campaign: which simulations, of which preset, drawn how."""
+    """One campaign: its design, number of simulations, preset and prior."""
 
     design: DesignKind
     """prior (independent draws), lhs (Latin hypercube), sobol-sequence, saltelli (for Sobol
     indices), one-at-a-time."""
     n: int = Field(ge=1, le=MOST_SIMULATIONS)
-    """Number of simulations; for saltelli the base sample N of N * (parameters + 2); for
-    one-at-a-time the steps of each parameter. A power of two for sobol-sequence and saltelli."""
+    """Number of simulations. For saltelli: number n of base points, of n * (parameters + 2) simulations. For
+    one-at-a-time: number of values of each parameter. Must be a power of two for sobol-sequence and
+    saltelli."""
     preset: PresetName = MODEL.default_preset
     """Defaults and units of the model."""
     prior: str
     """Name of an entry in 'priors'."""
     seed: int | None = Field(None, ge=0)
-    """Seed of this campaign; by default it follows from the run's seed and the campaign's name."""
+    """Seed of this campaign; null: derived from the run's seed and the campaign's name."""
 
     @model_validator(mode="after")
     def _balanced(self) -> "CampaignConfig":

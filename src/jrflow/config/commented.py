@@ -24,7 +24,7 @@ _Dumper.add_implicit_resolver(*EXPONENTS)
 _HEADER = """\
 yaml-language-server: $schema=workflow/schemas/config.schema.json
 
-A run of jrflow. Every field is explained where it first appears; what is left out takes its
+A run of jrflow. Every field is explained where it first appears. A field that is left out takes its
 default. Paths are relative to the directory in which jrflow or Snakemake is run. Check a changed
 file with: jrflow config check config.yaml
 """

@@ -1,4 +1,4 @@
-"""The whole configuration: its sections. What sections say about one another is checked when it is read."""
+"""The whole configuration and its sections. Contradictions between sections are found when it is read."""
 
 from collections.abc import Sized
 from pathlib import Path
@@ -18,10 +18,10 @@ from jrflow.config.simulation import SimulationConfig
 
 
 class Config(Section):
-    """Everything a user can choose. Only 'execution' may differ between runs with equal results."""
+    """Everything that a user can choose. Only 'execution' may differ between runs with equal results."""
 
     run: RunConfig = RunConfig()
-    """Name, place and seed."""
+    """Name, results folder and seed."""
     simulation: SimulationConfig = SimulationConfig()
     """How the model is integrated and recorded."""
     priors: dict[Name, PriorConfig] = Field(min_length=1)
@@ -29,15 +29,15 @@ class Config(Section):
     campaigns: dict[Name, CampaignConfig] = Field(min_length=1)
     """Named sets of simulations."""
     eeg: EEGConfig = EEGConfig()
-    """From source to scalp."""
+    """Head model, source, recording and noise."""
     inference: InferenceConfig = InferenceConfig()
-    """What is trained on what."""
+    """Networks, training campaigns and recordings."""
     sensitivity: SensitivityConfig = SensitivityConfig()
-    """Which parameters matter, for what."""
+    """Sensitivity of the evoked response to each parameter."""
     limits: LimitsConfig = LimitsConfig()
-    """What any method could reach."""
+    """Theoretical limit of R2 that any method can reach."""
     execution: ExecutionConfig = ExecutionConfig()
-    """Workers and shards; changes no result."""
+    """Workers and shards. These settings change no result."""
 
     @property
     def folder(self) -> Path:

@@ -1,4 +1,4 @@
-"""The wiring of a network of regions."""
+"""Connectomes: the connections between coupled regions."""
 
 import math
 from functools import lru_cache
@@ -13,15 +13,15 @@ from jrflow.space.spatial import Regions
 
 
 class _Wiring(Section):
-    """What every network has."""
+    """What every connectome has."""
 
     normalise: Literal["none", "max", "in-strength"] = "none"
-    """How weights are rescaled: none; max, the largest becomes 1; in-strength, what each region receives
-    sums to 1."""
+    """How weights are rescaled. none: not at all; max: the largest weight becomes 1; in-strength: the
+    weights that each region receives sum to 1."""
     G: float = Field(1.0, ge=0)
-    """Global coupling where no prior varies it: multiplies the weights (dimensionless)."""
+    """Global coupling, which multiplies all weights (dimensionless). A prior may vary it instead."""
     speed: float | None = Field(None, gt=0)
-    """Conduction speed where no prior varies it, m/s; null: no delays."""
+    """Conduction speed, m/s; null: no delays. A prior may vary it instead."""
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -30,17 +30,17 @@ class _Wiring(Section):
 
 
 class SyntheticConnectome(_Wiring):
-    """A plausible connectome, made up: for trying things out, not for results about the brain."""
+    """An invented, plausible connectome, for tests of a configuration and not for results about the brain."""
 
     kind: Literal["synthetic"]
     n_regions: int = Field(ge=1, le=100_000)
     """Number of regions."""
     seed: int = Field(0, ge=0)
-    """Seed of the weights' scatter."""
+    """Seed of the random weights."""
 
 
 class TvbConnectome(_Wiring):
-    """A connectivity in The Virtual Brain's zip format."""
+    """A connectome in the zip format of The Virtual Brain."""
 
     kind: Literal["tvb-zip"]
     path: str

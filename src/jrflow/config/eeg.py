@@ -13,7 +13,7 @@ class MontageHead(Section):
 
     kind: Literal["montage"] = "montage"
     montage: str = "biosemi64"
-    """Electrodes: any montage that MNE knows by name."""
+    """Electrodes: the name of any montage of MNE."""
 
 
 class RecordingHead(Section):
@@ -26,7 +26,7 @@ class RecordingHead(Section):
 
 
 class ForwardHead(Section):
-    """A forward solution made elsewhere."""
+    """A forward solution from MNE."""
 
     kind: Literal["forward"]
     path: str
@@ -37,7 +37,7 @@ Head = Annotated[MontageHead | RecordingHead | ForwardHead, Field(discriminator=
 
 
 class SourceConfig(Section):
-    """Where the column sits: a patch of cortex that shares one time course."""
+    """Position of the column: a patch of cortex that shares one time course."""
 
     position: tuple[float, float, float] = (-40.0, 12.0, 47.0)
     """Centre, mm, MNI coordinates (fsaverage); the default lies in the left caudal middle frontal gyrus."""
@@ -49,39 +49,39 @@ class SourceConfig(Section):
 
 
 class AdHocNoise(Section):
-    """The paper's: MNE's ad hoc covariance (0.2 uV on every EEG channel) times a factor."""
+    """The paper's noise: MNE's ad hoc covariance (0.2 uV on every EEG channel) times a factor."""
 
     kind: Literal["ad-hoc"]
     factor: float = Field(gt=0)
-    """Multiplies the variance, as the paper's noise_fact does (dimensionless). The noise is that of the raw
-    recording, before any filter of eeg.processing."""
+    """Factor of the variance, like noise_fact in the paper's code (dimensionless). The noise is that of the
+    raw recording, before any filter of eeg.processing."""
 
 
 class CovarianceNoise(Section):
-    """A measured noise covariance of single samples, filtered as eeg.processing says."""
+    """A measured noise covariance of single samples, with the filters of eeg.processing applied."""
 
     kind: Literal["covariance"]
     path: str
     """MNE covariance file (-cov.fif); relative to where jrflow is run."""
     n_averages: int | None = Field(None, ge=1)
-    """Number of trials averaged into the evoked; by default as many as the protocol averages."""
+    """Number of trials averaged in the evoked response; null: as many as the protocol averages."""
 
 
 class SnrNoise(Section):
-    """White noise at a stated signal-to-noise ratio of the evoked."""
+    """White noise at a stated signal-to-noise ratio of the evoked response."""
 
     kind: Literal["snr"]
     snr_db: float
-    """20 log10(median over the model's training campaign of the clean evoked's root mean square over
-    channels and time, over one channel's noise standard deviation after averaging), dB. The same
-    noise then meets every simulation."""
+    """Signal-to-noise ratio, dB: 20 log10(signal / noise). Signal: root mean square of the response without
+    noise over channels and time, median over the training campaign. Noise: standard deviation of one
+    channel after averaging; it is the same for all simulations."""
 
 
 NoiseConfig = Annotated[AdHocNoise | CovarianceNoise | SnrNoise, Field(discriminator="kind")]
 
 
 class ProcessingConfig(Section):
-    """What is done to the averaged response, in recordings and simulations alike: filters and baseline."""
+    """Filters and baseline correction, the same for recordings and simulations."""
 
     highpass: float | None = Field(None, gt=0)
     """Cut-off frequency of the high-pass filter of the continuous recording, Hz (MNE's default filter);
@@ -90,8 +90,8 @@ class ProcessingConfig(Section):
     """Cut-off frequency of the low-pass filter of the continuous recording, Hz (MNE's default filter);
     null: none."""
     baseline: tuple[float | None, float | None] | None = (None, 0.0)
-    """First and last time of the baseline, s from the onset; null for one of them: the start or end of the
-    epoch. null: no baseline correction, which needs a high-pass filter: EEG has no absolute level."""
+    """First and last time of the baseline, s from the onset; null for one of the two: the start or end of the
+    epoch. null: no baseline correction; this needs a high-pass filter, because EEG has no absolute level."""
 
     @model_validator(mode="after")
     def _possible(self) -> "ProcessingConfig":
@@ -120,8 +120,9 @@ class EEGConfig(Section):
     head: Head = MontageHead()
     """Head model (kind: montage, recording or forward)."""
     source: SourceConfig = SourceConfig()
-    """Where the column sits."""
+    """Position of the column."""
     processing: ProcessingConfig = ProcessingConfig()
-    """Filters and baseline of the recordings to which models are applied; simulations get the same."""
+    """Filters and baseline of the recordings to which models are applied; applied to simulations, too."""
     noise: dict[Name, NoiseConfig] = Field({})
-    """Named noise levels (kind: ad-hoc, covariance or snr); scores are given for each. Models need one."""
+    """Named noise levels (kind: ad-hoc, covariance or snr). Scores are computed for each; models need at
+    least one."""

@@ -17,19 +17,20 @@ class ExecutionConfig(Section):
 
     backend: Literal["local", "in-process", "scheduler"] = "local"
     """local: Dask worker processes on this machine; in-process: no workers, for debugging; scheduler:
-    the workers of a Dask scheduler that is running already."""
+    the workers of a Dask scheduler that already runs."""
     scheduler: str | None = Field(None, pattern=r"^(tls|tcp)://\S+:\d+$")
-    """Address of that scheduler, such as tls://host:8786; with tls its certificates are named in Dask's
-    own configuration (distributed.comm.tls)."""
+    """Address of the Dask scheduler if backend is scheduler, such as tls://host:8786. For tls, name its
+    certificates in Dask's own configuration (distributed.comm.tls)."""
     n_workers: int = Field(0, ge=0, le=100_000)
-    """Number of worker processes; 0 takes one for each core this process may use."""
+    """Number of worker processes; 0: one for each core that this process may use."""
     memory_per_worker: str = Field("2GiB", pattern=r"^\d+(\.\d+)?\s?([kMGT]i?)?B$")
-    """Limit at which Dask restarts a worker: a number and its unit, such as 500MB or 2GiB."""
+    """Memory above which Dask restarts a worker: a number and its unit, such as 500MB or 2GiB."""
     shard_size: int | None = Field(None, ge=1)
-    """Simulations per shard: one task, one file, one atomic write; a multiple of chunk_size. null: 20
-    to 130 MB, at least eight to a campaign where it is large enough."""
+    """Simulations per shard, a multiple of chunk_size. One task simulates a shard and writes it as one file.
+    null: shards of 20 to 130 MB, and at least eight shards in a campaign that is large enough."""
     chunk_size: int | None = Field(None, ge=1)
-    """Simulations per compressed chunk within a shard: the unit of reading. null: about 1 MB."""
+    """Simulations per compressed chunk within a shard, the smallest part that can be read. null: about
+    1 MB."""
     shards_per_block: int = Field(0, ge=0)
     """Number of shards that one job of the workflow simulates; 0 makes each campaign one job."""
     tls: bool = True

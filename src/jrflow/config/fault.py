@@ -1,4 +1,4 @@
-"""What is wrong with a configuration: faults, and the one error that carries all of them."""
+"""Errors in a configuration (faults), and the one exception that carries all of them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Fault:
     message
         What was expected, what was received, what to do.
     about
-        All keys that the message is about, where these are others than ``key``. If one of them has an error
-        of its own, this fault may be a mere consequence of it.
+        All keys that the message is about, if there are others than ``key``. If one of them has an error of
+        its own, this fault may only be a consequence of that error.
     """
 
     key: Key
@@ -85,7 +85,7 @@ class ConfigError(ValueError):
     def __init__(self, faults: Iterable[Fault], origin: Origin | None = None) -> None:
         origin = origin or Origin()
         self.faults = sorted(dict.fromkeys(faults), key=lambda fault: origin.line(fault.key) or 0)
-        count = f"{len(self.faults)} fault{'s' if len(self.faults) != 1 else ''}"
+        count = f"{len(self.faults)} error{'s' if len(self.faults) != 1 else ''}"
         lines = [f"  {origin.place(fault.key)}: {fault}" for fault in self.faults]
         super().__init__("\n".join([f"{origin.name}: {count}", *lines]))
 

@@ -1,4 +1,4 @@
-"""What is trained on what, and how it is applied to recordings."""
+"""Networks, their training and test campaigns, and the recordings to which they are applied."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,33 +12,35 @@ from jrflow.config.section import Name, Section
 
 
 class TrainingConfig(Section):
-    """Input and optimisation, the same for all models that say nothing else; each serves all noise levels."""
+    """Input and optimisation of all models, unless a model has its own; each model serves all levels."""
 
     sfreq: float = Field(100.0, gt=0)
-    """The evoked is averaged down to this rate before the network sees it, Hz; a whole fraction of
-    simulation.sfreq."""
+    """Sampling frequency of the network's input, Hz: consecutive samples of the evoked response are
+    averaged. simulation.sfreq must be a whole multiple of it."""
     tmin: float = 0.0
-    """The network sees what comes after this time, s from the onset. Little is lost before 0: there the
-    baseline repeats the end of the previous epoch, noise included."""
+    """Start of the network's input, s from the onset. Times before 0 add little information: the baseline
+    repeats the end of the previous epoch, including its noise."""
     spatial: Literal["projected", "channels"] = "projected"
-    """projected: the noise-weighted projection onto the lead field, which loses nothing for one
-    source in Gaussian noise; channels: every channel, whitened."""
+    """projected: the source estimate, i.e. the noise-weighted projection onto the lead field, which loses
+    no information for one source in Gaussian noise; channels: every channel, whitened."""
     noise_margin: float = Field(1.0, ge=1)
-    """Noise met in training reaches by this factor (dimensionless) below the smallest and above the
-    largest level's standard deviation; above 1 for recordings whose noise is not known well."""
+    """Widens the range of noise standard deviations in training: from the smallest level divided by this
+    factor to the largest level times it (dimensionless). Use more than 1 if the noise of the recordings is
+    not well known."""
     batch_size: int = Field(256, ge=2)
     """Simulations per gradient step."""
     max_presentations: int = Field(1_000_000, ge=1)
-    """Simulations shown in total; epochs = this over the number of training simulations."""
+    """Number of presentations in total; the number of epochs is this divided by the number of training
+    simulations."""
     patience: int | None = Field(None, ge=1)
     """Training ends when R2 on the validation part has not risen for this number of epochs (for npe: when
-    the validation loss has not fallen). null: it runs to the end of its learning rate's cycle, and the best
-    epoch is kept all the same."""
+    the validation loss has not fallen). null: training runs to the end of the learning-rate cycle. In both
+    cases the weights of the best epoch are kept."""
     validation_fraction: float = Field(0.1, gt=0, lt=0.5)
-    """Kept for validation and for calibrating intervals, as a fraction of the training campaign."""
+    """Part of the training campaign that is used for validation and to calibrate intervals, as a fraction."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Precision of the multiplications within a network; weights, loss and a flow's densities stay
-    float32. bfloat16 (mixed precision) is for GPUs."""
+    """Precision of the multiplications within a network; weights, the loss and the densities of flows are
+    always float32. bfloat16 (mixed precision) is for GPUs."""
     checkpoint_every: int = Field(1, ge=1)
     """Number of epochs between checkpoints."""
 
@@ -53,15 +55,17 @@ class ModelConfig(Section):
     network: str = "bilstm"
     """Name of an entry in 'networks'; the name of the estimator in every table."""
     seeds: int = Field(1, ge=1, le=1_000)
-    """Number of trainings, with the run's seed and those after it; the second one is called
-    <model>-seed-1. They differ in the split, the order, the noise and the initial weights."""
+    """Number of training runs; the first has the run's seed s, the next ones s + 1, s + 2, ... and the names
+    <model>-seed-1, <model>-seed-2, ... They differ in the split, the order, the noise and the initial
+    weights."""
     refine: int = Field(0, ge=0)
-    """Number of test simulations whose estimates are also refined by the exact likelihood, and scored
-    as <network>+exact; about a second of a core for each, at every noise level. Of the first seed only."""
+    """Number of test simulations whose estimates are also refined with the exact likelihood, and scored
+    as <network>+exact. This takes about 1 s on one core for each simulation and noise level. Only the
+    first seed is refined."""
     max_presentations: int | None = Field(None, ge=1)
-    """Simulations shown in total, where it is to be another number than training.max_presentations."""
+    """Number of presentations in total, for this model; null: training.max_presentations."""
     batch_size: int | None = Field(None, ge=2)
-    """Simulations per gradient step, where it is to be another number than training.batch_size."""
+    """Simulations per gradient step, for this model; null: training.batch_size."""
 
 
 @dataclass(frozen=True)
@@ -96,17 +100,18 @@ class LearningCurveConfig(Section):
     model: str
     """Name of an entry in 'models'."""
     sizes: tuple[Annotated[int, Field(ge=1)], ...] = Field((1250, 5000, 18_000), min_length=2)
-    """Numbers of training simulations, rising; each run sees the same number of presentations."""
+    """Numbers of training simulations, in increasing order; all runs have the same number of
+    presentations."""
     presentations: int = Field(100_000, ge=1)
-    """Simulations shown in each run."""
+    """Number of presentations in each run."""
     more_epochs: int = Field(4, ge=2)
-    """The smallest size is also run this many times longer."""
+    """The smallest size is also trained for this many times as many epochs."""
 
     @field_validator("sizes")
     @classmethod
     def _rising(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
         if any(small >= large for small, large in pairwise(sizes)):
-            raise ValueError(f"expected rising sizes, received {', '.join(map(str, sizes))}")
+            raise ValueError(f"expected sizes in increasing order, received {', '.join(map(str, sizes))}")
         return sizes
 
 
@@ -121,8 +126,8 @@ class ApplyConfig(Section):
     """Name of the noise level that describes the recording; its variance is rescaled to each
     response's own number of averages."""
     exact: bool = False
-    """Whether to sample the exact posterior, too, of each response that the model explains: half a minute
-    for each."""
+    """Whether to sample also the exact posterior of each response that the model explains (about half a
+    minute for each response)."""
 
 
 class InferenceConfig(Section):
@@ -131,16 +136,16 @@ class InferenceConfig(Section):
     networks: dict[Name, NetworkConfig] = Field({"bilstm": BiLSTMConfig()})
     """Named networks (kind: bilstm, lstm, cnn_bilstm, transformer, mlp or npe)."""
     models: dict[Name, ModelConfig] = Field({})
-    """Named models; none: nothing is trained."""
+    """Named models (a network with its training and test campaign); if empty, nothing is trained."""
     training: TrainingConfig = TrainingConfig()
-    """Of all models; what a model says itself goes first."""
+    """Settings of all training runs; values given for a single model take precedence."""
     paper_baseline: bool = False
-    """Whether the paper's network under the paper's settings (1,000 simulations, noise drawn once, its loss
-    and its scaling) stands among the baselines; it takes minutes for each noise level."""
+    """Whether the baselines include the paper's network with the paper's settings (1,000 simulations, noise
+    drawn once, its loss and its scaling); this takes minutes for each noise level."""
     learning_curve: LearningCurveConfig | None = None
-    """Scores over the number of simulations and of epochs; left out: no learning curve."""
+    """Scores against the number of simulations and of epochs; null: no learning curve."""
     apply: ApplyConfig | None = None
-    """A recording to which a model is applied; left out: none."""
+    """Recording to which a model is applied; null: none."""
 
     @cached_property
     def trainings(self) -> dict[str, Training]:

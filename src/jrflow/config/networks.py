@@ -1,4 +1,4 @@
-"""The networks that can be trained, a section for each kind; all are trained by one and the same code."""
+"""The neural networks that can be trained, one section for each kind; the same code trains all of them."""
 
 from typing import Annotated, Literal
 
@@ -20,12 +20,12 @@ class _Trained(Section):
     learning_rate: float = Field(0.003, gt=0)
     """Peak learning rate (dimensionless); one cosine cycle with warm-up."""
     optimiser: Literal["adam", "muon"] = "adam"
-    """Who takes the gradient steps: Adam, or Muon with the matrices before the head and Adam with all else.
-    By Muon a presentation teaches more and a step costs more, so it is for batches of about 1,000."""
+    """adam; or muon: Muon for the weight matrices before the head, Adam for all other weights. With Muon
+    fewer presentations are needed, but a gradient step takes longer: use batches of about 1,000."""
     head_layers: int = Field(0, ge=0, le=_MOST_LAYERS)
-    """Number of residual layers between body and head; 0: none, as in the paper."""
+    """Number of residual layers between the body and the linear output (head); 0: none, as in the paper."""
     head_width: int = Field(512, ge=1, le=_MOST_UNITS)
-    """Number of units of each of them."""
+    """Number of units of each residual layer."""
     dropout: float = Field(0.0, ge=0, lt=1)
     """Dropout before the head, as a fraction of its inputs."""
 
@@ -35,8 +35,8 @@ class BiLSTMConfig(_Trained):
 
     kind: Literal["bilstm"] = "bilstm"
     samples_per_step: _Samples = 20
-    """Number of consecutive samples handed to the LSTM at one step; their noise-weighted principal
-    components are what it sees."""
+    """Number of consecutive samples that enter the LSTM at one step, as their noise-weighted principal
+    components."""
     hidden: int = Field(64, ge=1, le=_MOST_UNITS)
     """Number of units of each layer in each direction (the paper: 64)."""
     layers: int = Field(1, ge=1, le=_MOST_LAYERS)
@@ -46,7 +46,7 @@ class BiLSTMConfig(_Trained):
 
 
 class LSTMConfig(BiLSTMConfig):
-    """LSTM in the direction of time only, two layers as in the paper's second version."""
+    """Unidirectional LSTM (forwards in time), two layers as in the paper's second version."""
 
     kind: Literal["lstm"] = "lstm"  # type: ignore[assignment]
     layers: int = Field(2, ge=1, le=_MOST_LAYERS)
@@ -54,7 +54,7 @@ class LSTMConfig(BiLSTMConfig):
 
 
 class CnnBiLSTMConfig(BiLSTMConfig):
-    """Convolutions over time, then a bidirectional LSTM over what they leave."""
+    """Two convolutions over time, then a bidirectional LSTM over their output."""
 
     kind: Literal["cnn_bilstm"] = "cnn_bilstm"  # type: ignore[assignment]
     samples_per_step: _Samples = 1
@@ -62,10 +62,10 @@ class CnnBiLSTMConfig(BiLSTMConfig):
     filters: int = Field(32, ge=1, le=_MOST_UNITS)
     """Number of filters of each convolution."""
     kernel: int = Field(7, ge=1, le=_MOST_UNITS)
-    """Number of points of the series that a filter covers; odd, for a filter has a point in its middle."""
+    """Number of points of the series that a filter covers; an odd number."""
     stride: int = Field(4, ge=1, le=_MOST_UNITS)
-    """Number of points of which the first convolution leaves one, at most 'kernel'; the second one leaves
-    one of two: these are the LSTM's steps."""
+    """Stride of the first convolution, as a number of points; at most 'kernel'. The second convolution has
+    stride 2; its output points are the steps of the LSTM."""
     learning_rate: float = Field(0.005, gt=0)
     """Peak learning rate (dimensionless); one cosine cycle with warm-up."""
 
@@ -79,8 +79,8 @@ class CnnBiLSTMConfig(BiLSTMConfig):
             )
         if self.stride > self.kernel:
             raise ContradictionError(
-                f"stride ({self.stride}) is larger than kernel ({self.kernel}): no filter would cover the "
-                "points between; choose a smaller stride or a larger kernel",
+                f"stride ({self.stride}) is larger than kernel ({self.kernel}), so no filter "
+                "would cover the points between two filters; choose a smaller stride or a larger kernel",
                 "stride",
                 "kernel",
             )
@@ -124,7 +124,7 @@ class MLPConfig(_Trained):
 
 
 class NPEConfig(_Trained):
-    """Neural posterior estimation: a normalizing flow of the sbi package, a Bi-LSTM as its embedding."""
+    """Neural posterior estimation: a normalizing flow of the sbi package with a Bi-LSTM as embedding."""
 
     kind: Literal["npe"] = "npe"
     flow: Literal["maf", "nsf"] = "maf"
@@ -134,13 +134,13 @@ class NPEConfig(_Trained):
     flow_hidden: int = Field(64, ge=1, le=_MOST_UNITS)
     """Number of units of each layer within a transform."""
     samples_per_step: _Samples = 20
-    """Number of consecutive samples handed to the embedding LSTM at one step."""
+    """Number of consecutive samples that enter the embedding LSTM at one step."""
     hidden: int = Field(64, ge=1, le=_MOST_UNITS)
     """Number of units of the embedding LSTM in each direction."""
     layers: int = Field(1, ge=1, le=_MOST_LAYERS)
     """Number of layers of the embedding LSTM."""
     draws: int = Field(200, ge=20, le=_MOST_UNITS)
-    """Number of draws from the posterior of each response, of which mean and intervals are taken."""
+    """Number of draws from the posterior of each response; means and intervals are computed from them."""
     learning_rate: float = Field(0.008, gt=0)
     """Peak learning rate (dimensionless); one cosine cycle with warm-up."""
 

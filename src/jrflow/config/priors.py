@@ -60,15 +60,16 @@ RegionsOfAll = Literal["shared", "independent"]
 
 
 class Gradient(Section):
-    """A linear change over the regions of a network."""
+    """A linear change over the coupled regions."""
 
     axis: Literal["x", "y", "z"]
-    """Direction of the change: x (right), y (front) or z (up), by the regions' centres."""
+    """Direction along which the value changes, from the centres of the regions: x (to the right), y (to the
+    front) or z (upwards)."""
     low: float
-    """Lower end of the slope, in the parameter's unit: the difference between the end of the network and
-    its middle."""
+    """Smallest slope, in the parameter's unit. The slope is the difference between the outermost region and
+    the middle, and has a uniform distribution."""
     high: float
-    """Upper end of the slope, in the parameter's unit; the slope is uniform between its ends."""
+    """Largest slope, in the parameter's unit."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -86,12 +87,12 @@ class Distribution(Section):
     """Distribution of one parameter."""
 
     kind: Literal["uniform", "normal", "log-normal", "relative-uniform", "published-range"] | None = None
-    """uniform (low, high), normal (mean, sd), log-normal (median, log_sd), relative-uniform (half_width:
-    around the preset's default) or published-range (normal, as in a prior of this kind); null: uniform, or
-    normal if there is a mean."""
+    """uniform (low, high), normal (mean, sd), log-normal (median, log_sd), relative-uniform (half_width,
+    around the preset's default) or published-range (as in a prior of kind published-range). null: normal if
+    a mean is given, otherwise uniform."""
     low: float | None = None
-    """Lower end, in the parameter's unit. A normal or log-normal distribution is truncated to low..high;
-    without an end, four standard deviations from its middle."""
+    """Lower end, in the parameter's unit. A normal or log-normal distribution is truncated to low..high; an
+    end that is not given lies four standard deviations from the mean or median."""
     high: float | None = None
     """Upper end, in the parameter's unit."""
     mean: float | None = None
@@ -107,9 +108,9 @@ class Distribution(Section):
     half_width: float | None = Field(None, gt=0, lt=1)
     """Half width of a relative-uniform distribution as a fraction of the default."""
     regions: RegionsOfAll = "shared"
-    """In a network: shared, all regions have one value; independent, every region draws its own."""
+    """With a connectome. shared: all regions have the same value; independent: each region has its own."""
     gradient: Gradient | None = None
-    """In a network: a linear change over the regions that is added to a shared value; null: none."""
+    """With a connectome: a linear change over the regions that is added to the shared value; null: none."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -219,7 +220,7 @@ def _of_published_range(name: str) -> Normal:
 
 
 class RelativeUniformPrior(Section):
-    """Uniform within a fraction of the preset's default on either side."""
+    """Uniform around the preset's default, within a fraction of the default on either side."""
 
     kind: Literal["relative-uniform"]
     half_width: float = Field(0.5, gt=0, lt=1)
@@ -227,7 +228,7 @@ class RelativeUniformPrior(Section):
     parameters: tuple[ColumnName, ...] = Field(MODEL.inferred, min_length=1)
     """Parameters that vary; the others stay at the preset's defaults."""
     regions: RegionsOfAll = "shared"
-    """In a network: shared, all regions have one value; independent, every region draws its own."""
+    """With a connectome. shared: all regions have the same value; independent: each region has its own."""
 
     _once = field_validator("parameters")(_distinct)
 
@@ -239,13 +240,16 @@ class RelativeUniformPrior(Section):
 
 
 class PublishedRangePrior(Section):
-    """The paper's: normal, mean mid-range, sd a quarter of the range, truncated to the range."""
+    """The paper's prior: a normal distribution, truncated to the published range.
+
+    Its mean is the middle of the range, its standard deviation a quarter of the range.
+    """
 
     kind: Literal["published-range"]
     parameters: tuple[PublishedName, ...] = Field(MODEL.inferred, min_length=1)
     """Parameters that vary; the others stay at the preset's defaults."""
     regions: RegionsOfAll = "shared"
-    """In a network: shared, all regions have one value; independent, every region draws its own."""
+    """With a connectome. shared: all regions have the same value; independent: each region has its own."""
 
     _once = field_validator("parameters")(_distinct)
 
@@ -260,8 +264,8 @@ class IndependentPrior(Section):
 
     kind: Literal["independent"]
     parameters: dict[ParameterName, Distribution] = Field(min_length=1)
-    """Parameter name to distribution; also of the input (p, p_sd, stim_rate), and with a connectome G and
-    speed. The others stay at the values of the preset, the protocol and the connectome."""
+    """Distribution of each parameter that varies. The input (p, p_sd, stim_rate) may vary, too, and with a
+    connectome G and speed. All other parameters keep the values of preset, protocol and connectome."""
 
     @property
     def distributions(self) -> dict[str, Distribution]:

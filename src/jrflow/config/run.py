@@ -13,4 +13,4 @@ class RunConfig(Section):
     results: str = Field("results", pattern=r"^\S+$")
     """Folder that holds all runs; relative to where jrflow is run; without spaces."""
     seed: int = Field(0, ge=0)
-    """Every random number of the run follows from this one."""
+    """Seed of the run: all random numbers of the run are derived from it."""

@@ -19,11 +19,11 @@ class SimulationConfig(Section):
     """Network, protocol, solver and precision shared by the campaigns of a run."""
 
     protocol: Protocol = EvokedProtocol()
-    """What is done to the column or network and what is recorded (kind: evoked or rest)."""
+    """Stimulation of the column or of the coupled regions, and recording (kind: evoked or rest)."""
     connectome: ConnectomeConfig | None = None
-    """Couples the regions of a network (kind: synthetic or tvb-zip); null: one column alone."""
+    """Connections between regions (kind: synthetic or tvb-zip); null: a single column."""
     solver: Literal["preset", "euler", "heun", "rk4", "exp-ab2", "exp-ab3", "exp-ab4", "strang"] = "preset"
-    """Integration scheme; 'preset' takes the one that belongs to each campaign's preset."""
+    """Integration scheme; 'preset' uses the scheme of each campaign's preset."""
     dt: float = Field(1e-3, gt=0)
     """Integration step, s."""
     sfreq: float = Field(1000.0, gt=0)
@@ -31,13 +31,13 @@ class SimulationConfig(Section):
     precision: Literal["float32", "float64"] = "float32"
     """Floating-point precision of the integration; the archive stores float32."""
     backend: Literal["cpu", "cuda"] = "cpu"
-    """Where it is computed: cpu, or cuda for an NVIDIA GPU; last digits differ between the two."""
+    """Processor: cpu, or cuda for an NVIDIA GPU. The last digits of results differ between the two."""
     steady_state_tolerance: float | None = Field(1e-5, ge=0, lt=1)
-    """An evoked response has settled when its trace over one trial differs from the one before by no more
-    than this fraction of its range; the trials that would follow are known and not simulated. null: every
-    trial is simulated."""
+    """A response has settled when its time course over one trial differs from that of the previous trial by
+    at most this fraction of its range. The remaining trials are then equal and are not simulated. null:
+    simulate every trial."""
     max_source: float = Field(10_000.0, gt=0)
-    """Largest believable |source|, mV; beyond it a simulation gets status 3 (out of range)."""
+    """Largest plausible |source|, mV; a simulation that exceeds it gets status 3 (out of range)."""
 
     @model_validator(mode="after")
     def _on_the_grid(self) -> "SimulationConfig":
@@ -79,7 +79,7 @@ def _require_size(protocol: EvokedProtocol | RestProtocol, dt: float, sfreq: flo
     interval = protocol.isi if isinstance(protocol, EvokedProtocol) else protocol.duration
     if interval * sfreq < 0.5:
         raise ValueError(
-            f"{interval:g} s recorded at {sfreq:g} Hz hold no sample; times are in s, sfreq is in Hz"
+            f"{interval:g} s recorded at {sfreq:g} Hz contain no sample; times are in s, sfreq is in Hz"
         )
     if duration > _MOST_STEPS * dt or sfreq * dt * _MOST_STEPS < 1:
         raise ValueError(

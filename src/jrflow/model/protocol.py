@@ -61,7 +61,7 @@ class EvokedProtocol:
     Source: Tilwani & O'Reilly, arXiv 2406.05002 (1 Hz, 60 trials, 50 ms pulses).
     """
 
-    n_trials: Annotated[int, Field(ge=2, description="pulses delivered")] = 60
+    n_trials: Annotated[int, Field(ge=2, description="number of pulses")] = 60
     isi: Annotated[float, Field(gt=0, description="onset-to-onset interval, s")] = 1.0
     stim_duration: Annotated[Seconds, Field(description="length of a pulse, s")] = 0.05
     stim_rate: Annotated[Rate, Field(description="firing rate of the input during a pulse, 1/s")] = 60.0
@@ -73,13 +73,15 @@ class EvokedProtocol:
     tmax: Annotated[float, Field(gt=0, description="end of an epoch relative to the onset, s")] = 1.0
     transient: Annotated[Seconds, Field(description="time before the first epoch, s")] = 0.8
     background: Annotated[Rate, Field(description="mean background input p, 1/s")] = 0.0
-    noise_sd: Annotated[Rate, Field(description="standard deviation of p held for 1 ms, 1/s")] = 0.0
+    noise_sd: Annotated[
+        Rate, Field(description="standard deviation of p when held constant for 1 ms, 1/s")
+    ] = 0.0
     noise_distribution: Annotated[
         Literal["normal", "uniform"], Field(description="distribution of p around its mean")
     ] = "normal"
     stim_regions: Annotated[
         tuple[str, ...] | None,
-        Field(description="regions of a network that receive the stimulus; null for all"),
+        Field(description="with a connectome: names of the regions that receive the stimulus; null: all"),
     ] = None
     kind: Literal["evoked"] = "evoked"
 
@@ -131,7 +133,9 @@ class RestProtocol:
     duration: Annotated[float, Field(gt=0, description="recorded time after the transient, s")] = 10.0
     transient: Annotated[Seconds, Field(description="time before the recording starts, s")] = 2.0
     background: Annotated[Rate, Field(description="mean background input p, 1/s")] = 120.0
-    noise_sd: Annotated[Rate, Field(description="standard deviation of p held for 1 ms, 1/s")] = 0.0
+    noise_sd: Annotated[
+        Rate, Field(description="standard deviation of p when held constant for 1 ms, 1/s")
+    ] = 0.0
     noise_distribution: Annotated[
         Literal["normal", "uniform"], Field(description="distribution of p around its mean")
     ] = "normal"
