@@ -241,7 +241,7 @@ def test_a_driver_that_slurm_refuses(
     slurm.answers(sbatch=Answer(err="sbatch: error: invalid partition specified: cpx", code=1))
     assert main(["driver", "--cluster", cluster_file, "--", "snakemake"]) == 2
     said = capsys.readouterr().err
-    assert "Slurm does not take the driver: sbatch: error: invalid partition specified: cpx" in said
+    assert "Slurm refused the driver job: sbatch: error: invalid partition specified: cpx" in said
     assert "#SBATCH --account=lab" in said
     assert "#SBATCH --time=30" in said
     assert "\nmodule load python\n" in said

@@ -191,7 +191,7 @@ class Explanation:
                 f"simulation {self.sim} of campaign {self.campaign!r}",
                 *(f"  {name:<27} {value:<19}  {meaning}".rstrip() for name, value, meaning in self._rows()),
                 "",
-                "To make it anew, call .simulate() of this explanation, or run",
+                "To simulate it again, call .simulate() of this explanation, or run",
                 "",
                 self.code(),
             ]

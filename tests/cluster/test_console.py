@@ -26,7 +26,7 @@ DISK_FULL = (
     ("message", "log", "shown", "hidden", "final"),
     [
         (_SLURM.format("FAILED"), "a\nKeyError: 'b'\n", ["KeyError: 'b'", "FAILED"], [], False),
-        (_SLURM.format("OUT_OF_MEMORY"), "", ["more memory than it had asked for"], [], False),
+        (_SLURM.format("OUT_OF_MEMORY"), "", ["used more memory than it requested"], [], False),
         (_SLURM.format("TIMEOUT"), "", ["ran out of time"], [], False),
         (_SLURM.format("CANCELLED by 1000"), "", ["was cancelled", "not tried again"], [], True),
         (_SLURM.format("FAILED"), DISK_FULL, ["3 GB", "not tried again"], ["Traceback"], True),

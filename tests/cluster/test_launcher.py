@@ -121,7 +121,7 @@ def test_one_rank_that_fails_ends_the_others(tmp_path: Path) -> None:
     said = str(failed.value)
     assert said.index("KeyError: 'the cause'") < said.index("ValueError: no such share of the data")
     assert "submitit/core" not in said, "frames of the launcher are left out"
-    assert f"all of its files: {tmp_path / 'jobs'}" in lines[-1]
+    assert f"all files of this job: {tmp_path / 'jobs'}" in lines[-1]
 
 
 @pytest.mark.slow

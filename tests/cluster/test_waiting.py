@@ -20,7 +20,7 @@ from jrflow.config.cluster import ClusterConfig
 SLURM = ClusterConfig(poll=10, accounting=False)
 LOCAL = ClusterConfig(cluster="local", poll=10)
 NO_PROGRESS = (
-    "Traceback ...\njrflow.cluster.task.NoProgressError: 10 min were over before anything was finished\n"
+    "Traceback ...\njrflow.cluster.task.NoProgressError: 10 min passed before any work was finished\n"
 )
 DISK_FULL = (
     "Traceback ...\njrflow.archive.errors.DiskFullError: train.zarr: no space left for it: 3 GB are missing\n"
@@ -124,7 +124,7 @@ def test_what_may_return_to_the_queue_is_waited_for(tmp_path: Path, name: str) -
 
 def test_what_does_not_return_is_given_up(tmp_path: Path) -> None:
     story = Story(tmp_path, [RUNNING, state("NODE_FAIL")])
-    assert "its node died" in story.fails(JobFailedError)
+    assert "its node failed" in story.fails(JobFailedError)
     assert story.time == pytest.approx(100, abs=15)
 
 

@@ -167,7 +167,7 @@ def test_a_density_is_held_against_the_gold_standard(
     assert found["shift"].sizes == {"noise": 2, "parameter": len(parts.test.names)}
     assert (found["spread"] > 0.5).all()
     assert found["misfit"].sel(noise="snr-30").median() > found["misfit"].sel(noise="snr-10").median()
-    with pytest.raises(ValueError, match=r"make limits/\*-gold.nc anew"):
+    with pytest.raises(ValueError, match=r"recreate limits/\*-gold.nc"):
         evaluate(network, "npe", trial, gold.assign_attrs(seed=trial.seed + 1))
 
 

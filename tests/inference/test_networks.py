@@ -27,7 +27,7 @@ def test_steps_hold_every_sample() -> None:
     ragged = step_index(25, 10)
     assert ragged.shape == (3, 10)
     assert set(ragged.ravel()) == set(range(25))
-    with pytest.raises(ValueError, match=r"samples_per_step is 30, but the network sees 25 samples"):
+    with pytest.raises(ValueError, match=r"samples_per_step is 30, but the network observes only 25 samples"):
         step_index(25, 30)
 
 

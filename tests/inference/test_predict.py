@@ -197,5 +197,5 @@ def test_a_density_without_a_possible_draw_has_no_answer(
 ) -> None:
     impossible = np.full((1, 7, len(density.names)), np.nan)
     monkeypatch.setattr(type(density.network), "draw", lambda *_: impossible)
-    with pytest.raises(ValueError, match="has no answer: none of its draws is possible within the prior"):
+    with pytest.raises(ValueError, match="gives no estimate: none of its draws lies within the prior"):
         estimate(density, recording(experiment, noise, 0), experiment.lead_field, noise)

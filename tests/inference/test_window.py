@@ -42,5 +42,5 @@ def test_a_rate_that_does_not_divide_is_an_error() -> None:
 
 
 def test_nothing_left_to_see_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"nothing is left to see: responses end at 1 s"):
+    with pytest.raises(ValueError, match=r"the network would observe no sample: responses end at 1 s"):
         Window.of(TIMES, 100.0, 0.995)

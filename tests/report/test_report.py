@@ -204,9 +204,10 @@ def test_presets_side_by_side(page: Page) -> None:
     assert min(values[:2]) > 10
     assert max(values[2:]) < 0.01
     summary = page.texts["summary"][0]
-    assert "as-published: C, a4 cannot be found by any method" in summary
+    assert "as-published: C, a4 cannot be inferred by any method" in summary
     assert (
-        "raise the mean R² by 0.200; 4 times as many epochs over the same ones change it by −0.050" in summary
+        "raise the mean R² by 0.200; 4 times as many epochs over the same simulations change it by −0.050"
+        in summary
     )
 
 
@@ -227,12 +228,15 @@ def test_recordings_are_judged_plainly(page: Page, full_run: Path) -> None:
     )
     assert "nothing (−50 %: worse than a flat line)" in html
     assert "would have found a second source of 0.12 uV" in html, "an explained response states its power"
-    assert "The network never met noise as in response 2: neither estimates nor intervals hold" in html
+    assert (
+        "The network was not trained at the noise level of response 2: its estimates and intervals are not"
+        in html
+    )
     assert "<i>$_flash" not in html
     assert row(page, "2. <i>$_flash</i>").endswith("not explained")
     assert row(page, "Ai" + "mV1 (0.6–1.4)")
     assert row(page, "Ai" + "mV––1 (0.6–1.4)"), "an exact posterior where the model explains"
-    assert "do not resolve it for response 3 (R-hat 1.30, effective sample size 41)" in html
+    assert "Response 3 (R-hat 1.30, effective sample size 41): the Markov chains do not resolve" in html
 
 
 def test_what_is_absent_is_said(bare_run: Path) -> None:
@@ -259,7 +263,7 @@ def lone_run(full_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_one_preset_alone_is_no_comparison(lone_run: Path) -> None:
     page = Page(lone_run / "report.html")
-    assert any("nothing to set beside it" in text for text in page.texts["missing"])
+    assert any("presets cannot be compared" in text for text in page.texts["missing"])
     assert len(images(page)) == 4
 
 

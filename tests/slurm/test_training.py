@@ -174,7 +174,7 @@ def test_what_slurm_refuses_is_told_with_its_words(
 ) -> None:
     training = make(**{"gpu_partition": "gpu"} | settings)
     said = ends(training.start(), code=1)
-    assert f"Slurm does not take {training.jobs}: " in said
+    assert f"Slurm refused {training.jobs}: " in said
     assert words in said
     assert "asked for: " in said
     assert "jrflow profile install slurm" in said

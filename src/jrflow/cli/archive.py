@@ -13,21 +13,34 @@ def add_archive(commands: Commands) -> None:
     parts = add_group(commands, "archive", "inspect, verify, repair, join and export archives")
     _of_store(parts, "info", _info, "describe an archive")
     verify = _of_store(
-        parts, "verify", _verify, "check files, simulations, provenance; exit code 1 if not sound"
+        parts,
+        "verify",
+        _verify,
+        "check files, simulations and provenance; exit code 1 if the archive is not sound",
     )
     verify.add_argument(
-        "--simulate", type=int, default=0, metavar="N", help="run N of its simulations again and compare them"
+        "--simulate",
+        type=int,
+        default=0,
+        metavar="N",
+        help="run N simulations of the archive again and compare them",
     )
-    repair = _of_store(parts, "repair", _repair, "restore what is damaged, and only that")
+    repair = _of_store(parts, "repair", _repair, "recreate the damaged parts of an archive, and only these")
     add_workers(repair, "one for each core")
     repair.add_argument(
-        "--reseal", action="store_true", help="accept new last digits where versions have changed since"
+        "--reseal",
+        action="store_true",
+        help="accept results whose last digits differ because package versions have changed",
     )
-    add = _of_store(parts, "add", _add, "add what other archives have of the same campaign")
-    add.add_argument("others", nargs="+", metavar="OTHER", help="archives that are added")
-    export = _of_store(parts, "export", _export, "write a selection as netCDF or Zarr")
+    add = _of_store(parts, "add", _add, "copy missing shards from other archives of the same campaign")
+    add.add_argument("others", nargs="+", metavar="OTHER", help="archives to copy from")
+    export = _of_store(parts, "export", _export, "write an archive, or a selection of it, as netCDF or Zarr")
     export.add_argument("out", metavar="OUT", help="file (.nc) or store (.zarr) to write")
-    export.add_argument("--query", metavar="EXPRESSION", help="such as 'A_e > 4 and status == 0'")
+    export.add_argument(
+        "--query",
+        metavar="EXPRESSION",
+        help="simulations to write, such as 'A_e > 4 and status == 0'; default: all",
+    )
 
 
 def _of_store(parts: Commands, name: str, run: Run, summary: str) -> argparse.ArgumentParser:

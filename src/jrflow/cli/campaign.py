@@ -32,36 +32,47 @@ def add_campaign(commands: Commands) -> None:
         action="store_const",
         const=math.inf,
         default=0.0,
-        help="wait while another process works on the same simulations, then do what remains",
+        help="if another process works on the same simulations, wait for it, then simulate what is missing",
     )
     parser.add_argument(
         "--no-check",
         action="store_true",
-        help="do not check electrodes, files and disk: the workflow has done so for all of its jobs",
+        help="do not check electrodes, files and disk (for jobs of the workflow, which has checked them)",
     )
     _add_cluster(parser)
     part = parser.add_mutually_exclusive_group()
-    part.add_argument("--design", action="store_true", help="only create the archive, with its parameters")
+    part.add_argument(
+        "--design", action="store_true", help="only create the archive and write its parameters"
+    )
     part.add_argument(
         "--block",
         type=_block,
         metavar="K/N",
-        help="only simulate the K-th of N parts; a call without this option seals the archive",
+        help="only simulate the K-th of N blocks; afterwards, a call without this option seals the archive",
     )
 
 
 def _add_cluster(parser: argparse.ArgumentParser) -> None:
     """Add options for clusters; an empty value is the same as none, so that a workflow can always give it."""
     parser.add_argument(
-        "--cluster", default="", metavar="FILE", help="description of a cluster whose nodes simulate"
+        "--cluster", default="", metavar="FILE", help="cluster.yaml of the cluster whose nodes simulate"
     )
     parser.add_argument(
-        "--jobs", type=Path, metavar="DIR", help="its jobs' files, by default DIR/<campaign>.jobs"
+        "--jobs",
+        type=Path,
+        metavar="DIR",
+        help="folder for the files of cluster jobs; default: <campaign>.jobs beside the archive",
     )
     parser.add_argument(
-        "--attempt", type=positive, default=1, metavar="N", help="later attempts ask for more time and memory"
+        "--attempt",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="number of this attempt; later attempts request more time and memory",
     )
-    parser.add_argument("--scratch", default="", metavar="DIR", help="for temporary files, such as $TMPDIR")
+    parser.add_argument(
+        "--scratch", default="", metavar="DIR", help="folder for temporary files, such as $TMPDIR"
+    )
 
 
 def _block(text: str) -> tuple[int, int]:
@@ -99,7 +110,9 @@ def _on_cluster(arguments: argparse.Namespace) -> int:
     from jrflow.cluster.campaign import run_on_cluster
 
     if arguments.block:
-        raise ValueError("give --block or --cluster: a block is what one job of a cluster does")
+        raise ValueError(
+            "give either --block or --cluster, not both: --cluster divides the campaign into blocks itself"
+        )
     local = "://" not in arguments.out
     jobs = arguments.jobs or Path(arguments.out if local else ".") / f"{arguments.name}.jobs"
     cluster = Path(arguments.cluster)

@@ -11,15 +11,20 @@ from jrflow.cli.parts import Commands, add_command, positive
 
 def add_driver(commands: Commands) -> None:
     """Add the command to the command line."""
-    summary = "run a command that submits jobs, such as snakemake --profile slurm, as a job itself"
+    summary = "submit a command that itself submits jobs, such as snakemake --profile slurm, as a job"
     parser = add_command(commands, "driver", _driver, summary)
     parser.add_argument(
         "--cluster", type=Path, metavar="FILE", required=True, help="cluster.yaml beside the profile"
     )
     parser.add_argument(
-        "--minutes", type=positive, metavar="N", help="time limit; it is renewed when it is up"
+        "--minutes",
+        type=positive,
+        metavar="N",
+        help="time limit of the job; when it is reached, the job goes back into the queue and continues",
     )
-    parser.add_argument("--log", type=Path, metavar="FILE", help="its output: logs/driver-<job>.log")
+    parser.add_argument(
+        "--log", type=Path, metavar="FILE", help="file for the output; default: logs/driver-<job>.log"
+    )
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND ...")
 
 
@@ -40,5 +45,5 @@ def _driver(arguments: argparse.Namespace) -> int:
         print(f"jrflow: {error}", file=sys.stderr)
         return 2
     print(f"job {job}: {' '.join(command)}")
-    print(f"its output: tail -F {log}\nits end, with that of its jobs: scancel --batch --signal=TERM {job}")
+    print(f"to see its output: tail -F {log}\nto end it and its jobs: scancel --batch --signal=TERM {job}")
     return 0

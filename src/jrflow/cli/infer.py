@@ -42,12 +42,13 @@ def add_infer(commands: Commands) -> None:
         type=_millimetres,
         nargs=3,
         metavar=("X", "Y", "Z"),
-        help="source, mm, MNI; by default where the model was trained",
+        help="source position, mm, MNI; default: that of the model's training",
     )
     parser.add_argument(
         "--exact",
         action="store_true",
-        help="of each response that the model explains, sample the exact posterior, too: half a minute",
+        help="also sample the exact posterior of each response that the "
+        "model explains (half a minute for each)",
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON instead of text")
 

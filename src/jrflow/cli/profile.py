@@ -43,13 +43,15 @@ def add_profile(commands: Commands) -> None:
     install = add_command(parts, "install", _install, summary)
     install.add_argument("executor", choices=["slurm"])
     install.add_argument("--name", default="slurm", help="name of the profile (default: slurm)")
-    install.add_argument("--force", action="store_true", help="replace a profile that is there")
+    install.add_argument("--force", action="store_true", help="replace an existing profile")
     install.add_argument(
-        "--no-check", action="store_true", help="do not ask Slurm whether it takes such jobs"
+        "--no-check", action="store_true", help="do not check whether Slurm accepts such jobs"
     )
-    install.add_argument("--simulate", choices=["node", "adaptive"], help="how simulations are spread")
     install.add_argument(
-        "--gpus", type=int, metavar="N", help="GPUs of a node that a training takes; 0: none"
+        "--simulate", choices=["node", "adaptive"], help="how simulations are distributed over nodes"
+    )
+    install.add_argument(
+        "--gpus", type=int, metavar="N", help="number of GPUs per node for a training run; 0: none"
     )
     install.add_argument(
         "--setup", action="append", metavar="LINE", help="shell that makes jrflow available, such as a module"

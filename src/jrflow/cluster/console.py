@@ -102,7 +102,7 @@ def explain(message: str, logs: list[Path]) -> tuple[str, bool]:
             break
     if final:
         lines.append(
-            "not tried again. Once the cause is removed, start the same command: what is finished is kept"
+            "not tried again. Remove the cause and start the same command again: finished work is kept"
         )
     return "\n".join(lines), final
 

@@ -114,7 +114,7 @@ def _explain_lost_scheduler() -> Iterator[None]:
         yield
     except (CommClosedError, CancelledError, FutureCancelledError) as error:
         raise SchedulerError(
-            "the Dask scheduler is gone; what was finished is kept: start the command again to do the rest"
+            "the Dask scheduler has ended; finished work is kept: start the command again to do the rest"
         ) from error
 
 

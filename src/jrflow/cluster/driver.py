@@ -86,7 +86,7 @@ def submit_driver(
             ["sbatch", "--parsable"], input=script, capture_output=True, text=True, check=False
         )
     if done.returncode:
-        raise SubmissionError(f"Slurm does not take the driver: {done.stderr.strip()}\n{script}")
+        raise SubmissionError(f"Slurm refused the driver job: {done.stderr.strip()}\n{script}")
     job = done.stdout.strip().split(";")[0]
     return job, Path(str(log).replace("%j", job))
 

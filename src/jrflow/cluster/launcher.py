@@ -242,10 +242,10 @@ def _refusal(error: Exception, request: Request, cluster: ClusterConfig) -> str:
         (line for line in reversed(told) if "error" in line), told[-1] if told else "no reason given"
     )
     return (
-        f"Slurm does not take {request.name}: {reason.removeprefix('sbatch: error: ')}\n"
+        f"Slurm refused {request.name}: {reason.removeprefix('sbatch: error: ')}\n"
         f"asked for: {words}\n"
         "what there is: sinfo -o '%P %l %c %m %G'; your accounts: sacctmgr show assoc user=$USER; change "
-        "cluster.yaml beside the profile, or write it anew: jrflow profile install slurm"
+        "cluster.yaml beside the profile, or write it again: jrflow profile install slurm"
     )
 
 

@@ -112,7 +112,7 @@ def failure(
     kind, advice = _kind(state, ends, bool(errors), progressed, request.minutes)
     title = state or f"job {job.job_id} is no longer known to Slurm"
     lines = [f"{request.name}: {title}{advice and f': {advice}'}", *shown]
-    return kind("\n".join([*lines, f"all of its files: {job.paths.folder}"]))
+    return kind("\n".join([*lines, f"all files of this job: {job.paths.folder}"]))
 
 
 def _shown(job: submitit.Job[None], n_ranks: int, errors: list[RankOutcome]) -> Iterator[str]:
@@ -144,12 +144,15 @@ def _kind(
 ) -> tuple[type[JobFailedError], str]:
     """Kind of a failure, and what a user can do about it."""
     if _DISK_FULL.search(shown):
-        return FinalError, "the disk is full. Free some space and start again: what is finished is kept"
+        return (
+            FinalError,
+            "the disk is full. Free some space and start the command again: finished work is kept",
+        )
     out_of_time = (state is not None and state.state == "TIMEOUT") or bool(_TIME_LIMIT.search(shown))
     if "NoProgressError" in shown or (out_of_time and not progressed):
         return FruitlessError, f"its time limit of {minutes} min ended it before anything was finished"
     if state is not None and state.state == "CANCELLED" and not has_error:
-        return FinalError, "it was cancelled, and is not submitted again. Started again, the run continues"
+        return FinalError, "it was cancelled and is not submitted again. To continue the run, start it again"
     return JobFailedError, meaning(state) or ("it ran out of time; raise longest_job" if out_of_time else "")
 
 
@@ -194,15 +197,16 @@ def meaning(state: JobState | None) -> str:
         return ""
     if state.never_starts:
         return (
-            "it can never start, because it asks for more than its partition, account or quality of service "
-            "gives to a job; see scontrol show partition, and change cluster.yaml. It was cancelled"
+            "it can never start, because it requests more than its partition, account or quality of service "
+            "allows; see scontrol show partition, and change cluster.yaml. It was cancelled"
         )
     known = {
         "TIMEOUT": "it ran out of time; raise longest_job or most_requeues in cluster.yaml",
-        "OUT_OF_MEMORY": "it took more memory than it had asked for",
-        "CANCELLED": "it was cancelled; started again, it continues",
-        "NODE_FAIL": "its node died and it was not put back into the queue; started again, it continues",
-        "PREEMPTED": "it was preempted and not put back into the queue; started again, it continues",
+        "OUT_OF_MEMORY": "it used more memory than it requested",
+        "CANCELLED": "it was cancelled; to continue, start the run again",
+        "NODE_FAIL": "its node failed and it was not put back into the queue; "
+        "to continue, start the run again",
+        "PREEMPTED": "it was preempted and not put back into the queue; to continue, start the run again",
         "DEADLINE": "its deadline passed",
     }
     return known.get(state.state, "")

@@ -21,7 +21,7 @@ _SUBMITTED = "submitted.json"
 
 
 class SubmissionError(OSError):
-    """Slurm does not take a job."""
+    """Slurm refused a job."""
 
 
 def private_folder(folder: Path) -> Path:

@@ -74,7 +74,7 @@ class Task:
         ran = (time.time() - self._start["time"]) / 60
         out_of_time = self.minutes is not None and ran > _OUT_OF_TIME * self.minutes
         if out_of_time and self.progress() == self._start["progress"]:
-            raise NoProgressError(f"{self.minutes} min were over before anything was finished")
+            raise NoProgressError(f"{self.minutes} min passed before any work was finished")
         return DelayedSubmission(replace(self, _start={}))
 
     def progress(self) -> str:

@@ -80,12 +80,16 @@ def load_checkpoint(folder: Path, fingerprint: str) -> Checkpoint | None:
     if pointer["fingerprint"] != fingerprint:
         raise ValueError(
             f"{folder} holds the checkpoint of another training: settings, simulations, noise or seed differ "
-            f"(fingerprint {pointer['fingerprint'][:12]}, expected {fingerprint[:12]}). To train anew, "
+            f"(fingerprint {pointer['fingerprint'][:12]}, expected {fingerprint[:12]}). To train again from "
+            f"the start, "
             f"delete it: rm -r '{folder}'"
         )
     path = folder / pointer["file"]
     if not path.exists():
-        raise ValueError(f"{pointer_path} names {path.name}, which is missing; delete {folder} to train anew")
+        raise ValueError(
+            f"{pointer_path} names {path.name}, which is missing; delete "
+            f"{folder} to train again from the start"
+        )
     groups: dict[str, dict[str, torch.Tensor]] = {"weights": {}, "best": {}, "optimiser": {}}
     for key, tensor in load_file(path).items():
         group, name = key.split("/", 1)

@@ -179,7 +179,7 @@ def _check_same_observations(gold: xr.Dataset, trial: Trial) -> None:
     if given != expected or not np.allclose(gold["true"].values, test.targets[: gold.sizes["case"]]):
         raise ValueError(
             f"expected exact posteriors of the first simulations of {expected[0]!r} in noise of seed "
-            f"{expected[1]}, received some of {given[0]!r}, seed {given[1]}: make limits/*-gold.nc anew"
+            f"{expected[1]}, received some of {given[0]!r}, seed {given[1]}: recreate limits/*-gold.nc"
         )
 
 

@@ -130,9 +130,9 @@ class Description(BaseModel):
         closest = float((np.array(self.directions) @ direction).max())
         if closest < _SAME_TOPOGRAPHY:
             raise ValueError(
-                f"model of campaign {self.campaign!r}: the source enters its channels otherwise than in its "
+                f"model of campaign {self.campaign!r}: the lead field of the source differs from that of its "
                 f"training (cosine between the whitened lead fields {closest:.2f}, at least "
-                f"{_SAME_TOPOGRAPHY} expected): another place of the source, or another noise covariance; "
+                f"{_SAME_TOPOGRAPHY} expected): the position of the source or the noise covariance differs; "
                 f"{advice}"
             )
 

@@ -154,9 +154,9 @@ def estimate(
     value, low, high = found.value[0], found.low[0], found.high[0]
     if not np.isfinite(value).all():
         raise ValueError(
-            f"the model of campaign {d.campaign!r} has no answer: none of its draws is possible within the "
-            "prior, so that the response is unlike all that it was trained on; see whether its source, "
-            "protocol and noise are the recording's, or train on a wider prior"
+            f"the model of campaign {d.campaign!r} gives no estimate: none of its draws lies within the "
+            f"prior, so the response differs from all training responses; check that source, protocol and "
+            f"noise agree with the recording, or train on a wider prior"
         )
     weights, _ = spatial_filter(lead_field, noise)
     measured = weights @ eeg.values

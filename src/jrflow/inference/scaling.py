@@ -66,8 +66,8 @@ def step_index(n_samples: int, samples_per_step: int) -> np.ndarray:
     """
     if samples_per_step > n_samples:
         raise ValueError(
-            f"samples_per_step is {samples_per_step}, but the network sees {n_samples} samples in "
-            "all; choose fewer, or a higher training.sfreq"
+            f"samples_per_step is {samples_per_step}, but the network observes only {n_samples} samples; "
+            f"choose fewer, or a higher training.sfreq"
         )
     n_steps = -(-n_samples // samples_per_step)
     starts = np.round(np.linspace(0, n_samples - samples_per_step, n_steps)).astype(np.int64)

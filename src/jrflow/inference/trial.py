@@ -94,7 +94,7 @@ class Trial:
             if missing := [name for name in expected if name not in there]:
                 raise ValueError(
                     f"limits have no {dim} {missing[0]!r}: expected {', '.join(expected)}, received "
-                    f"{', '.join(there)}; compute them anew, of the same noise levels and prior"
+                    f"{', '.join(there)}; compute the limits again, for the same noise levels and prior"
                 )
 
     def first(self, n: int) -> Trial:

@@ -132,8 +132,8 @@ def _tested(fit: Mapping[str, Any]) -> list[str]:
     level = fit["level"]
     if fit["verdict"] == "no response above noise":
         return [
-            f"A flat line is not rejected (p = {_p(fit['p_flat'])}, level {level:g}), so the response says "
-            "nothing about the model."
+            f"The response does not differ significantly from zero (p = {_p(fit['p_flat'])}, level "
+            f"{level:g}), so it cannot be used to judge the model."
         ]
     said = [
         f"Noise alone leaves a residual as large as that of the best fit with p = {_p(fit['p_value'])} "
@@ -146,7 +146,7 @@ def _tested(fit: Mapping[str, Any]) -> list[str]:
             f"With a probability of 80 % this test would have found a second source of {place:.2g} uV"
             f"{_share(fit['detectable_place_share'])} (root mean square over channels and time), or an error "
             f"of the source's time course of {course:.2g} mV{_share(fit['detectable_course_share'])}. "
-            "Smaller ones may be there."
+            "Smaller deviations may exist."
         )
     if fit["channels"]:
         said.append(f"Most of the residual lies in {', '.join(fit['channels'])}.")

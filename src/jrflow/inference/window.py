@@ -50,7 +50,8 @@ class Window:
         n_blocks = (len(times) - start) // block
         if n_blocks < 1:
             raise ValueError(
-                f"nothing is left to see: responses end at {times[-1]:g} s, training.tmin is {tmin:g} s and "
+                f"the network would observe no sample: responses end at {times[-1]:g} s, training.tmin is "
+                f"{tmin:g} s and "
                 f"a block lasts {block / rate:g} s; choose an earlier tmin"
             )
         covered = times[start : start + n_blocks * block].reshape(n_blocks, block)

@@ -25,7 +25,7 @@ def calibration_section(run: RunResults) -> Section:
     title = "Can the posteriors be trusted?"
     found, references = diagnosed(run), reference_posteriors(run)
     if not found and not references:
-        left = "Left out: no model answers a density (inference.networks of kind npe)."
+        left = "Left out: no model estimates a density (inference.networks of kind npe)."
         return Section("calibration", title, [missing(left)])
     blocks: list[Block] = [_answer(run, found, references), _explain()]
     for name, labelled in found.items():
@@ -56,23 +56,25 @@ def _answer(run: RunResults, found: Mapping[str, xr.Dataset], references: Mappin
                 verdict, _, why = answer.words.partition(": ")
                 rows.append([label, answer.level, Markup("<b>{}</b>").format(verdict), why])
     caption = Markup(
-        "Can the posteriors be trusted? The answer at each noise level. No: at least one check fails that "
-        "right posteriors fail in 1 % of runs (uniform ranks, coverage of 90 % intervals, coverage of "
-        "regions of all targets together), or responses simulated from draws do not fit the data (a "
-        "chi-square per degree of freedom above 1.2 in the median or above 2 for one response in twenty, "
-        "where 1 is right), or more than 5 % of the posteriors are not resolved by their Markov chains. "
-        "Yes: no check fails. Checks on few simulations find large errors only."
+        "Can the posteriors be trusted at each noise level? Yes: no check fails. No: at least one check "
+        "fails. The checks are: ranks are uniform, 90 % intervals cover "
+        "90 %, and regions of all targets together "
+        "have the right coverage (each check is set so that correct posteriors fail it in 1 % of runs). "
+        "Responses simulated from draws fit the data (chi-square per degree of freedom, 1 for exact "
+        "posteriors, at most 1.2 in the median and at most 2 in 95 % of the responses). At most 5 % of the "
+        "posteriors are not resolved by their Markov chains. Checks on few simulations detect large errors "
+        "only."
     )
     return Table(caption, ["posteriors", "noise", "trusted", "because"], rows, left=(0, 1, 2, 3), prose=(3,))
 
 
 def _explain() -> Block:
     return text(
-        "If a posterior is right, the true value's rank among draws from it is uniform (simulation-based "
-        "calibration), and regions of any credibility hold the true values as often as they say (expected "
-        "coverage, of all targets together, by TARP). Neither says that a posterior is sharp: the prior "
-        "itself would pass. So the tables show the width of the intervals beside their coverage, and whether "
-        "responses simulated from draws fit the data (posterior-predictive check)."
+        "If posteriors are correct, the rank of the true value among draws is uniform (simulation-based "
+        "calibration), and a region of credibility x contains the true values in a share x of cases "
+        "(expected coverage of all targets together, by TARP). Neither test shows that a posterior is "
+        "narrow: the prior itself would pass. So the tables also show the width of the intervals, and "
+        "whether responses simulated from draws fit the data (posterior-predictive check)."
     )
 
 
@@ -80,11 +82,12 @@ def _of_model(run: RunResults, name: str, found: xr.Dataset) -> list[Block]:
     training = run.config.inference.trainings[name]
     preset, n = run.preset(training.test), found.sizes["diagnosed"]
     caption = Markup(
-        "Model {model}, preset {preset}, {n} test simulations. Left: distribution of the ranks less that of "
-        "uniform ones, by noise level; curves of right posteriors stay within the grey band in 95 % of cases "
-        "(each target by itself); those that leave it are coloured. Above zero at the left and below it at "
-        "the right: too narrow; the other way round: too wide; all on one side: biased. Right: coverage of "
-        "regions around random points."
+        "Model {model}, preset {preset}, {n} test simulations. Left: cumulative distribution of the ranks "
+        "minus that of uniform ranks, by noise level. Curves of correct posteriors stay within the grey "
+        "band in 95 % of cases (for each target separately); curves that leave the band are coloured. A "
+        "curve above zero at the left and below zero at the right: intervals are too narrow; below zero at "
+        "the left and above at the right: too wide; on one side only: biased. Right: coverage of regions "
+        "around random points."
     ).format(model=name, preset=preset, n=f"{n:,}")
     parameters = [str(p) for p in found["parameter"].values]
     table_caption = Markup(
@@ -137,10 +140,11 @@ def _reference_table(run: RunResults, name: str, reference: xr.Dataset) -> Table
         rows.append([str(level), f"{smallest:.2g}", joint, number(covered, 1), share, *_convergence(one)])
     caption = Markup(
         "Reference posteriors, preset {preset}: {n} test simulations, sampled by Markov chains on the "
-        "likelihood. Ranks: smallest p-value of all targets, times their number; below 0.01 the ranks of the "
-        "true values are not uniform. Joint: p-value of the coverage of regions of all targets (TARP). "
-        "Coverage: of 90 % intervals, mean over targets. Unresolved: cases whose chains disagree or hold too "
-        "few effective draws. Effective draws and Monte Carlo error (MCSE, in posterior standard "
+        "likelihood. Ranks: smallest p-value of all targets, times the number of targets; below 0.01, the "
+        "ranks of the true values are not uniform. Joint: p-value of the coverage of regions of all targets "
+        "(TARP). "
+        "Coverage: of 90 % intervals, mean over targets. Unresolved: cases whose chains disagree or have "
+        "too few effective draws. Effective draws and Monte Carlo error (MCSE, in posterior standard "
         "deviations): worst target, median over cases."
     ).format(preset=preset, n=f"{reference.sizes['case']:,}")
     header = ["noise", "ranks", "joint", "coverage (%)", "unresolved", "effective draws", "MCSE"]
@@ -164,9 +168,9 @@ def _convergence(one: xr.Dataset) -> list[str]:
 def _fit(name: str, found: xr.Dataset, levels: list[str]) -> Table:
     """What draws leave unexplained: a posterior-predictive check."""
     caption = Markup(
-        "Posterior-predictive check of {model}: chi-square per degree of freedom of what draws leave "
-        "unexplained of {n} responses. Draws from a right posterior leave what noise leaves: little more "
-        "than 1 in the median. Where the density is wider than the posterior, or elsewhere, they leave more."
+        "Posterior-predictive check of {model}: chi-square per degree of freedom of the residuals between "
+        "{n} responses and simulations from draws. For draws from the correct posterior it is slightly "
+        "above 1 in the median. It is larger if the density is too wide or at a wrong place."
     ).format(model=name, n=found.sizes["checked"])
     rows = []
     for level in levels:

@@ -38,7 +38,7 @@ def _describe(limits: xr.Dataset, reference: xr.Dataset | None, preset: str) -> 
         "<b>Limit, preset {preset}</b>: the largest R² that any method can reach on this prior and this "
         "noise, from {how}.{error}{unresolved}{approximate}",
         preset=preset, how=how, error=_error(limits), unresolved=_unresolved(reference) if n_exact else "",
-        approximate="" if n_exact else " Where posteriors are not Gaussian, a score can exceed this limit.",
+        approximate="" if n_exact else " If posteriors are not Gaussian, a score can exceed this limit.",
     )  # fmt: skip
 
 
@@ -65,5 +65,5 @@ def _unresolved(reference: xr.Dataset | None) -> Markup:
     )
     sentence = " Cases that are not resolved (chains disagree, or too few effective draws): {}."
     if float(share.max()) > 0:
-        sentence += " <b>There the limit itself is uncertain, by more than its standard error says.</b>"
+        sentence += " <b>At these levels the limit is more uncertain than its standard error.</b>"
     return Markup(sentence).format(each)

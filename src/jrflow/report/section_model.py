@@ -84,7 +84,7 @@ def _random_campaign(run: RunResults, preset: str) -> xr.Dataset | None:
 def presets_section(run: RunResults) -> Section:
     """Show side by side what the parameters do to the evoked response in each preset."""
     maps = {preset: m for preset in run.presets if (m := run.one_at_a_time(preset)) is not None}
-    title = "What single parameters do to the evoked response"
+    title = "Effect of single parameters on the evoked response"
     if not maps:
         return Section("effects", title, [missing("Left out: no one-at-a-time campaign was analysed.")])
     effects = {preset: m["effect"] for preset, m in maps.items()}
@@ -92,8 +92,7 @@ def presets_section(run: RunResults) -> Section:
     if len(maps) == 1:
         blocks.append(
             missing(
-                "Only the preset {preset} has a one-at-a-time campaign, so there is nothing to set beside "
-                "it.",
+                "Only the preset {preset} has a one-at-a-time campaign, so presets cannot be compared.",
                 preset=next(iter(maps)),
             )
         )
@@ -149,7 +148,7 @@ def _effects_caption(ranges: str) -> Markup:
 def _ends_caption(run: RunResults, ranges: str) -> Markup:
     return Markup(
         "Evoked response at channel {} (µV) at the default and at both ends of the range of each of {} "
-        "({}), with the largest relative change above each panel. Where only one curve is seen, all three "
+        "({}), with the largest relative change above each panel. If only one curve is visible, all three "
         "coincide."
     ).format(run.channel, symbols(LOOP), ranges)
 

@@ -76,8 +76,8 @@ def _degeneracy() -> Markup:
         return Markup("")
     common, *others = MODEL.space.degeneracy.factors
     return Markup(
-        " {common} enters the equations only in the products {products}, so data determine these, and "
-        "{common} and {others} only as far as the prior does."
+        " {common} enters the equations only in the products {products}, so data determine only the "
+        "products; for {common} and {others}, the prior determines the rest."
     ).format(common=symbol(common), products=symbols(list(MODEL.space.products)), others=symbols(others))
 
 

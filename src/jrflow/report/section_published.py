@@ -36,7 +36,7 @@ def published_section(run: RunResults) -> Section:
         "Pearson correlation of recovered with true parameters. First rows: as found in the public "
         "repository of Tilwani &amp; O'Reilly (arXiv 2406.05002), on the authors' own test parts; MSE of "
         "parameters scaled to 0–1. Other rows: this run. They differ in prior, noise and number of "
-        "training simulations: compare patterns, not digits."
+        "training simulations: compare the pattern over parameters, not single values."
     )
     note = text(
         "The repository's poster also shows correlations of ±1.00 for {contacts}; the predictions behind "

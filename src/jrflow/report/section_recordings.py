@@ -82,8 +82,8 @@ def _blocks(run: RunResults, estimates: Mapping[str, Any], responses: xr.Dataset
 
 #: What is added to the caption where there are exact posteriors.
 _EXACT = Markup(
-    " Exact posterior: of this very response, sampled without a network; it holds as far as the model and "
-    "its noise do, and is given only where the model explains the response."
+    " Exact posterior: sampled from the likelihood of this response, without a network. It is valid if the "
+    "model and its noise are, and is computed only if the model explains the response."
 )
 
 
@@ -97,8 +97,8 @@ def _unresolved(found: list[dict[str, Any]]) -> Iterator[Block]:
     which = [f"{index} ({said})" for index, (said, is_reliable) in chains.items() if not is_reliable]
     if which:
         yield text(
-            "<b>The chains of the exact posterior do not resolve it for response {which}: its intervals are "
-            "uncertain.</b>",
+            "<b>Response {which}: the Markov chains do not resolve the exact posterior, so its intervals "
+            "are uncertain.</b>",
             which=", ".join(which),
         )
 
@@ -137,8 +137,8 @@ def _untrained(found: list[dict[str, Any]]) -> Iterator[Block]:
     outside = [str(index) for index, response in enumerate(found, 1) if not response["noise_in_range"]]
     if outside:
         yield text(
-            "<b>The network never met noise as in response {which}: neither estimates nor intervals hold "
-            "there.</b> Train with noise levels that include it.",
+            "<b>The network was not trained at the noise level of response {which}: its estimates and "
+            "intervals are not valid.</b> Train with noise levels that include this level.",
             which=", ".join(outside),
         )
 
@@ -175,8 +175,9 @@ def _shares_table(found: list[dict[str, Any]]) -> Table:
     groups = [("", 2), ("explained share of power", 4), ("noise as measured", 2), ("", 1)]
     caption = Markup(
         "How much of each measured response is explained, after the onset, over all channels (1: "
-        "everything; below 0: worse than a flat line). Ceiling: the most that any time course at this source "
-        "could explain. Of the source: share of its estimated time course that the best fit explains. Noise "
+        "everything; below 0: worse than a flat line). Ceiling: the largest share that any time course of "
+        "this source could explain. Of the source: share of its estimated time course that the best fit "
+        "explains. Noise "
         "is measured in the recording, across the source: its share of the power, and its power over that of "
         "the noise assumed."
     )
@@ -197,11 +198,12 @@ def _tests_table(found: list[dict[str, Any]]) -> Table:
     ]  # fmt: skip
     groups = [("", 1), ("p-values", 4), ("detectable", 2)]
     caption = Markup(
-        "What the verdicts rest on. p-values: probability that noise alone deviates as much from a flat "
-        "line; that it leaves as much as the best fit across the source (a second source, a wrong place) and "
-        "in its time course; and of the smaller of these two, corrected for two tests. Below {level:g} the "
-        "response is not fully explained. Detectable: root mean square that these tests find with 80 % "
-        "probability."
+        "Tests behind the verdicts. Each p-value is the probability of a deviation at least as large by "
+        "noise alone. Flat line: deviation of the response from zero. Place: residual of the best fit "
+        "across the source (a second source, or a wrong position). Time course: residual of the best fit in "
+        "the time course of the source. Both: the smaller of these two p-values, corrected for two tests; "
+        "below {level:g} the response is not fully explained. Detectable: root mean square of a deviation "
+        "that the tests detect with a probability of 80 %."
     ).format(level=LEVEL)
     return Table(caption, header, rows, groups)
 

@@ -38,7 +38,10 @@ def _provenance(run: RunResults) -> list[Block]:
     ]  # fmt: skip
     if len(versions) > 1:
         blocks.append(
-            missing("The campaigns were begun with different versions; those of the first are shown.")
+            missing(
+                "The campaigns were started with different package versions; "
+                "the versions of the first are shown."
+            )
         )
     return blocks
 
@@ -51,10 +54,10 @@ def _campaigns(run: RunResults) -> list[Block]:
     ]  # fmt: skip
     rows = [_campaign_row(run, name) for name in run.manifests]
     caption = Markup(
-        "Simulations of each campaign by status. A simulation that failed stays in the archive with its "
-        "status; it is never replaced, and never trained on. Settled early: simulations whose response had "
-        "become periodic before the last trial, so that the other trials were known and not simulated; "
-        "trials: median of those simulated, and of how many."
+        "Simulations of each campaign by status. A failed simulation stays in the archive with its status; "
+        "it is never replaced, and never used for training. Settled early: simulations whose response "
+        "became periodic before the last trial, so that the remaining trials did not have to be simulated. "
+        "Trials: median number of simulated trials, of the number in the protocol."
     )
     widest = max(len(name) for name in run.manifests)
     seeds = "\n".join(f"{name:{widest}}  {s.seed}" for name, s in run.specifications.items())
@@ -111,7 +114,7 @@ def _failures(run: RunResults) -> list[Block]:
         return []
     caption = Markup(
         "Simulations that failed, and the integration step (and time, s, from the start of the simulation) "
-        "at which a source was for the first time not finite or out of range."
+        "at which a source was first not finite or out of range."
     )
     header = ["campaign", "status", "simulations", "earliest step", "median step", "latest step"]
     return [Table(caption, header, rows, left=(0, 1))]
@@ -140,9 +143,8 @@ def _models(run: RunResults) -> list[Block]:
     ]
     rows = [_model_row(name, card, run.history(name)) for name, card in cards.items()]
     caption = Markup(
-        "Trained networks. Simulations are divided whole between training and validation; left out: those "
-        "that failed. "
-        "Presentations: simulations shown in all, with noise drawn afresh every time."
+        "Trained networks. Training and validation use different simulations. Left out: failed simulations. "
+        "Presentations: number of simulations presented in total, each time with new noise."
     )
     return [Table(caption, header, rows, left=(0, 1, 2))]
 
@@ -160,7 +162,7 @@ def _time(run: RunResults) -> list[Block]:
     longest = times["seconds"].max()
     rows = [[row.stage, f"{row.seconds:.1f}", _bar(row.seconds / longest)] for row in times.itertuples()]
     rows.append([Markup("<b>sum</b>"), f"{times['seconds'].sum():.1f}", ""])
-    caption = Markup("Wall-clock time of each job, s. Jobs may have run side by side.")
+    caption = Markup("Wall-clock time of each job, s. Some jobs may have run at the same time.")
     return [Table(caption, ["job", "seconds", ""], rows, left=(0, 2))]
 
 

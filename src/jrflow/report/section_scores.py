@@ -36,7 +36,7 @@ _NO_SCORES = "Left out: no model was evaluated (evaluation/scores.csv is absent)
 
 def recovery_section(run: RunResults) -> Section:
     """Show recovered against true values at the middle noise level."""
-    title = "Recovered against true parameters"
+    title = "Estimated against true parameters"
     if run.scores is None:
         return Section("recovery", title, [missing(_NO_SCORES)])
     scores = mean_over_seeds(run.scores)
@@ -57,9 +57,9 @@ def _recovery_block(run: RunResults, rows: pd.DataFrame) -> Block:
     rows = rows[rows["estimator"] == best].set_index("parameter")
     figure = recovery_figure(predictions.sel(noise=noise), rows["r2"], rows["r2_limit"])
     caption = Markup(
-        "Recovered against true values of each parameter in the test campaign: model {model}, preset "
+        "Estimated against true values of each parameter in the test campaign: model {model}, preset "
         "{preset}, noise {noise} ({snr} dB), n = {n}. Colour: simulations per cell (logarithmic); dashed: "
-        "identity. Above each panel: R² as realised / limit for any method."
+        "identity. Above each panel: R² / limit for any method."
     ).format(
         model=model, preset=preset, noise=noise, snr=number(rows["snr_db"].iloc[0], 1),
         n=f"{predictions.sizes['sim']:,}",
@@ -88,9 +88,9 @@ def _explain(run: RunResults) -> list[Block]:
     return [
         text(
             "R² is 1 minus the mean squared error over the variance of the true values: 0 for a predictor "
-            "that always answers the mean, 1 for a perfect one, negative for one worse than the mean. NRMSE "
+            "that always predicts the mean, 1 for a perfect one, negative for one worse than the mean. NRMSE "
             "is the root mean square error over the width of the parameter's range. A correlation alone is "
-            "no score: a prediction that hardly moves can correlate perfectly."
+            "not sufficient: predictions that hardly vary can correlate perfectly."
         ),
         *limit_blocks(run),
     ]
@@ -99,7 +99,7 @@ def _explain(run: RunResults) -> list[Block]:
 def _recoverable(scores: pd.DataFrame, presets: Sequence[str], noise: str) -> Block:
     rows = best_of_each_preset(scores[scores["noise"] == noise])
     caption = Markup(
-        "What can be recovered in each preset: R² of {name} (bars) and the limit for any method (black "
+        "Accuracy in each preset: R² of {name} (bars) and the limit for any method (black "
         "lines) at noise {noise}; n = {n} test simulations a preset. Products C·a are what the equations "
         "contain."
     ).format(
@@ -140,8 +140,8 @@ def _coverage(scores: pd.DataFrame, presets: Sequence[str]) -> Block:
     shown = [preset for preset in presets if preset in set(rows["preset"])]
     caption = Markup(
         "Share of the test campaign whose true value lies in the 90 % interval of {name}, by parameter and "
-        "noise level (n = {n} a preset). Line: 90 %; grey: where the coverage of intervals that hold exactly "
-        "90 % lies in 95 % of test campaigns of this size."
+        "noise level (n = {n} a preset). Line: 90 %; grey: range that contains the coverage of exact 90 % "
+        "intervals in 95 % of test campaigns of this size."
     ).format(name=_named(rows), n=f"{int(rows['n'].max()):,}")
     return Plate("coverage", coverage_figure(rows, parameters(rows), shown), caption)
 
@@ -166,7 +166,7 @@ def _score_table(scores: pd.DataFrame, preset: str, noise: str, folded: bool) ->
     ).format(
         preset, describe_level(rows), f"{int(rows['n'].max()):,}", estimator_name(best),
         "Coverage: of its 90 % intervals." if others else "All other scores: evaluation/scores.csv.",
-        " R² on fewer simulations has its own error: compare it with no other column." * bool(partly),
+        " Do not compare R² on fewer test simulations with that in other columns." * bool(partly),
     )  # fmt: skip
     return Table(caption, header, body, groups, folded=folded)
 

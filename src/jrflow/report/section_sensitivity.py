@@ -13,7 +13,7 @@ from jrflow.report.inputs import RunResults
 
 def sobol_section(run: RunResults) -> Section:
     """Show which parameters explain the variance of which feature."""
-    title = "Which parameters matter, over the whole prior"
+    title = "Sensitivity over the whole prior"
     blocks: list[Block] = []
     found = {campaign: run.sobol(campaign) for campaign in run.config.sensitivity.sobol}
     for campaign, indices in found.items():
@@ -33,7 +33,7 @@ def _sobol_blocks(campaign: str, indices: xr.Dataset) -> list[Block]:
         "Sobol indices of features of the evoked response at channel {channel}, preset {preset} (campaign "
         "{campaign}; n = {n} base points, {rows} simulations; dimensionless). First-order: share of a "
         "feature's variance that the parameter explains alone; total: with all its interactions. {whiskers}"
-        "With one region, all channels show the same time course but for its scale, so indices are the same "
+        "With one region, all channels show the same time course up to scale, so indices are the same "
         "at every channel."
     ).format(
         channel=indices.attrs["channel"], preset=indices.attrs["preset"], campaign=campaign, n=f"{n:,}",
@@ -55,8 +55,8 @@ def _whiskers(indices: xr.Dataset) -> str:
         replicates = indices.attrs["replicates"]
         return f"Whiskers: 95 % intervals by Student's t over {replicates} independent scrambles{beyond}. "
     return (
-        f"Whiskers: bootstrap over one scrambled design{beyond}; they are no calibrated 95 % intervals, "
-        "and no independent error is available. Simulate the campaign again, under another name, for one. "
+        f"Whiskers: bootstrap over one scrambled design{beyond}; they are not calibrated 95 % intervals, "
+        "and no independent error is available. To get one, simulate the campaign under another name. "
     )
 
 
@@ -71,9 +71,9 @@ def _dropped(indices: xr.Dataset) -> Block:
     if not named:
         return text("No base point was dropped.")
     return text(
-        "Base points were dropped where a simulation failed or the feature is undefined: {names}. Indices of "
-        "these features describe only the parameters for which all simulations of a base point succeed; they "
-        "are biased if that depends on the parameters.",
+        "Base points were dropped if a simulation failed or the feature is undefined: {names}. Indices of "
+        "these features describe only the parameters for which all simulations of a base point succeed; "
+        "they are biased if failures depend on the parameters.",
         names="; ".join(named),
     )
 
@@ -109,9 +109,11 @@ def heat_map_section(run: RunResults) -> Section:
         caption = Markup(
             "One parameter at a time, preset {preset}, channel {channel}: {n} values of each parameter, "
             "the others at their defaults, no noise. Left: evoked response (µV). Middle: squared "
-            "difference from the mean over the parameter's values (µV², logarithmic). Right: log₁₀ of that "
-            "over the squared mean. One colour scale a column; blank: failed simulations, or no mean to "
-            "compare with; the time axis ends where responses have. After the heat maps of Tilwani &amp; "
+            "difference from the mean over the parameter's values (µV², logarithmic). Right: log₁₀ of this "
+            "squared difference over the squared mean. Each column has one colour scale. Blank: failed "
+            "simulations, or times at which the mean is almost zero. The "
+            "time axis ends when responses have ended. "
+            "Like the heat maps of Tilwani &amp; "
             "O'Reilly (channel O2 there)."
         ).format(preset=preset, channel=maps.attrs["channel"], n=maps.sizes["step"])
         blocks.append(Plate(f"heat-maps-{preset}", heat_map_figure(maps), caption))

@@ -133,8 +133,8 @@ def _unrecoverable(run: RunResults) -> Iterator[Block]:
         hopeless = [name for name in MODEL.inferred if name in best.index and best[name] < SMALLEST_LIMIT]
         if hopeless:
             yield text(
-                "<b>{preset}</b>: {names} cannot be found by any method at any noise level here (limit of "
-                "R² below {limit}).",
+                "<b>{preset}</b>: {names} cannot be inferred by any method at any noise level of this run "
+                "(limit of R² below {limit}).",
                 preset=preset, names=symbols(hopeless), limit=SMALLEST_LIMIT,
             )  # fmt: skip
 
@@ -150,7 +150,7 @@ def _learned(run: RunResults) -> Iterator[Block]:
     start = mean[usual, fewest]
     yield text(
         "From {fewest} training simulations, {x} times as many raise the mean R² by {more}; {y} times as "
-        "many epochs over the same ones change it by {longer}.",
+        "many epochs over the same simulations change it by {longer}.",
         fewest=f"{int(fewest):,}", x=f"{most / fewest:.3g}", more=number(mean[usual, most] - start, 3),
         y=f"{longest / usual:.3g}", longer=Markup(number(mean[longest, fewest] - start, 3)),
     )  # fmt: skip

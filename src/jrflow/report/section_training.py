@@ -18,16 +18,20 @@ def learning_section(run: RunResults) -> Section:
     title = "More simulations or more epochs?"
     curve = run.learning_curve
     if curve is None:
-        return Section("learning", title, [missing("Left out: no learning curve was asked for.")])
+        return Section(
+            "learning",
+            title,
+            [missing("Left out: the configuration contains no learning curve (inference.learning_curve).")],
+        )
     names = [name for name in MODEL.inferred if name in set(curve["parameter"])]
     noise = _shown_noise(run, list(curve["noise"].unique()))
     figure = learning_curve_figure(curve, names, noise)
     caption = Markup(
         "<b>a</b> R² on the test campaign, mean over {n} parameters, against the number of training "
-        "simulations; filled: every run sees {usual} presentations in all; open: the smallest training "
-        "set, shown {times} times longer. <b>b</b> Change of each parameter's R² from the smallest "
-        "training set, noise {noise}: by more simulations at equal presentations, and by more epochs over "
-        "the same simulations."
+        "simulations. Filled: all runs have {usual} presentations; open: the smallest training set, with "
+        "{times} times as many presentations. <b>b</b> Change of each parameter's R² from the smallest "
+        "training set, noise {noise}: by more simulations with the same number of presentations, and by "
+        "more epochs over the same simulations."
     ).format(
         n=len(names), usual=f"{int(curve['n_presentations'].min()):,}", noise=noise,
         times=f"{curve['n_presentations'].max() / curve['n_presentations'].min():.3g}",

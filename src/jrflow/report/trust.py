@@ -73,7 +73,7 @@ def _objections(one: xr.Dataset, n: int) -> Iterator[str]:
     yield from _ranks(one)
     yield from _coverage(one, n)
     if "expected_coverage_p" in one and float(one["expected_coverage_p"]) < _FALSE_ALARM:
-        yield "regions of all targets together do not hold the true values as often as they say (TARP)"
+        yield "regions of all targets together do not have the stated coverage (TARP)"
     yield from _misfit(one)
     unresolved = unresolved_share(one)
     if unresolved is not None and float(unresolved) > _MOST_UNRESOLVED:
@@ -109,11 +109,11 @@ def _misfit(one: xr.Dataset) -> Iterator[str]:
         return
     median, tail = np.nanquantile(one["misfit"], [0.5, 0.95])
     if median > _MOST_MISFIT:
-        yield f"responses simulated from draws miss the data by {_times(median)} times what noise leaves"
+        yield f"responses simulated from draws leave residuals of {_times(median)} times the power of noise"
     elif tail > _MOST_MISFIT_TAIL:
         yield (
-            "for one response in twenty, responses simulated from draws miss the data by "
-            f"{_times(tail)} times what noise leaves, or more"
+            "for one response in twenty, responses simulated from draws leave residuals of at least "
+            f"{_times(tail)} times the power of noise"
         )
 
 
