@@ -1,4 +1,4 @@
-"""``ds.jrflow``: what can be asked of simulations in the archive's layout, beyond plain xarray."""
+"""``ds.jrflow``: methods for simulations in the layout of an archive, in addition to plain xarray."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may write what: a lock of the operating system on a range of bytes of a file.
+"""File locks: a lock of the operating system on a range of bytes of a file.
 
 The system lets go of it when the process ends, however it ends, so nothing is ever left locked. A lock is a
 process's, not a thread's: within one process nobody is kept out.

@@ -60,7 +60,7 @@ CASES = [
         "inference.models.twin",
         {"train": "train", "test": "test"},
         "inference.models.twin",
-        "model 'm' has network 'bilstm' and preset 'unit-consistent' too",
+        "model 'm' also has network 'bilstm' and preset 'unit-consistent'",
     ),
     (
         "inference.models",

@@ -195,9 +195,12 @@ def test_a_network_s_parameters_need_a_network() -> None:
     found = faults(data)
     assert len(found) == 3
     for name in ("G", "speed"):
-        start = f"priors.coupling.parameters.{name}: {name} belongs to a network, and there is one column"
+        start = f"priors.coupling.parameters.{name}: {name} acts between regions, but there is a single"
         assert sum(fault.startswith(start) for fault in found) == 1
-    assert any(fault.startswith("simulation.protocol.stim_regions: there is one column") for fault in found)
+    assert any(
+        fault.startswith("simulation.protocol.stim_regions: a single column has no regions")
+        for fault in found
+    )
 
 
 def test_inference_on_a_network_is_refused_once() -> None:
@@ -221,7 +224,7 @@ def test_models_need_noise_levels_and_responses_without_process_noise() -> None:
     data |= {"eeg": {"noise": {"clean": {"kind": "snr", "snr_db": 20}}}}
     assert parse_config(data)
     (fault,) = faults(data | {"simulation": {"protocol": {"kind": "evoked", "noise_sd": 5}}})
-    assert fault.startswith("inference.models: the limit that models are scored against holds for responses")
+    assert fault.startswith("inference.models: models are compared with a limit that is valid for responses")
 
 
 def test_a_shard_that_no_worker_can_hold_is_refused_with_what_fits() -> None:

@@ -1,4 +1,4 @@
-"""What can go wrong with an archive; each takes one message, so that it survives the way from a worker."""
+"""Errors of an archive; each takes one message, so that it can be sent from a worker process."""
 
 
 class ArchiveError(OSError):

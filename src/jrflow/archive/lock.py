@@ -1,4 +1,4 @@
-"""Who may write what: two drivers never simulate the same shards.
+"""Locks of an archive: two drivers never simulate the same shards.
 
 A driver holds a lock on a range of bytes of ``<campaign>.lock``, one byte for each of its shards and one for
 the store as a whole. Object stores have no locks: two drivers there would only do work twice, since both

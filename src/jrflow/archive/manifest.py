@@ -1,4 +1,4 @@
-"""Sealing: the last act of a campaign, after which its archive is complete and can be checked."""
+"""Sealing: the last step of a campaign, after which its archive is complete and can be checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Creating the store of a campaign from its specification, with all that explains it to others."""
+"""Creating the store of a campaign from its specification, with metadata that describe it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Preparing the archive of a campaign: found, repaired where its design has suffered, or made longer."""
+"""Preparing the archive of a campaign: open it, repair its design if necessary, or extend it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a campaign is going to do and cost, said before it does it; and what came of it."""
+"""Summary of a campaign: expected size and time before it runs, and results afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether an archive can be trusted: its files, its simulations, and where it says that it comes from."""
+"""Verifying an archive: its files, simulations and provenance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""jrflow driver: submit what submits jobs."""
+"""jrflow driver: run a command that submits jobs as a job itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM reach all processes that a workflow has started here, whoever was signalled."""
+"""Ctrl-C and SIGTERM reach all processes that a workflow has started on this machine."""
 
 from __future__ import annotations
 

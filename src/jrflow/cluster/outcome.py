@@ -1,4 +1,4 @@
-"""What became of a job: the results of its ranks, the first error, the ends of the logs, and what to do."""
+"""Outcome of a job: results of its ranks, the first error, the ends of the logs, and what to do."""
 
 from __future__ import annotations
 

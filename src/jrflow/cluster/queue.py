@@ -1,4 +1,4 @@
-"""States of jobs, as Slurm reports them. All launchers of a run share one question to the controller."""
+"""States of jobs, as Slurm reports them. All launchers of a run share one query."""
 
 from __future__ import annotations
 

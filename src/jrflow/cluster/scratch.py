@@ -1,4 +1,4 @@
-"""A node's own disk, for what need not outlive a job."""
+"""A node's own disk, for temporary files of a job."""
 
 from __future__ import annotations
 

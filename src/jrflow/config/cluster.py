@@ -30,14 +30,14 @@ _START = "'jrflow profile install slurm' writes one"
 
 
 class TrainingNodes(Section):
-    """Over how many nodes and devices one training goes; its losses do not depend on that."""
+    """Nodes and devices of one training run; its losses do not depend on them."""
 
     nodes: int = Field(1, ge=1)
     """Number of nodes."""
     gpus_per_node: int = Field(1, ge=0)
-    """Number of GPUs on each, one for each rank; 0: trained on CPUs."""
+    """Number of GPUs on each node, one for each rank; 0: train on CPUs."""
     ranks_per_node: int | None = Field(None, ge=1)
-    """Number of processes on each node; null: one for each GPU, or one."""
+    """Number of processes (ranks) on each node; null: one for each GPU, or one without GPUs."""
     cores_per_rank: int = Field(4, ge=1)
     """Number of cores of each process."""
 
@@ -48,23 +48,23 @@ class TrainingNodes(Section):
 
 
 class ClusterConfig(Section):
-    """Where jobs go, what they may take, and how simulations are spread over nodes."""
+    """Where jobs run, what they may request, and how simulations are distributed over nodes."""
 
     cluster: Literal["slurm", "local", "in-process"] = "slurm"
     """Where submitit runs training and Sobol analyses: slurm; local: processes on this machine;
     in-process: no processes, for debugging."""
     simulate: Literal["node", "adaptive"] = "node"
-    """How simulations are spread. node: Snakemake submits each block of shards as a job of one node,
-    whose cores are Dask workers; adaptive: Dask submits jobs of workers, and ends them, as the work
-    requires."""
+    """How simulations are distributed. node: Snakemake submits each block of shards as a job of one node,
+    whose cores are Dask workers; adaptive: Dask submits and ends jobs of workers according to the
+    amount of work."""
     account: str | None = _Word
     """Account that jobs are charged to; null: the user's default."""
     partition: str | None = _Word
     """Partition of jobs without GPUs; null: the cluster's default."""
     gpu_partition: str | None = _Word
-    """Partition of jobs with GPUs; null: as the others."""
+    """Partition of jobs with GPUs; null: the same as for other jobs."""
     gpu_type: str | None = _Word
-    """Type of GPU as the cluster calls it, such as a100; null: any."""
+    """Type of GPU, by the name that the cluster uses, such as a100; null: any."""
     qos: str | None = _Word
     """Quality of service; null: the default."""
     constraint: str | None = _Features
@@ -72,36 +72,36 @@ class ClusterConfig(Section):
     setup: tuple[str, ...] = ()
     """Shell commands that make jrflow available in a job, such as: module load python."""
     interface: str | None = _Word
-    """Network interface between nodes, such as ib0, on which Dask and the ranks of a training listen;
-    null: the address that the node's name stands for."""
+    """Network interface between nodes, such as ib0, on which Dask and the ranks of a training run listen;
+    null: the interface of the address that the node's name resolves to."""
     scratch: str | None = _Folder
-    """Folder on a node's own disk, such as $TMPDIR, for what need not be kept; null: the system's."""
+    """Folder on a node's own disk, such as $TMPDIR, for temporary files; null: the system's folder."""
     accounting: bool = True
-    """Whether sacct knows jobs that have ended; false: squeue is asked instead."""
+    """Whether sacct reports jobs that have ended; false: use squeue instead."""
     cores: int = Field(8, ge=1)
     """Number of cores of a job that simulates."""
     nodes: int = Field(4, ge=1)
-    """Largest number of worker jobs where Dask spreads the simulations (simulate: adaptive)."""
+    """Largest number of worker jobs if Dask distributes the simulations (simulate: adaptive)."""
     shortest_job: int = Field(10, ge=0)
     """Shortest expected time of a job, minutes; work is packed accordingly."""
     longest_job: int = Field(240, ge=1)
-    """Longest time limit that is asked for, minutes."""
+    """Longest time limit that a job may request, minutes."""
     most_jobs: int = Field(100, ge=1)
     """Largest number of jobs in the queue at any time; set it to the cluster's limit per user."""
     wait_for_workers: float = Field(60.0, gt=0)
     """Longest time Dask workers may stay queued, minutes. After that the campaign stops and reports
     the reason given by squeue."""
     most_requeues: int = Field(20, ge=0)
-    """Number of times that a training which runs out of time is put back into the queue. It stops
-    earlier if two of its starts finish nothing."""
+    """Number of times that a training run goes back into the queue when it reaches its time limit. It stops
+    earlier if two starts in a row finish nothing."""
     poll: float = Field(10.0, gt=0)
-    """Time between two questions to Slurm, s. All launchers of a run share one question."""
+    """Time between two queries to Slurm, s. All launchers of a run share one query."""
     environment: Literal["user", "clean"] = "user"
     """What jobs inherit. user: all environment variables of the shell that submits (sbatch
     --export=ALL); clean: a few only (PATH, HOME, locale, temporary folder, jrflow's own), so that no
     secret in the shell reaches a job."""
     training: TrainingNodes = TrainingNodes()
-    """Nodes and devices of one training."""
+    """Nodes and devices of one training run."""
 
     @model_validator(mode="after")
     def _in_order(self) -> ClusterConfig:

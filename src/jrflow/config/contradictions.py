@@ -1,4 +1,4 @@
-"""Settings that are each possible, but not together."""
+"""Settings that are possible alone, but not together."""
 
 from __future__ import annotations
 
@@ -105,9 +105,9 @@ def _distinct_scores(config: Config) -> Iterator[Fault]:
         if first != name:
             yield Fault(
                 ("inference", "models", name),
-                f"model {first!r} has network {model.network!r} and preset {preset!r} too, and scores tell "
-                "models apart by these; name the network once more under 'networks', use 'seeds' for "
-                "repetitions, or put one of the two into a run of its own",
+                f"model {first!r} also has network {model.network!r} and preset {preset!r}, and scores "
+                f"identify models by these two; define the network a second time under 'networks', use "
+                f"'seeds' for repetitions, or move one of the two models to another run",
                 (
                     *(("inference", "models", one) for one in (first, name)),
                     *(("campaigns", config.inference.models[one].test) for one in (first, name)),
@@ -164,7 +164,7 @@ def _rest(config: Config) -> Iterator[Fault]:
         if config.simulation.protocol.kind == "rest" and entries:
             wanted = "leave this empty or set simulation.protocol to kind: evoked"
             about = (key, ("simulation", "protocol", "kind"))
-            yield Fault(key, f"there is no evoked response at rest; {wanted}", about)
+            yield Fault(key, f"a protocol of kind rest has no evoked response; {wanted}", about)
 
 
 def _noise(config: Config) -> Iterator[Fault]:
@@ -177,14 +177,14 @@ def _noise(config: Config) -> Iterator[Fault]:
         if "p_sd" in config.priors[prior].distributions:
             yield Fault(
                 key,
-                "the limit that models are scored against holds for responses without process noise, but "
+                "models are compared with a limit that is valid for responses without process noise, but "
                 f"prior {prior!r} varies p_sd; leave it out, or leave this empty",
                 (key, ("priors", prior)),
             )
     if models and isinstance(protocol, EvokedProtocol) and protocol.noise_sd > 0:
         yield Fault(
             key,
-            "the limit that models are scored against holds for responses without process noise, but "
+            "models are compared with a limit that is valid for responses without process noise, but "
             f"simulation.protocol.noise_sd is {protocol.noise_sd:g}; set it to 0 or leave this empty",
             (("simulation", "protocol", "noise_sd"),),
         )

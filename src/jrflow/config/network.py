@@ -30,14 +30,15 @@ def network_faults(config: Config) -> Iterator[Fault]:
             for parameter in [p for p in MODEL.network if p in prior.parameters]:
                 yield Fault(
                     ("priors", name, "parameters", parameter),
-                    f"{parameter} belongs to a network, and there is one column; give simulation.connectome, "
+                    f"{parameter} acts between regions, but there is a single "
+                    "column; set simulation.connectome, "
                     "or leave this out",
                     (("priors", name, "parameters", parameter), _CONNECTOME),
                 )
     protocol = config.simulation.protocol
     regions = protocol.stim_regions if isinstance(protocol, EvokedProtocol) else None
     if regions is not None and alone:
-        message = "there is one column; give simulation.connectome, or leave this out"
+        message = "a single column has no regions; set simulation.connectome, or leave this out"
         yield Fault(_STIM_REGIONS, message, (_STIM_REGIONS, _CONNECTOME))
     elif regions is not None and not regions:
         yield Fault(_STIM_REGIONS, "expected at least one region, or null for all, received none")

@@ -26,7 +26,11 @@ def prior_faults(config: Config) -> Iterator[Fault]:
                 yield from _values(parameter, distribution, key)
                 if parameter in MODEL.inputs and parameter not in config.simulation.protocol.input_parameters:
                     protocol: Key = ("simulation", "protocol", "kind")
-                    yield Fault(key, "there is no stimulus at rest; leave this out", (key, protocol))
+                    yield Fault(
+                        key,
+                        "a protocol of kind rest has no stimulus; leave this parameter out",
+                        (key, protocol),
+                    )
             if distribution.differs:
                 field = "regions" if distribution.gradient is None else "gradient"
                 yield from _regions(config, parameter, (*key, field))
@@ -37,8 +41,9 @@ def prior_faults(config: Config) -> Iterator[Fault]:
             yield Fault(
                 design,
                 f"a {campaign.design} design varies parameters that have one value a simulation, but prior "
-                f"{campaign.prior!r} lets {regional[0]} differ between regions; choose design prior, lhs or "
-                "sobol-sequence, or one value for all regions",
+                f"{campaign.prior!r} lets {regional[0]} differ between regions; choose the design prior, "
+                f"lhs or "
+                "sobol-sequence, or use one value for all regions",
                 (design, ("priors", campaign.prior)),
             )
 
@@ -69,5 +74,5 @@ def _regions(config: Config, parameter: str, key: Key) -> Iterator[Fault]:
         yield Fault(key, f"{parameter} has one value for all regions; it cannot differ between them")
     elif config.simulation.connectome is None:
         connectome: Key = ("simulation", "connectome")
-        message = "there is one column; give simulation.connectome, or leave this out"
+        message = "a single column has no regions; set simulation.connectome, or leave this out"
         yield Fault(key, message, (key, connectome))

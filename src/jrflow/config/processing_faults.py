@@ -1,4 +1,4 @@
-"""Filters and baselines that do not go with the responses."""
+"""Errors: filters and baselines that do not match the responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding one's way in a JSON schema: what may stand at a key, and what is said about it."""
+"""Navigation in a JSON schema: allowed values and description of each key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Estimates beside the exact posterior, and draws of a density beside the data that they should explain."""
+"""Comparison of estimates with the exact posterior, and of a density's draws with the data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How large the noise of a response is, from its baseline, without taking the response for noise.
+"""Size of the noise of a response, measured in the baseline, without counting the response as noise.
 
 Late and oscillating responses are not flat before the onset. The source enters the channels along one
 direction, so noise is measured in all others: nothing that the model explains is in them.

@@ -1,4 +1,4 @@
-"""Estimators that every table holds beside the networks: what simple means reach."""
+"""Baselines in every table of scores: simple estimators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From an archive to arrays: what was observed, what is to be inferred, and what was left out."""
+"""From an archive to arrays: observations, targets, and simulations that are excluded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a posterior can be trusted: ranks, expected coverage, and how sharp it is for all that.
+"""Whether a posterior can be trusted: ranks, expected coverage, and width of its intervals.
 
 The tests are sbi's (Tejero-Cantero et al. 2020, JOSS 5:2505); here they are given draws, wherever these come
 from: a network, or the exact likelihood.

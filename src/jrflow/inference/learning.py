@@ -1,4 +1,4 @@
-"""What more simulations buy, and what more epochs over the same ones."""
+"""Benefit of more simulations, and of more epochs over the same simulations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be watched while a training goes on: a table, and the same for TensorBoard."""
+"""Progress of a training run: a table, and the same for TensorBoard."""
 
 from __future__ import annotations
 

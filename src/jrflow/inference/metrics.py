@@ -1,4 +1,4 @@
-"""Scores of estimates. A correlation alone is none: it says nothing about size or offset."""
+"""Scores of estimates. A correlation alone is not sufficient: it ignores scale and offset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What takes the gradient steps: Adam, or Muon for the matrices and Adam for all other weights."""
+"""Optimisers: Adam, or Muon for the matrices and Adam for all other weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paper's Bi-LSTM under the paper's settings, to see what a difference to it is due to.
+"""The paper's Bi-LSTM with the paper's settings, to find the causes of differences from its results.
 
 Tilwani & O'Reilly, arXiv 2406.05002, and its public code (package ``deepjr``, trained with Keras), written
 anew in PyTorch: 1,000 simulations whose noise was drawn once, targets scaled to 0..1, the input multiplied by

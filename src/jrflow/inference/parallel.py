@@ -1,4 +1,4 @@
-"""Several ranks that train one network: who they are, and what they tell one another.
+"""Several ranks that train one network: their numbers, and their communication.
 
 A launcher (Slurm through submitit, or torchrun) starts one process for each GPU, or several on CPUs, and
 tells each by the environment variables RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT who it is.

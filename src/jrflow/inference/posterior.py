@@ -1,4 +1,4 @@
-"""Amortised neural posterior estimation: a normalizing flow of the sbi package, told a network's features.
+"""Amortised neural posterior estimation: a normalizing flow of sbi, conditioned on a network's features.
 
 Papamakarios & Murray 2016 (arXiv 1605.06376), Greenberg et al. 2019 (arXiv 1905.07488); the flows are sbi's
 (Tejero-Cantero et al. 2020, JOSS 5:2505). They are trained by jrflow's own loop, since sbi's takes a fixed

@@ -1,4 +1,4 @@
-"""Estimates refined by the exact likelihood: posteriors sampled from the modes that given starts lead to.
+"""Estimates refined by the exact likelihood: posteriors sampled from the modes found from given starts.
 
 Starts are a network's estimates, or, as a control that needs no network, the nearest simulations. Networks
 fall behind where noise is low: there the posterior is narrower than what they resolve. The observations are

@@ -1,4 +1,4 @@
-"""One training as it goes: schedule, epochs, noise drawn afresh at every presentation."""
+"""One training run: schedule, epochs, and new noise at every presentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training: clean simulations, noise drawn afresh at every presentation."""
+"""Training: simulations without noise, and new noise at every presentation."""
 
 from __future__ import annotations
 

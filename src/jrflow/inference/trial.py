@@ -1,4 +1,4 @@
-"""What all estimators are put to, so that their scores can be compared."""
+"""The test that is the same for all estimators, so that their scores can be compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verdict on a measured response, with all that it rests on, and its words."""
+"""The verdict on a measured response, its tests, and its wording."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The part of an evoked response that an estimator sees, at the rate at which it sees it."""
+"""The part of an evoked response that an estimator observes, and its sampling frequency."""
 
 from __future__ import annotations
 

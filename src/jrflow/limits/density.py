@@ -1,4 +1,4 @@
-"""Posterior densities as samplers, searches for modes and refinement know them.
+"""The interface of posterior densities for samplers, searches for modes and refinement.
 
 Nothing in these methods depends on what was observed or on the model: they use a :class:`LogDensity`. Evoked
 responses are one (:mod:`jrflow.limits.evoked`).

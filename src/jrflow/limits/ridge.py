@@ -1,4 +1,4 @@
-"""Proposal densities for long, thin and bent posteriors: conditional Gaussians along one coordinate.
+"""Proposal densities for long, narrow and curved posteriors: conditional Gaussians along one coordinate.
 
 Along one coordinate the conditional modes of the others are traced, with their normal approximations and
 evidence (nested Laplace approximations: Rue, Martino & Chopin 2009, J. R. Stat. Soc. B 71:319). Along that

@@ -1,4 +1,4 @@
-"""Starts of the sampler: modes that searches from the nearest simulations, all over the prior, lead to."""
+"""Starting points of the sampler: modes found from the nearest simulations in all parts of the prior."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is kept of a run on a GPU: where each sample goes, and how the sums come to the host.
+"""Recording on a GPU: where each sample is stored, and how sums are copied to the host.
 
 The rules are those of ``recording``. Which epochs a sample belongs to is the same for all simulations, so
 it is looked up in tables instead of being divided out at every step. Arrays have simulations (in networks,

@@ -1,4 +1,4 @@
-"""What a thread of a network notes of its nodes on a GPU: sums over epochs, the last period, failures.
+"""What a GPU thread records of the regions it computes: sums over epochs, the last period, failures.
 
 The rules are those of ``recording``; what belongs together over the regions of a simulation is put
 together once a period, in memory that the block shares.

@@ -1,4 +1,4 @@
-"""The GPU backend's door: is there what it needs?
+"""Entry point of the GPU backend: checks that a GPU and its packages are available.
 
 Everything behind it (``gpu_batch`` and what that imports) loads numba's CUDA target, which is an extra.
 """

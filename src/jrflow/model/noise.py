@@ -1,4 +1,4 @@
-"""Counter-based noise: a value depends on what it is for, not on what was drawn before.
+"""Counter-based noise: a value depends on its purpose, not on values drawn before.
 
 The counter of Philox is (quad of steps, stream, simulation id), its key the seed; so the noise of region 3
 of simulation 12345 at step 678 is the same in any batch, on any worker, after any interruption.

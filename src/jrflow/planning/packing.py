@@ -1,4 +1,4 @@
-"""What a scheduler is asked for, from expected seconds and bytes, and how many shards make a job."""
+"""Resources to request, from expected seconds and bytes, and the number of shards in a job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recovered against true parameters, and what more simulations or more epochs buy."""
+"""Estimated against true parameters, and the benefit of more simulations or more epochs."""
 
 from __future__ import annotations
 

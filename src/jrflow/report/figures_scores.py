@@ -1,4 +1,4 @@
-"""Scores: what was recovered, by noise level, beside the baselines and the limit."""
+"""Scores by noise level, compared with baselines and the limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the paper's public repository reports, to stand beside one's own scores.
+"""Results reported in the paper's public repository, for comparison with the scores of a run.
 
 Correlations between recovered and true parameters, on the authors' own test parts. They are not R2,
 and they come from another noise level and another prior than a run of this package has by default.

@@ -1,4 +1,4 @@
-"""What the limits of R2 are, by the method that found them, and how certain they are."""
+"""The limits of R2, the method that computed them, and their errors."""
 
 from __future__ import annotations
 

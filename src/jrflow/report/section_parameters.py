@@ -1,4 +1,4 @@
-"""What the parameters and the presets are, before anything else speaks of them."""
+"""Parameters and presets of the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the paper's repository reports, beside this run."""
+"""Results of the paper's repository, compared with this run."""
 
 from __future__ import annotations
 

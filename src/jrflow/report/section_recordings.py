@@ -1,4 +1,4 @@
-"""What a model says of measured responses, and how much of them it explains."""
+"""Estimates for measured responses, and how much of each response the model explains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was recovered, what could have been, and what others recovered."""
+"""Accuracy of the estimates, compared with baselines and the theoretical limit."""
 
 from __future__ import annotations
 

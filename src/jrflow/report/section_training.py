@@ -1,4 +1,4 @@
-"""What more simulations buy, and what was found in recordings."""
+"""Benefit of more training simulations, compared with more epochs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Integration schemes by name, and their one entrance for kernels."""
+"""Integration schemes by name, and the function by which kernels obtain them."""
 
 from __future__ import annotations
 
