@@ -169,7 +169,7 @@ def afterwards_table() -> str:
     rows = {
         "planning the workflow": [duration(5 + PLAN_S * case.jobs) for case in cases],
         "design: drawn and written": [duration(DESIGN_S * N)] * 2,
-        "design: memory of whoever draws it": [readable(DESIGN_MEMORY * N)] * 2,
+        "design: memory of the process that draws it": [readable(DESIGN_MEMORY * N)] * 2,
         "design: bytes stored": [readable(DESIGN_BYTES * N)] * 2,
         "each job looks at what is done": of_a_job,
         "all jobs together, file operations": [f"{n:,.0f}" for n in looking],

@@ -58,7 +58,7 @@ class AdHocNoise(Section):
 
 
 class CovarianceNoise(Section):
-    """A measured noise covariance of single samples, with the filters of eeg.processing applied."""
+    """A measured noise covariance of single samples, from a recording filtered as in eeg.processing."""
 
     kind: Literal["covariance"]
     path: str
