@@ -68,7 +68,7 @@ def announce(
         going = "extended" if state == "extended" else "going on"
         say(f"{going}; shards done: {done} of {n_shards}")
         for change in archive.changed_versions():
-            say(f"note: {change} since it was begun; last digits may differ")
+            say(f"note: {change} since the campaign was started; last digits may differ")
     if damaged:
         say(f"shards that cannot be read and will be simulated again: {', '.join(map(str, damaged))}")
     n_bytes = layout.n_bytes(todo)
