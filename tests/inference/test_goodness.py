@@ -14,6 +14,7 @@ from scipy.stats import kstest
 
 from jrflow.eeg.covariance import factor, whitening
 from jrflow.eeg.noise import EvokedNoise, spatial_filter
+from jrflow.eeg.processing import Processing
 from jrflow.eeg.projection import baseline_correct
 from jrflow.inference.baseline import baseline_noise
 from jrflow.inference.detection import detectable_component, detectable_excess, excess, largest_eigenvalue
@@ -174,6 +175,21 @@ IMPOSSIBLE: dict[str, Callable[[], tuple[np.ndarray, EvokedNoise]]] = {
     "no noise at all": lambda: (response(), NOISE),
     "rank 2": lambda: (np.outer(GAIN, drawn(0)[0]) + np.outer(AWAY, drawn(1)[0]), NOISE),
 }
+
+
+@pytest.mark.parametrize("lowpass", [20.0, 30.0, 40.0])
+def test_noise_that_was_filtered_is_judged(lowpass: float) -> None:
+    """What little a filter leaves of the frequencies that it stops is not taken for noise of another shape."""
+    noise = NOISE.processed(Processing(lowpass=lowpass))
+    seen = replace(SEEN, whitener=whitening(noise.temporal_covariance()))
+    spatial, root = factor(COVARIANCE), factor(noise.whole_temporal_covariance())
+    found = []
+    for seed in range(20):
+        rng = np.random.default_rng(500 + seed)
+        eeg = spatial @ rng.standard_normal((spatial.shape[1], root.shape[1])) @ root.T + response()
+        data = xr.DataArray(eeg, {"channel": NAMES, "time": TIMES}, ("channel", "time"))
+        found += goodness(data, SOURCE[None], LEAD_FIELD, noise, seen, [None])
+    assert not [judgement.reasons for judgement in found if judgement.verdict == "cannot be judged"]
 
 
 @pytest.mark.parametrize("kind", IMPOSSIBLE)

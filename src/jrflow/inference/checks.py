@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jrflow.eeg.covariance import whitening
 from jrflow.eeg.noise import EvokedNoise
 from jrflow.inference.detection import dominant, largest_eigenvalue
 from jrflow.inference.directions import Directions
@@ -128,7 +127,5 @@ def _baseline_has_shape(recording: Recording) -> bool:
     clock = recording.clock
     if clock.n_before < _LEAST_BLOCKS:
         return False
-    blocks = clock.blocks.average(recording.directions.across @ recording.eeg)[:, : clock.n_before]
-    blocks = blocks - blocks.mean(axis=1, keepdims=True)
-    white = blocks @ whitening(clock.before(recording.measured.covariance))
+    white = clock.baseline(recording.across) @ clock.baseline_whitener(recording.measured.covariance)
     return largest_eigenvalue(white)[2] < _LEVEL

@@ -20,6 +20,9 @@ from jrflow.inference.window import Window
 
 #: Directions in time with less than this fraction of the largest variance are left out (filtered away).
 _PASSED = 1e-3
+#: The same of the baseline alone, which is short: it divides what a filter passes from what it stops less
+#: sharply than a whole epoch.
+_STOPPED = 1e-2
 #: Most blocks into which an epoch is divided.
 _MOST_BLOCKS = 200
 #: Time constants of the exponential autocorrelations that describe coloured noise, s. A sum of these
@@ -88,11 +91,29 @@ class Clock:
         half = 0.5 * (self.blocks.block - 1) / (self.blocks.block * self.blocks.sfreq)
         return int((self.blocks.times + half < 1e-9).sum())
 
+    def baseline(self, projected: np.ndarray) -> np.ndarray:
+        """Baseline blocks less their mean, (..., n_before), of projected time courses (..., n_dims)."""
+        return projected @ self._first.T
+
     def before(self, covariance: np.ndarray) -> np.ndarray:
-        """Covariance (n_before, n_before) of baseline blocks less their mean, from one over the basis."""
-        first = _less_mean(self.basis[: self.n_before].T).T
-        over: np.ndarray = first @ covariance @ first.T
+        """Covariance (n_before, n_before) of :meth:`baseline`, from one over the basis."""
+        over: np.ndarray = self._first @ covariance @ self._first.T
         return over
+
+    def baseline_whitener(self, covariance: np.ndarray) -> np.ndarray:
+        """Whitener of :meth:`baseline`, (n_before, rank), from a covariance over the basis.
+
+        A filter leaves many combinations of baseline blocks almost without variance. These are left out:
+        their variance depends on details of the filter, and a whitener would enlarge such details most.
+        """
+        values, vectors = np.linalg.eigh(self.before(covariance))
+        kept = values > _STOPPED * values[-1]
+        whitener: np.ndarray = vectors[:, kept] / np.sqrt(values[kept])
+        return whitener
+
+    @property
+    def _first(self) -> np.ndarray:
+        return _less_mean(self.basis[: self.n_before].T).T
 
     def project(self, rows: np.ndarray) -> np.ndarray:
         """Bring time courses (..., n_times) to (..., n_dims)."""
