@@ -68,10 +68,10 @@ def test_another_place_of_the_source_than_the_channels_learnt_is_an_error(
     experiment: Any, of_channels: TrainedModel, parts: Parts, trial: Trial, loud: EvokedNoise
 ) -> None:
     elsewhere = experiment.lead_field.roll(channel=3)
-    with pytest.raises(ValueError, match=r"source enters its channels otherwise .*cosine .* projected"):
+    with pytest.raises(ValueError, match=r"lead field of the source differs .*cosine .* projected"):
         estimate(of_channels, only_noise(elsewhere, loud), elsewhere, loud)
     levels = NoiseLevels.of(elsewhere, experiment.levels, parts.train.window, "channels")
-    with pytest.raises(ValueError, match="source enters its channels otherwise"):
+    with pytest.raises(ValueError, match="lead field of the source differs"):
         evaluate_model(of_channels, replace(trial, noise=levels))
 
 
