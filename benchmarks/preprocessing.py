@@ -138,7 +138,8 @@ def recordings(bench: Bench, row: Row, n: int) -> Iterator[tuple[int, mne.Evoked
     source = open_archive(bench.folder / "test.zarr")["source"].values[:n, 0].astype(float)
     gain = bench.lead_field.values[:, 0]
     raw_sd = np.sqrt(bench.factor) * 0.2
-    n_samples = timing.period * protocol.n_trials + timing.n_times
+    # A multiple of the ratio of rates: otherwise MNE's resampling shifts the recording, here by 1 ms.
+    n_samples = timing.period * (protocol.n_trials + 2)
     onsets = timing.n_baseline - 1 + timing.period * np.arange(1, protocol.n_trials)
     events = np.column_stack([onsets, np.zeros_like(onsets), np.ones_like(onsets)])
     info = info_of(bench.lead_field, timing.sfreq)
