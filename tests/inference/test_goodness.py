@@ -179,7 +179,7 @@ IMPOSSIBLE: dict[str, Callable[[], tuple[np.ndarray, EvokedNoise]]] = {
 
 @pytest.mark.parametrize("lowpass", [20.0, 30.0, 40.0])
 def test_noise_that_was_filtered_is_judged(lowpass: float) -> None:
-    """What little a filter leaves of the frequencies that it stops is not taken for noise of another shape."""
+    """What a filter leaves of the frequencies that it stops is not taken for noise of another shape."""
     noise = NOISE.processed(Processing(lowpass=lowpass))
     seen = replace(SEEN, whitener=whitening(noise.temporal_covariance()))
     spatial, root = factor(COVARIANCE), factor(noise.whole_temporal_covariance())
