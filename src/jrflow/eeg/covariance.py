@@ -14,9 +14,12 @@ def factor(covariance: np.ndarray) -> np.ndarray:
     return vectors * np.sqrt(values)
 
 
-def whitening(covariance: np.ndarray) -> np.ndarray:
-    """W, shape (n, rank), such that x W is white for rows x of this covariance."""
-    values, vectors = _range(covariance)
+def whitening(covariance: np.ndarray, least: float = _RANK_TOLERANCE) -> np.ndarray:
+    """W, shape (n, rank), such that x W is white for rows x of this covariance.
+
+    Directions with less than the fraction ``least`` of the largest variance are left out.
+    """
+    values, vectors = _range(covariance, least)
     return vectors / np.sqrt(values)
 
 
@@ -30,7 +33,7 @@ def inverse_root(covariance: np.ndarray) -> np.ndarray:
     return root
 
 
-def _range(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _range(covariance: np.ndarray, least: float = _RANK_TOLERANCE) -> tuple[np.ndarray, np.ndarray]:
     values, vectors = np.linalg.eigh(covariance)
-    inside = values > _RANK_TOLERANCE * values[-1]
+    inside = values > least * values[-1]
     return values[inside], vectors[:, inside]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import toeplitz
@@ -106,12 +107,9 @@ class Clock:
         A filter leaves many combinations of baseline blocks almost without variance. These are left out:
         their variance depends on details of the filter, and a whitener would enlarge such details most.
         """
-        values, vectors = np.linalg.eigh(self.before(covariance))
-        kept = values > _STOPPED * values[-1]
-        whitener: np.ndarray = vectors[:, kept] / np.sqrt(values[kept])
-        return whitener
+        return whitening(self.before(covariance), _STOPPED)
 
-    @property
+    @cached_property
     def _first(self) -> np.ndarray:
         return _less_mean(self.basis[: self.n_before].T).T
 
