@@ -20,16 +20,16 @@ from jrflow.archive import open_archive
 from jrflow.campaign import run_campaign
 from jrflow.config import Config
 from jrflow.config.eeg import CovarianceNoise, MontageHead, RecordingHead, SnrNoise, SourceConfig
-from jrflow.eeg.channels import info_of
-from jrflow.eeg.covariance import factor
-from jrflow.eeg.evoked import on_model_grid
-from jrflow.eeg.head import lead_field as make_lead_field
-from jrflow.eeg.levels import read_levels
-from jrflow.eeg.noise import EvokedNoise, noise_level
-from jrflow.eeg.projection import baseline_correct
 from jrflow.inference.dataset import EvokedSet, read_evoked_set
 from jrflow.inference.model import Description
 from jrflow.model.protocol import EvokedProtocol
+from jrflow.observe.channels import info_of
+from jrflow.observe.covariance import factor
+from jrflow.observe.evoked import on_model_grid
+from jrflow.observe.head import lead_field as make_lead_field
+from jrflow.observe.levels import read_levels
+from jrflow.observe.noise import EvokedNoise, noise_level
+from jrflow.observe.projection import baseline_correct
 
 #: 15 mm from the configured place, and the other end of the head, mm (MNI).
 NEARBY, FAR = (-42.0, -2.0, 52.0), (22.0, -92.0, 8.0)

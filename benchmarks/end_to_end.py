@@ -32,12 +32,12 @@ import jrflow
 from jrflow.config.eeg import AdHocNoise, SourceConfig
 from jrflow.config.priors import RelativeUniformPrior
 from jrflow.design.priors import Prior
-from jrflow.eeg.channels import electrode_positions, montage_info
-from jrflow.eeg.cortex import Patch, fit_sphere, fsaverage_patch, place_in_head, vertex_normals
-from jrflow.eeg.noise import EvokedNoise, noise_level, spatial_filter
-from jrflow.eeg.projection import to_eeg
 from jrflow.model.protocol import EvokedProtocol
 from jrflow.model.timing import Timing
+from jrflow.observe.channels import electrode_positions, montage_info
+from jrflow.observe.cortex import Patch, fit_sphere, fsaverage_patch, place_in_head, vertex_normals
+from jrflow.observe.noise import EvokedNoise, noise_level, spatial_filter
+from jrflow.observe.projection import to_eeg
 
 PROTOCOL, SFREQ, PRESET = EvokedProtocol(), 1000.0, "unit-consistent"
 TIMING = Timing.of(PROTOCOL, 1 / SFREQ, SFREQ)

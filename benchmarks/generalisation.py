@@ -26,11 +26,11 @@ from conditions import Bench, Recordings, recorded
 from judging import Estimator, response, row
 from table import Table
 
-from jrflow.eeg.noise import EvokedNoise
 from jrflow.inference.campaign import train_model
 from jrflow.inference.dataset import check_same_experiment
 from jrflow.inference.model import TrainedModel, load_model
 from jrflow.inference.predict import estimate
+from jrflow.observe.noise import EvokedNoise
 
 STORED = Path(__file__).parents[1] / "docs/results/generalisation.csv"
 #: What is added to a condition's name where the noise told is that of the baseline, as jrflow infer tells it.

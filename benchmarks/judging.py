@@ -25,7 +25,6 @@ import torch
 import xarray as xr
 from conditions import Bench, Recordings
 
-from jrflow.eeg.noise import spatial_filter
 from jrflow.inference.agreement import misfit
 from jrflow.inference.baseline import baseline_noise
 from jrflow.inference.gold import likelihood_of
@@ -36,6 +35,7 @@ from jrflow.inference.posterior import PosteriorNetwork
 from jrflow.inference.predict import estimate, interval_estimates
 from jrflow.inference.trial import Estimates
 from jrflow.limits.gauss_newton import find_modes
+from jrflow.observe.noise import spatial_filter
 
 #: Recordings whose misfit is computed, and draws of a density for each.
 N_CHECKED, N_DRAWN = 60, 10

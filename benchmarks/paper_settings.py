@@ -35,9 +35,6 @@ from jrflow.campaign import run_campaign
 from jrflow.config import Config
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import BiLSTMConfig
-from jrflow.eeg.head import lead_field
-from jrflow.eeg.noise import noise_level
-from jrflow.eeg.projection import reference_rms
 from jrflow.inference.baselines import FeatureTrees
 from jrflow.inference.dataset import EvokedSet, read_evoked_set, split
 from jrflow.inference.evaluate import network_r2
@@ -47,6 +44,9 @@ from jrflow.inference.randomness import Stream, torch_generator
 from jrflow.inference.scaling import InputScaling
 from jrflow.inference.train import train
 from jrflow.limits.fisher import recovery_limits
+from jrflow.observe.head import lead_field
+from jrflow.observe.noise import noise_level
+from jrflow.observe.projection import reference_rms
 
 #: Simulations shown by the paper's settings: 150 epochs over 81 % of 1,000.
 PRESENTATIONS = 121_500

@@ -32,17 +32,17 @@ from jrflow.config import Config
 from jrflow.config.eeg import AdHocNoise
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import MLPConfig
-from jrflow.eeg.channels import info_of
-from jrflow.eeg.covariance import inverse_root
-from jrflow.eeg.evoked import on_model_grid, projected, recorded_as
-from jrflow.eeg.noise import EvokedNoise, noise_level, spatial_filter
-from jrflow.eeg.processing import Processing
-from jrflow.eeg.projection import reference_rms
 from jrflow.inference.baseline import baseline_noise
 from jrflow.inference.campaign import train_model
 from jrflow.inference.dataset import read_evoked_set
 from jrflow.inference.model import TrainedModel
 from jrflow.inference.predict import estimate, interval_estimates, network_input
+from jrflow.observe.channels import info_of
+from jrflow.observe.covariance import inverse_root
+from jrflow.observe.evoked import on_model_grid, projected, recorded_as
+from jrflow.observe.noise import EvokedNoise, noise_level, spatial_filter
+from jrflow.observe.processing import Processing
+from jrflow.observe.projection import reference_rms
 
 SNR_DB = 20.0
 #: Noise of the trainings reaches by this factor beyond that of the recordings.

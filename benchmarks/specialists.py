@@ -19,12 +19,12 @@ import torch
 from results_page import STORED
 
 from jrflow.config import load_config
-from jrflow.eeg.levels import read_levels
 from jrflow.inference.campaign import train_model
 from jrflow.inference.dataset import read_evoked_set
 from jrflow.inference.evaluate import network_r2
 from jrflow.inference.model import load_model
 from jrflow.inference.observation import NoiseLevels
+from jrflow.observe.levels import read_levels
 
 
 def scores(

@@ -40,8 +40,6 @@ from jrflow.campaign import run_campaign
 from jrflow.config import Config
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import NetworkConfig
-from jrflow.eeg.noise import noise_level
-from jrflow.eeg.projection import reference_rms
 from jrflow.inference.dataset import EvokedSet, read_evoked_set, split
 from jrflow.inference.networks import Network
 from jrflow.inference.observation import NoiseLevels
@@ -49,6 +47,8 @@ from jrflow.inference.optimisers import Optimisers
 from jrflow.inference.parallel import Ranks
 from jrflow.inference.session import Plan, Session
 from jrflow.inference.train import untrained_network
+from jrflow.observe.noise import noise_level
+from jrflow.observe.projection import reference_rms
 
 KINDS = ("bilstm", "lstm", "cnn_bilstm", "transformer", "mlp", "npe")
 PARTS = (*KINDS, "settings")

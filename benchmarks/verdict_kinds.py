@@ -18,11 +18,11 @@ from jrflow.config.eeg import MontageHead, SnrNoise, SourceConfig
 from jrflow.config.priors import RelativeUniformPrior
 from jrflow.config.simulation import SimulationConfig
 from jrflow.design.priors import Prior
-from jrflow.eeg.covariance import factor
-from jrflow.eeg.head import lead_field as make_lead_field
-from jrflow.eeg.noise import EvokedNoise, noise_level
-from jrflow.eeg.projection import baseline_correct
 from jrflow.limits.evoked import EvokedLikelihood
+from jrflow.observe.covariance import factor
+from jrflow.observe.head import lead_field as make_lead_field
+from jrflow.observe.noise import EvokedNoise, noise_level
+from jrflow.observe.projection import baseline_correct
 from jrflow.simulation import simulate
 
 PRESET, SFREQ = "unit-consistent", 100.0

@@ -34,19 +34,19 @@ from markdown_table import table as markdown
 from scipy.stats import binomtest, kstest
 from verdict_kinds import AGAIN, AT_ONCE, N_ITERATIONS, N_REFERENCE, N_STARTS, SFREQ, Bench, Given, kinds
 
-from jrflow.eeg.covariance import whitening
-from jrflow.eeg.noise import spatial_filter
-from jrflow.eeg.projection import baseline_correct
 from jrflow.inference.baseline import baseline_noise
 from jrflow.inference.best_fit import tangents
 from jrflow.inference.evidence import Recording
 from jrflow.inference.goodness import judge
 from jrflow.inference.measured_noise import Clock
 from jrflow.inference.verdict import LEVEL, VERDICTS, Goodness
-from jrflow.inference.window import Window
 from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.limits.gauss_newton import find_modes
 from jrflow.limits.starts import nearest_simulations
+from jrflow.observe.covariance import whitening
+from jrflow.observe.noise import spatial_filter
+from jrflow.observe.projection import baseline_correct
+from jrflow.observe.window import Window
 
 STORED = Path(__file__).parents[1] / "docs/results/verdicts.csv"
 

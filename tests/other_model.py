@@ -19,8 +19,8 @@ from jrflow.config.config import Config
 from jrflow.config.default import default_config
 from jrflow.config.load import ConfigError, parse_config
 from jrflow.config.simulation import SimulationConfig
-from jrflow.eeg.noise import EvokedNoise
 from jrflow.limits.fisher import recovery_limits
+from jrflow.observe.noise import EvokedNoise
 from jrflow.report import style
 from jrflow.report.content import symbol
 from jrflow.specification import prior_of

@@ -21,7 +21,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("specification", "values"),
     ("archive",),
     ("simulation",),
-    ("eeg",),
+    ("observe",),
     ("planning",),
     ("campaign", "explanation"),
     ("limits",),
@@ -141,7 +141,8 @@ def test_the_rule_refuses(part: str, imported: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "imported"), [("cli", "cluster"), ("stages", "cluster"), ("report", "eeg"), ("config", "model")]
+    ("part", "imported"),
+    [("cli", "cluster"), ("stages", "cluster"), ("report", "observe"), ("config", "model")],
 )
 def test_the_rule_allows(part: str, imported: str) -> None:
     assert forbidden(part, imported) is None

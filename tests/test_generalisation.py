@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from jrflow.eeg.noise import EvokedNoise, spatial_filter
+from jrflow.observe.noise import EvokedNoise, spatial_filter
 
 ROOT = Path(__file__).parents[1]
 N_CHANNELS, PERIOD = 6, 60

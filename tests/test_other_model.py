@@ -26,8 +26,8 @@ from jrflow.config.analysis import LimitsConfig
 from jrflow.config.priors import RelativeUniformPrior
 from jrflow.config.simulation import SimulationConfig
 from jrflow.design import Prior
-from jrflow.eeg.noise import EvokedNoise
 from jrflow.limits.fisher import recovery_limits
+from jrflow.observe.noise import EvokedNoise
 
 SOURCE = Path(jrflow.__file__).parent
 #: New names; those in quotes only where the table and the equations name parameters.

@@ -13,11 +13,11 @@ from jrflow.lazy import load_at_first_use
 if TYPE_CHECKING:
     from jrflow.archive import open_archive
     from jrflow.config import load_config
-    from jrflow.eeg import lead_field, to_evoked
     from jrflow.model.backend import BackendError
     from jrflow.model.connectome import Connectome
     from jrflow.model.plausible import PlausibilityWarning
     from jrflow.model.protocol import EvokedProtocol, RestProtocol
+    from jrflow.observe import lead_field, to_evoked
     from jrflow.simulation import simulate
 
 __version__ = version("jrflow")
@@ -29,11 +29,11 @@ _PUBLIC = {
     "EvokedProtocol": "jrflow.model.protocol",
     "PlausibilityWarning": "jrflow.model.plausible",
     "RestProtocol": "jrflow.model.protocol",
-    "lead_field": "jrflow.eeg",
+    "lead_field": "jrflow.observe",
     "load_config": "jrflow.config",
     "open_archive": "jrflow.archive",
     "simulate": "jrflow.simulation",
-    "to_evoked": "jrflow.eeg",
+    "to_evoked": "jrflow.observe",
 }
 __all__ = [
     "BackendError",

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from jrflow.archive.paths import AnyPath
-    from jrflow.eeg.noise import EvokedNoise
     from jrflow.explanation import Explanation
+    from jrflow.observe.noise import EvokedNoise
 
 #: Lines that a legend still tells apart: matplotlib's colours then begin anew.
 _LEGEND = 10
@@ -122,8 +122,8 @@ class JrflowAccessor:
         self, sim: int, *, lead_field: xr.DataArray, noise: EvokedNoise | None = None, seed: int = 0,
         allow_failed: bool = False,
     ) -> mne.EvokedArray:  # fmt: skip
-        """One simulation as MNE would have averaged it, V: see :func:`jrflow.eeg.to_evoked`."""
-        from jrflow.eeg import to_evoked
+        """One simulation as MNE would have averaged it, V: see :func:`jrflow.observe.to_evoked`."""
+        from jrflow.observe import to_evoked
 
         one = self._sources([_one(sim)])
         return to_evoked(

@@ -221,7 +221,7 @@ def test_a_campaign_larger_than_the_disk_is_found_unless_it_is_there(
 def test_montages_have_every_name_that_mne_gave_them(name: str) -> None:
     from jrflow.config.eeg import MontageHead
     from jrflow.config.electrodes import channel_count
-    from jrflow.eeg.channels import montage_info
+    from jrflow.observe.channels import montage_info
 
     n = channel_count(MontageHead(montage=name))
     assert n == {"1020": 94, "1005": 343, "1010": 70}.get(name[-4:], n)

@@ -21,10 +21,10 @@ from jrflow.config import Config
 from jrflow.config.eeg import SnrNoise
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import MLPConfig
-from jrflow.eeg.evoked import to_evoked
-from jrflow.eeg.noise import EvokedNoise, noise_level
-from jrflow.eeg.projection import reference_rms
 from jrflow.inference.campaign import train_model
+from jrflow.observe.evoked import to_evoked
+from jrflow.observe.noise import EvokedNoise, noise_level
+from jrflow.observe.projection import reference_rms
 
 PROTOCOL = {"kind": "evoked", "n_trials": 4, "isi": 0.4, "tmin": -0.1, "tmax": 0.3, "transient": 0.1}
 

@@ -7,7 +7,7 @@ import yaml
 
 from jrflow.config.learning_faults import samples_observed
 from jrflow.config.load import ConfigError, parse_config
-from jrflow.inference.window import Window
+from jrflow.observe.window import Window
 
 BASE = """\
 priors:

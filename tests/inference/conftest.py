@@ -16,11 +16,11 @@ from jrflow.config import Config
 from jrflow.config.eeg import SnrNoise
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import BiLSTMConfig
-from jrflow.eeg.noise import EvokedNoise, noise_level
-from jrflow.eeg.projection import reference_rms
 from jrflow.inference.dataset import EvokedSet, read_evoked_set, split
 from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.trial import Parts, Trial
+from jrflow.observe.noise import EvokedNoise, noise_level
+from jrflow.observe.projection import reference_rms
 
 SNR_DB = {"snr-30": 30.0, "snr-10": 10.0}
 TRAINING = TrainingConfig(batch_size=50, max_presentations=9000)

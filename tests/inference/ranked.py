@@ -20,10 +20,10 @@ import xarray as xr
 
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import NetworkConfig
-from jrflow.eeg.noise import EvokedNoise
 from jrflow.inference.campaign import train_model
 from jrflow.inference.parallel import Ranks, joined_ranks
 from jrflow.inference.session import Session
+from jrflow.observe.noise import EvokedNoise
 
 #: So long may anything take that should take a moment, s: the machine may be busy.
 PATIENCE = 60.0

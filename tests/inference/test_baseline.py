@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jrflow.eeg.noise import EvokedNoise, spatial_filter
-from jrflow.eeg.projection import baseline_correct
 from jrflow.inference.baseline import BaselineNoise, baseline_noise
 from jrflow.inference.predict import conditioned
-from jrflow.inference.window import Window
+from jrflow.observe.noise import EvokedNoise, spatial_filter
+from jrflow.observe.projection import baseline_correct
+from jrflow.observe.window import Window
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from jrflow.eeg.features import FEATURES
 from jrflow.inference.baselines import FeatureTrees, MeanPredictor, hand_features
+from jrflow.observe.features import FEATURES
 
 TIMES = np.arange(1, 51) / 100
 

@@ -9,8 +9,8 @@ import pytest
 import zarr
 
 from jrflow.archive import ArchiveError, open_archive
-from jrflow.eeg.projection import baseline_correct
 from jrflow.inference.dataset import check_same_experiment, read_evoked_set, split
+from jrflow.observe.projection import baseline_correct
 
 
 def damaged(experiment: Any, folder: Path, **arrays: Any) -> Path:

@@ -7,13 +7,13 @@ import numpy as np
 from jrflow.config.priors import RelativeUniformPrior
 from jrflow.config.simulation import SimulationConfig
 from jrflow.design import Prior
-from jrflow.eeg.covariance import whitening
-from jrflow.eeg.noise import EvokedNoise
-from jrflow.eeg.projection import baseline_correct
 from jrflow.inference.best_fit import best_possible
 from jrflow.inference.exact_recording import exact_estimate
 from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.limits.gauss_newton import find_modes
+from jrflow.observe.covariance import whitening
+from jrflow.observe.noise import EvokedNoise
+from jrflow.observe.projection import baseline_correct
 from jrflow.simulation import simulate
 
 PRESET = "unit-consistent"

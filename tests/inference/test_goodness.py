@@ -12,16 +12,16 @@ import xarray as xr
 from scipy.linalg import toeplitz
 from scipy.stats import kstest
 
-from jrflow.eeg.covariance import factor, whitening
-from jrflow.eeg.noise import EvokedNoise, spatial_filter
-from jrflow.eeg.processing import Processing
-from jrflow.eeg.projection import baseline_correct
 from jrflow.inference.baseline import baseline_noise
 from jrflow.inference.detection import detectable_component, detectable_excess, excess, largest_eigenvalue
 from jrflow.inference.evidence import Tangent
 from jrflow.inference.goodness import Seen, goodness
 from jrflow.inference.verdict import Goodness, headline, sentences
-from jrflow.inference.window import Window
+from jrflow.observe.covariance import factor, whitening
+from jrflow.observe.noise import EvokedNoise, spatial_filter
+from jrflow.observe.processing import Processing
+from jrflow.observe.projection import baseline_correct
+from jrflow.observe.window import Window
 
 C = 24
 TIMES = np.arange(-25, 101) * 4e-3

@@ -17,8 +17,6 @@ from jrflow.archive import open_archive
 from jrflow.config.eeg import ProcessingConfig
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import MLPConfig
-from jrflow.eeg.noise import EvokedNoise
-from jrflow.eeg.processing import Processing
 from jrflow.inference.campaign import read_parts, train_model
 from jrflow.inference.gold import likelihood_of
 from jrflow.inference.model import TrainedModel, load_model
@@ -26,7 +24,9 @@ from jrflow.inference.observation import NoiseLevels, block_covariance, processi
 from jrflow.inference.predict import interval_estimates, network_input
 from jrflow.inference.randomness import Stream
 from jrflow.inference.trial import observed_at
-from jrflow.inference.window import Window
+from jrflow.observe.noise import EvokedNoise
+from jrflow.observe.processing import Processing
+from jrflow.observe.window import Window
 
 TRAINING = TrainingConfig(batch_size=50, max_presentations=9000, noise_margin=2.0)
 LOW = Processing(lowpass=20.0)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from jrflow.eeg.noise import EvokedNoise, spatial_filter
 from jrflow.inference.observation import NoiseLevels, noise_shape, observed_inputs
 from jrflow.inference.randomness import Stream, torch_generator
 from jrflow.inference.trial import Parts
+from jrflow.observe.noise import EvokedNoise, spatial_filter
 
 
 @pytest.fixture(scope="module")

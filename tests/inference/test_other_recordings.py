@@ -12,13 +12,13 @@ import xarray as xr
 
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import BiLSTMConfig
-from jrflow.eeg.noise import EvokedNoise
 from jrflow.inference.campaign import train_model
 from jrflow.inference.evaluate import evaluate_model
 from jrflow.inference.model import TrainedModel, load_model
 from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.predict import estimate
 from jrflow.inference.trial import Parts, Trial
+from jrflow.observe.noise import EvokedNoise
 
 NETWORK = BiLSTMConfig(samples_per_step=10, hidden=8)
 

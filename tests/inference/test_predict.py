@@ -14,11 +14,11 @@ import xarray as xr
 from jrflow.archive import open_archive
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import BiLSTMConfig, NetworkConfig, NPEConfig
-from jrflow.eeg.noise import EvokedNoise
-from jrflow.eeg.projection import to_eeg
 from jrflow.inference.campaign import train_model
 from jrflow.inference.model import TrainedModel
 from jrflow.inference.predict import estimate
+from jrflow.observe.noise import EvokedNoise
+from jrflow.observe.projection import to_eeg
 
 TRAINING = TrainingConfig(batch_size=50, max_presentations=9000, noise_margin=2.0)
 NETWORK = BiLSTMConfig(samples_per_step=10, hidden=16)

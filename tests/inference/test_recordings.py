@@ -17,11 +17,11 @@ from jrflow.cli import main
 from jrflow.config.eeg import CovarianceNoise
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import BiLSTMConfig
-from jrflow.eeg.evoked import to_evoked
-from jrflow.eeg.noise import EvokedNoise, noise_level, spatial_filter
 from jrflow.inference.campaign import train_model
 from jrflow.inference.model import load_model
 from jrflow.inference.recordings import as_text, infer_recordings
+from jrflow.observe.evoked import to_evoked
+from jrflow.observe.noise import EvokedNoise, noise_level, spatial_filter
 
 TRAINING = TrainingConfig(batch_size=50, max_presentations=3000)
 NETWORK = BiLSTMConfig(samples_per_step=10, hidden=16)

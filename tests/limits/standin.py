@@ -12,8 +12,8 @@ from jrflow.archive.vocabulary import NON_FINITE, OK
 from jrflow.config.priors import Distribution, IndependentPrior
 from jrflow.config.simulation import SimulationConfig
 from jrflow.design import Prior
-from jrflow.eeg.covariance import factor, whitening
-from jrflow.eeg.noise import EvokedNoise
+from jrflow.observe.covariance import factor, whitening
+from jrflow.observe.noise import EvokedNoise
 
 SIMULATION = SimulationConfig.model_validate({"protocol": {"kind": "evoked", "n_trials": 5}, "sfreq": 100.0})
 TIMES = SIMULATION.timing.times

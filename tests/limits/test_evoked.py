@@ -11,11 +11,11 @@ import pytest
 from jrflow.config.priors import RelativeUniformPrior
 from jrflow.config.simulation import SimulationConfig
 from jrflow.design import Prior
-from jrflow.eeg.covariance import factor, whitening
-from jrflow.eeg.noise import EvokedNoise
-from jrflow.eeg.projection import baseline_correct
 from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.model.plausible import PlausibilityWarning
+from jrflow.observe.covariance import factor, whitening
+from jrflow.observe.noise import EvokedNoise
+from jrflow.observe.projection import baseline_correct
 from jrflow.simulation import simulate
 
 SIMULATION = SimulationConfig.model_validate({"protocol": {"kind": "evoked", "n_trials": 60}})

@@ -13,9 +13,6 @@ from jrflow.config.analysis import LimitsConfig
 from jrflow.config.priors import RelativeUniformPrior
 from jrflow.config.simulation import SimulationConfig
 from jrflow.design import Prior
-from jrflow.eeg.covariance import whitening
-from jrflow.eeg.noise import EvokedNoise
-from jrflow.eeg.projection import reference_rms
 from jrflow.limits import jacobian
 from jrflow.limits.factors import Factors
 from jrflow.limits.fisher import (
@@ -25,6 +22,9 @@ from jrflow.limits.fisher import (
     recovery_limits,
 )
 from jrflow.model.protocol import EvokedProtocol
+from jrflow.observe.covariance import whitening
+from jrflow.observe.noise import EvokedNoise
+from jrflow.observe.projection import reference_rms
 from jrflow.simulation import simulate
 
 SIMULATION = SimulationConfig.model_validate({"protocol": {"kind": "evoked", "n_trials": 5}})

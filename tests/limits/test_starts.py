@@ -9,13 +9,13 @@ from standin import BASES, SIMULATION, WHITENER, exact, linear, normal_prior, ob
 from jrflow.config.priors import RelativeUniformPrior
 from jrflow.config.simulation import SimulationConfig
 from jrflow.design import Prior
-from jrflow.eeg.covariance import factor, whitening
-from jrflow.eeg.noise import EvokedNoise
-from jrflow.eeg.projection import baseline_correct
 from jrflow.limits import evoked as module, starts
 from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.limits.gauss_newton import find_modes
 from jrflow.limits.starts import modes_of_the_nearest, nearest_simulations
+from jrflow.observe.covariance import factor, whitening
+from jrflow.observe.noise import EvokedNoise
+from jrflow.observe.projection import baseline_correct
 from jrflow.simulation import simulate
 
 #: Draw 25 of the benchmark's test campaign: the column oscillates, the response exceeds most others.

@@ -16,8 +16,8 @@ from jrflow.archive import open_archive
 from jrflow.campaign import run_campaign
 from jrflow.config import Config
 from jrflow.config.commented import commented_yaml
-from jrflow.eeg.head import lead_field
 from jrflow.inference.verdict import Goodness, Verdict
+from jrflow.observe.head import lead_field
 from jrflow.report.content import Section
 from jrflow.report.inputs import RunResults
 from jrflow.report.report import build_report, make_sections, write_report

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import chi2
 
-from jrflow.eeg.covariance import inverse_root
-from jrflow.eeg.noise import EvokedNoise
-from jrflow.inference.window import Window
+from jrflow.observe.covariance import inverse_root
+from jrflow.observe.noise import EvokedNoise
+from jrflow.observe.window import Window
 
 #: A noise this unlikely to be the one assumed, on either side, is measured instead of assumed.
 _UNLIKELY = 0.01

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import ExtraTreesRegressor
 
-from jrflow.eeg.features import erp_features
 from jrflow.inference.paper import PaperBiLSTM
 from jrflow.inference.randomness import Stream, entropy
 from jrflow.inference.trial import Estimates, Trial
+from jrflow.observe.features import erp_features
 
 #: Names of the baselines in every table.
 TREES, MEAN, PAPER = "extra-trees", "mean", "paper"

@@ -16,14 +16,14 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from jrflow.design import Prior
-from jrflow.eeg.covariance import whitening
-from jrflow.eeg.noise import EvokedNoise
 from jrflow.inference.evidence import Tangent
 from jrflow.inference.goodness import Seen
 from jrflow.inference.model import TrainedModel
 from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.limits.gauss_newton import find_modes
 from jrflow.limits.starts import nearest_simulations
+from jrflow.observe.covariance import whitening
+from jrflow.observe.noise import EvokedNoise
 
 #: Draws from the 90 % intervals, and the number of them, the likeliest, from which the search starts.
 _N_DRAWN, _N_STARTS = 2000, 4

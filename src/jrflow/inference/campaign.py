@@ -14,9 +14,6 @@ import xarray as xr
 from jrflow.config.eeg import ProcessingConfig, SourceConfig
 from jrflow.config.inference import LearningCurveConfig, TrainingConfig
 from jrflow.config.networks import NetworkConfig
-from jrflow.eeg.channels import channel_names
-from jrflow.eeg.noise import EvokedNoise
-from jrflow.eeg.processing import Processing
 from jrflow.inference.calibration import Calibration
 from jrflow.inference.dataset import EvokedSet, read_evoked_set, split
 from jrflow.inference.learning import learning_curve
@@ -27,6 +24,9 @@ from jrflow.inference.train import Fit, forget_checkpoint, train, training_finge
 from jrflow.inference.trial import Parts, Trial
 from jrflow.lock import Claim, hold
 from jrflow.model import MODEL
+from jrflow.observe.channels import channel_names
+from jrflow.observe.noise import EvokedNoise
+from jrflow.observe.processing import Processing
 from jrflow.provenance import git_commit, versions
 
 

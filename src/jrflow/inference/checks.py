@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jrflow.eeg.noise import EvokedNoise
 from jrflow.inference.detection import dominant, largest_eigenvalue
 from jrflow.inference.directions import Directions
 from jrflow.inference.evidence import Recording
+from jrflow.observe.noise import EvokedNoise
 
 #: Least directions across the source, and least dimensions over time that fitted parameters must leave.
 _LEAST_ACROSS, _LEAST_DIMS = 3, 10

@@ -11,9 +11,9 @@ from jrflow.archive.store import Archive
 from jrflow.archive.vocabulary import NON_FINITE, OK, STATUS_MEANINGS
 from jrflow.config.contradictions import MIN_VALIDATION
 from jrflow.design.priors import Prior
-from jrflow.eeg.processing import Processing
 from jrflow.inference.randomness import Stream, numpy_generator
-from jrflow.inference.window import Window
+from jrflow.observe.processing import Processing
+from jrflow.observe.window import Window
 from jrflow.specification import Specification
 
 

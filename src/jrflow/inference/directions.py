@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jrflow.eeg.covariance import whitening
+from jrflow.observe.covariance import whitening
 
 #: A direction in which the data have less power than this fraction of the median over directions was removed.
 _REMOVED = 1e-6

@@ -8,10 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
-from jrflow.eeg.noise import EvokedNoise
 from jrflow.inference.detection import excess, largest_eigenvalue, smaller_of_two
 from jrflow.inference.directions import Directions
 from jrflow.inference.measured_noise import Clock, MeasuredNoise
+from jrflow.observe.noise import EvokedNoise
 
 
 @dataclass(frozen=True)

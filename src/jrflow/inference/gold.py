@@ -8,7 +8,6 @@ import numpy as np
 import torch
 import xarray as xr
 
-from jrflow.eeg.covariance import whitening
 from jrflow.inference.dataset import EvokedSet
 from jrflow.inference.diagnostics import diagnose
 from jrflow.inference.observation import NoiseLevels
@@ -20,6 +19,7 @@ from jrflow.limits.exact import Effort, exact_posteriors
 from jrflow.limits.fisher import laplace_variance
 from jrflow.limits.starts import modes_of_the_nearest
 from jrflow.model import MODEL
+from jrflow.observe.covariance import whitening
 
 #: Simulations from the prior, the nearest of which start the search for modes.
 _N_REFERENCE = 16384

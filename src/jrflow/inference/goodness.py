@@ -15,8 +15,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import xarray as xr
 
-from jrflow.eeg.covariance import whitening
-from jrflow.eeg.noise import EvokedNoise
 from jrflow.inference.checks import artefacts, obstacles
 from jrflow.inference.detection import (
     detectable_component,
@@ -35,7 +33,9 @@ from jrflow.inference.evidence import (
 )
 from jrflow.inference.measured_noise import Clock
 from jrflow.inference.verdict import LEVEL, Goodness, Verdict
-from jrflow.inference.window import Window
+from jrflow.observe.covariance import whitening
+from jrflow.observe.noise import EvokedNoise
+from jrflow.observe.window import Window
 
 
 @dataclass(frozen=True)

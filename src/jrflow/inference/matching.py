@@ -15,14 +15,14 @@ import numpy as np
 from scipy.stats import norm
 
 from jrflow.design import Prior
-from jrflow.eeg.noise import EvokedNoise
-from jrflow.eeg.processing import Processing
 from jrflow.inference.calibration import COVERAGE
 from jrflow.inference.model import Description
 from jrflow.inference.observation import block_covariance
-from jrflow.inference.window import Window
 from jrflow.limits.jacobian import evoked_jacobian
 from jrflow.model.plausible import unremarked
+from jrflow.observe.noise import EvokedNoise
+from jrflow.observe.processing import Processing
+from jrflow.observe.window import Window
 from jrflow.simulation import simulate
 
 #: Draws from the prior around which the model is linearised, and the step relative to the parameters.

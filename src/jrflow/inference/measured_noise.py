@@ -14,10 +14,10 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import toeplitz
 
-from jrflow.eeg.covariance import whitening
-from jrflow.eeg.noise import EvokedNoise
 from jrflow.inference.detection import largest_direction, largest_eigenvalue
-from jrflow.inference.window import Window
+from jrflow.observe.covariance import whitening
+from jrflow.observe.noise import EvokedNoise
+from jrflow.observe.window import Window
 
 #: Directions in time with less than this fraction of the largest variance are left out (filtered away).
 _PASSED = 1e-3

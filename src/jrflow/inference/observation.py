@@ -15,10 +15,10 @@ import numpy as np
 import torch
 import xarray as xr
 
-from jrflow.eeg.covariance import factor, inverse_root
-from jrflow.eeg.noise import EvokedNoise, spatial_filter
-from jrflow.eeg.processing import Processing
-from jrflow.inference.window import Window
+from jrflow.observe.covariance import factor, inverse_root
+from jrflow.observe.noise import EvokedNoise, spatial_filter
+from jrflow.observe.processing import Processing
+from jrflow.observe.window import Window
 
 #: Noise added in the network's input where filters leave none, as a fraction of the mean variance: nothing
 #: there is known better than this.

@@ -10,10 +10,6 @@ import numpy as np
 import torch
 import xarray as xr
 
-from jrflow.eeg.channels import channel_names
-from jrflow.eeg.covariance import whitening
-from jrflow.eeg.noise import EvokedNoise, spatial_filter
-from jrflow.eeg.processing import Processing
 from jrflow.inference.baseline import BaselineNoise, baseline_noise
 from jrflow.inference.best_fit import Fits, fit_recording
 from jrflow.inference.exact_recording import ExactEstimate, exact_estimate
@@ -24,7 +20,11 @@ from jrflow.inference.observation import noise_shape, observed_inputs
 from jrflow.inference.posterior import PosteriorNetwork
 from jrflow.inference.trial import Estimates
 from jrflow.inference.verdict import Goodness
-from jrflow.inference.window import Window
+from jrflow.observe.channels import channel_names
+from jrflow.observe.covariance import whitening
+from jrflow.observe.noise import EvokedNoise, spatial_filter
+from jrflow.observe.processing import Processing
+from jrflow.observe.window import Window
 
 #: A mean of the baseline below this fraction of the response's peak is rounding.
 _ROUNDING = 1e-5
@@ -123,7 +123,7 @@ def estimate(
         Trained on the preset and protocol in question.
     eeg
         Dims (channel, time), uV, on the model's times, baseline-corrected, average reference; as from
-        :func:`jrflow.eeg.evoked.on_model_grid`.
+        :func:`jrflow.observe.evoked.on_model_grid`.
     lead_field
         Dims (channel, region) with a single region, uV/mV, for the same channels.
     noise
@@ -285,12 +285,12 @@ def _check_channels(eeg: xr.DataArray, lead_field: xr.DataArray, noise: EvokedNo
         raise ValueError(
             f"expected a response over (channel, time) of the lead field's {len(ours)} channels in its "
             f"order, received {eeg.dims} with {len(theirs)} channels; bring it there with "
-            "jrflow.eeg.evoked.on_model_grid"
+            "jrflow.observe.evoked.on_model_grid"
         )
     if len(noise.covariance) != len(ours):
         raise ValueError(
             f"expected noise of the lead field's {len(ours)} channels, received a covariance of shape "
-            f"{noise.covariance.shape}; make it from this lead field with jrflow.eeg.noise.noise_level"
+            f"{noise.covariance.shape}; make it from this lead field with jrflow.observe.noise.noise_level"
         )
 
 

@@ -13,14 +13,14 @@ import numpy as np
 import xarray as xr
 
 from jrflow.config.eeg import CovarianceNoise, RecordingHead, SourceConfig
-from jrflow.eeg.channels import recording_info
-from jrflow.eeg.evoked import on_model_grid, projected, read_evokeds, recorded_as
-from jrflow.eeg.head import lead_field as make_lead_field
-from jrflow.eeg.noise import EvokedNoise, noise_level
 from jrflow.inference.model import Description, TrainedModel
 from jrflow.inference.predict import Estimate, estimate
 from jrflow.inference.verdict import headline, sentences
 from jrflow.limits.chains import reliability
+from jrflow.observe.channels import recording_info
+from jrflow.observe.evoked import on_model_grid, projected, read_evokeds, recorded_as
+from jrflow.observe.head import lead_field as make_lead_field
+from jrflow.observe.noise import EvokedNoise, noise_level
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ import torch
 
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import NetworkConfig
-from jrflow.eeg.processing import Processing
 from jrflow.inference.build import build_network
 from jrflow.inference.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from jrflow.inference.dataset import EvokedSet
@@ -25,6 +24,7 @@ from jrflow.inference.parallel import ALONE, Ranks, RanksError
 from jrflow.inference.randomness import Stream, entropy
 from jrflow.inference.scaling import InputScaling
 from jrflow.inference.session import Plan, Session
+from jrflow.observe.processing import Processing
 from jrflow.progress import Progress
 from jrflow.provenance import content_hash
 

@@ -15,10 +15,10 @@ import numpy as np
 
 from jrflow.archive.vocabulary import OK
 from jrflow.config.simulation import SimulationConfig
-from jrflow.eeg.projection import baseline_correct
 from jrflow.limits.density import Curvature, LogDensity
 from jrflow.limits.jacobian import precise_arguments
 from jrflow.model.plausible import unremarked
+from jrflow.observe.projection import baseline_correct
 from jrflow.simulation import simulate
 from jrflow.space.joint import JointDistribution
 from jrflow.space.scores import Coordinates
@@ -45,7 +45,7 @@ class EvokedLikelihood(LogDensity):
     sd
         Noise of a single sample before baseline correction, mV, shape (n_cases,).
     whitener
-        W, shape (n_observed, rank), that makes noise of unit sd white; see jrflow.eeg.covariance.whitening.
+        W, shape (n_observed, rank), that makes noise of unit sd white: jrflow.observe.covariance.whitening.
     coordinates
         Of the parameters.
     simulation

@@ -20,10 +20,10 @@ import xarray as xr
 
 from jrflow.config.simulation import SimulationConfig
 from jrflow.design.priors import Prior
-from jrflow.eeg.covariance import whitening
-from jrflow.eeg.noise import EvokedNoise, spatial_filter
 from jrflow.limits.factors import Factors
 from jrflow.limits.jacobian import evoked_jacobian
+from jrflow.observe.covariance import whitening
+from jrflow.observe.noise import EvokedNoise, spatial_filter
 from jrflow.space.scores import Coordinates
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from jrflow.archive.vocabulary import OK
 from jrflow.config.simulation import SimulationConfig
 from jrflow.design.priors import Prior
-from jrflow.eeg.projection import baseline_correct
 from jrflow.model.plausible import unremarked
+from jrflow.observe.projection import baseline_correct
 from jrflow.simulation import simulate
 
 #: Draws on which the step is halved to check that the differences do not depend on it.

@@ -65,8 +65,8 @@ def _column(config: Config, head: Head) -> Iterator[Fault]:
 @cache
 def _lead_field(head: Head, source: SourceConfig) -> xr.DataArray | Fault:
     """Compute the lead field, or say what is wrong with head or source."""
-    from jrflow.eeg.channels import read_fif, recording_info
-    from jrflow.eeg.head import lead_field
+    from jrflow.observe.channels import read_fif, recording_info
+    from jrflow.observe.head import lead_field
 
     try:
         if isinstance(head, MontageHead):
@@ -90,7 +90,7 @@ def _lead_field(head: Head, source: SourceConfig) -> xr.DataArray | Fault:
 
 
 def _noise(config: Config, lead_field: xr.DataArray) -> Iterator[Fault]:
-    from jrflow.eeg.noise import noise_level
+    from jrflow.observe.noise import noise_level
 
     for name, level in config.eeg.noise.items():
         if not isinstance(level, CovarianceNoise) or not is_file(level.path):
@@ -109,7 +109,7 @@ def _noise(config: Config, lead_field: xr.DataArray) -> Iterator[Fault]:
 
 def _recording(config: Config, lead_field: xr.DataArray | None) -> Iterator[Fault]:
     """Look at every evoked response that a model will be applied to."""
-    from jrflow.eeg.evoked import read_evokeds
+    from jrflow.observe.evoked import read_evokeds
 
     apply = config.inference.apply
     if (
@@ -133,7 +133,7 @@ def _recording(config: Config, lead_field: xr.DataArray | None) -> Iterator[Faul
 
 def _response(config: Config, evoked: mne.Evoked, lead_field: xr.DataArray | None) -> str:
     """Say what keeps a response from being used; empty if nothing does."""
-    from jrflow.eeg.evoked import on_model_grid
+    from jrflow.observe.evoked import on_model_grid
 
     wrong = [
         name for name, row in zip(evoked.ch_names, evoked.data, strict=True) if not np.isfinite(row).all()

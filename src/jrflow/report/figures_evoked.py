@@ -11,7 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jrflow.eeg.channels import info_of
+from jrflow.observe.channels import info_of
 from jrflow.report import style
 
 #: Quantiles of the bands over the prior: 5..95 % and 25..75 %.

@@ -8,9 +8,9 @@ import numpy as np
 import xarray as xr
 from markupsafe import Markup
 
-from jrflow.eeg.projection import to_eeg
 from jrflow.model import MODEL
 from jrflow.model.protocol import EvokedProtocol
+from jrflow.observe.projection import to_eeg
 from jrflow.report.content import Block, Plate, Section, Table, missing, percent, symbol, symbols, text
 from jrflow.report.figures_evoked import EvokedView, evoked_figure
 from jrflow.report.figures_oat import effects_figure, ends_figure

@@ -7,8 +7,8 @@ from typing import Protocol
 import xarray as xr
 
 from jrflow.config.suggest import did_you_mean
-from jrflow.eeg.features import erp_features
-from jrflow.eeg.projection import to_eeg
+from jrflow.observe.features import erp_features
+from jrflow.observe.projection import to_eeg
 from jrflow.sensitivity.oat import one_at_a_time
 from jrflow.sensitivity.sobol import sobol_indices
 
@@ -45,7 +45,7 @@ def sobol_features(campaign: xr.Dataset, lead_field: xr.DataArray, config: AtCha
 
     Returns
     -------
-    As :func:`jrflow.eeg.features.erp_features`, with the channel as attribute.
+    As :func:`jrflow.observe.features.erp_features`, with the channel as attribute.
     """
     channel = choose_channel(lead_field, config.channel)
     evoked = _at_channel(campaign, lead_field, channel)

@@ -70,9 +70,9 @@ class Apply(Stage[ApplySettings]):
         """
         import torch
 
-        from jrflow.eeg.levels import read_levels
         from jrflow.inference.model import load_model
         from jrflow.inference.recordings import failures_as_text, infer_each
+        from jrflow.observe.levels import read_levels
 
         torch.set_num_threads(threads)
         apply = settings.apply

@@ -59,10 +59,10 @@ class Gold(Stage[GoldSettings]):
 
     def run(self, settings: GoldSettings, inputs: Files, outputs: Files, threads: int = 1) -> None:
         """See :class:`~jrflow.stages.stage.Stage`."""
-        from jrflow.eeg.levels import read_levels
         from jrflow.inference.dataset import read_evoked_set
         from jrflow.inference.gold import gold_standard
         from jrflow.inference.observation import NoiseLevels, processing_of
+        from jrflow.observe.levels import read_levels
 
         lead_field, levels, _ = read_levels(inputs["noise"])
         store = inputs["test"].with_suffix(".zarr")

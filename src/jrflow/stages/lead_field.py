@@ -40,6 +40,6 @@ class LeadField(Stage[LeadFieldSettings]):
 
     def run(self, settings: LeadFieldSettings, inputs: Files, outputs: Files, threads: int = 1) -> None:
         """See :class:`~jrflow.stages.stage.Stage`."""
-        from jrflow.eeg.head import lead_field
+        from jrflow.observe.head import lead_field
 
         lead_field(settings.head, settings.source).to_netcdf(outputs["lead_field"], engine="h5netcdf")

@@ -54,8 +54,8 @@ class LearningCurve(SubmittedStage[LearningCurveSettings]):
         """See :class:`~jrflow.stages.stage.Stage`."""
         import torch
 
-        from jrflow.eeg.levels import read_levels
         from jrflow.inference.campaign import trace_learning_curve
+        from jrflow.observe.levels import read_levels
 
         torch.set_num_threads(threads)
         lead_field, levels, _ = read_levels(inputs["noise"])

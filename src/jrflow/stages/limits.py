@@ -59,8 +59,8 @@ class Limits(Stage[LimitsSettings]):
         import xarray as xr
 
         from jrflow.design import Prior
-        from jrflow.eeg.levels import read_levels
         from jrflow.limits.fisher import recovery_limits
+        from jrflow.observe.levels import read_levels
 
         prior = Prior.of(settings.prior, settings.preset)
         lead_field, levels, _ = read_levels(inputs["noise"])

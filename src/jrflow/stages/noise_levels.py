@@ -53,9 +53,9 @@ class NoiseLevels(Stage[NoiseSettings]):
         import xarray as xr
 
         from jrflow.archive import open_archive
-        from jrflow.eeg.levels import noise_levels
-        from jrflow.eeg.processing import Processing
         from jrflow.model.timing import Timing
+        from jrflow.observe.levels import noise_levels
+        from jrflow.observe.processing import Processing
 
         lead_field = xr.load_dataarray(inputs["lead_field"], engine="h5netcdf")
         train = open_archive(inputs["train"].with_suffix(".zarr"))

@@ -16,8 +16,8 @@ def trial_of(inputs: Files, preparation: Preparation, seed: int, threads: int) -
     import torch
     import xarray as xr
 
-    from jrflow.eeg.levels import read_levels
     from jrflow.inference.campaign import read_trial
+    from jrflow.observe.levels import read_levels
 
     torch.set_num_threads(threads)
     lead_field, levels, table = read_levels(inputs["noise"])

@@ -64,9 +64,9 @@ class Train(SubmittedStage[TrainSettings]):
         """Train as one process, or as one rank of several; see :class:`~jrflow.stages.stage.Stage`."""
         import torch
 
-        from jrflow.eeg.levels import read_levels
         from jrflow.inference.campaign import train_model
         from jrflow.inference.parallel import joined_ranks
+        from jrflow.observe.levels import read_levels
 
         torch.set_num_threads(threads)
         lead_field, levels, _ = read_levels(inputs["noise"])

@@ -9,12 +9,12 @@ import xarray as xr
 
 import jrflow
 from jrflow.config.eeg import AdHocNoise, CovarianceNoise
-from jrflow.eeg import projection
-from jrflow.eeg.evoked import on_model_grid, projected, read_evokeds, source_estimate, to_evoked
-from jrflow.eeg.noise import noise_level, spatial_filter
-from jrflow.eeg.projection import baseline_correct, reference_rms, to_eeg
 from jrflow.model.protocol import EvokedProtocol
 from jrflow.model.timing import Timing
+from jrflow.observe import projection
+from jrflow.observe.evoked import on_model_grid, projected, read_evokeds, source_estimate, to_evoked
+from jrflow.observe.noise import noise_level, spatial_filter
+from jrflow.observe.projection import baseline_correct, reference_rms, to_eeg
 
 
 def wave(times: np.ndarray) -> np.ndarray:

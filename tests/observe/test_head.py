@@ -9,9 +9,9 @@ import xarray as xr
 
 import jrflow
 from jrflow.config.eeg import MontageHead, RecordingHead, SourceConfig
-from jrflow.eeg.channels import electrode_positions, info_of, montage_info
-from jrflow.eeg.cortex import Patch, fit_sphere, fsaverage_patch, place_in_head
-from jrflow.eeg.head import lead_field as make_lead_field, patch_forward
+from jrflow.observe.channels import electrode_positions, info_of, montage_info
+from jrflow.observe.cortex import Patch, fit_sphere, fsaverage_patch, place_in_head
+from jrflow.observe.head import lead_field as make_lead_field, patch_forward
 
 
 def central_dipole(radius: float) -> float:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import xarray as xr
 
-from jrflow.eeg.channels import require_channels
+from jrflow.observe.channels import require_channels
 
 
 def test_channels_are_matched_by_name(lead_field: xr.DataArray) -> None:

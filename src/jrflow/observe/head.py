@@ -9,10 +9,17 @@ import numpy as np
 import xarray as xr
 
 from jrflow.config.eeg import ForwardHead, Head, MontageHead, RecordingHead, SourceConfig
-from jrflow.eeg.channels import electrode_positions, montage_info, read_fif, recording_info
-from jrflow.eeg.cortex import Patch, fit_sphere, fsaverage_patch, grow_patch, nearest_vertex, place_in_head
 from jrflow.model import MODEL
 from jrflow.model.plausible import remark, warn
+from jrflow.observe.channels import electrode_positions, montage_info, read_fif, recording_info
+from jrflow.observe.cortex import (
+    Patch,
+    fit_sphere,
+    fsaverage_patch,
+    grow_patch,
+    nearest_vertex,
+    place_in_head,
+)
 
 #: MNE's default shells, relative to the head's radius: brain, cerebrospinal fluid, skull, scalp.
 _SHELLS = (0.90, 0.92, 0.97, 1.0)
@@ -30,7 +37,7 @@ def lead_field(head: Head, source: SourceConfig) -> xr.DataArray:
     The patch's moment points along the outward normals of the cortex and is shared evenly by its
     vertices. With a montage or a recording the head is MNE's sphere of four shells, fitted to the
     electrodes, and the cortex is fsaverage's, put into it by
-    :func:`jrflow.eeg.cortex.place_in_head`. With a forward solution both are the file's own.
+    :func:`jrflow.observe.cortex.place_in_head`. With a forward solution both are the file's own.
 
     Parameters
     ----------

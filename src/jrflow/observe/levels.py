@@ -11,10 +11,10 @@ import numpy as np
 import xarray as xr
 
 from jrflow.config.eeg import NoiseConfig
-from jrflow.eeg.noise import EvokedNoise, noise_level, spatial_filter
-from jrflow.eeg.processing import Processing
-from jrflow.eeg.projection import reference_rms
 from jrflow.model.timing import Timing
+from jrflow.observe.noise import EvokedNoise, noise_level, spatial_filter
+from jrflow.observe.processing import Processing
+from jrflow.observe.projection import reference_rms
 
 
 def noise_levels(

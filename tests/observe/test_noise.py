@@ -9,11 +9,11 @@ import xarray as xr
 
 import jrflow
 from jrflow.config.eeg import AdHocNoise, CovarianceNoise, SnrNoise
-from jrflow.eeg.noise import EvokedNoise, measured_covariance, noise_level, spatial_filter
-from jrflow.eeg.processing import Processing
-from jrflow.eeg.projection import baseline_correct
 from jrflow.model.protocol import EvokedProtocol
 from jrflow.model.timing import Timing
+from jrflow.observe.noise import EvokedNoise, measured_covariance, noise_level, spatial_filter
+from jrflow.observe.processing import Processing
+from jrflow.observe.projection import baseline_correct
 
 
 def covariance_file(path: Path, names: list[str], n_samples: int = 1000, **changed: list[str]) -> np.ndarray:

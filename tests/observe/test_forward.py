@@ -8,8 +8,8 @@ import pytest
 
 import jrflow
 from jrflow.config.eeg import ForwardHead, SourceConfig
-from jrflow.eeg.channels import electrode_positions, montage_info
-from jrflow.eeg.cortex import (
+from jrflow.observe.channels import electrode_positions, montage_info
+from jrflow.observe.cortex import (
     Patch,
     fit_sphere,
     fsaverage_patch,
@@ -17,7 +17,7 @@ from jrflow.eeg.cortex import (
     place_in_head,
     vertex_normals,
 )
-from jrflow.eeg.head import lead_field as make_lead_field, patch_forward
+from jrflow.observe.head import lead_field as make_lead_field, patch_forward
 
 MRI_TO_HEAD = mne.transforms.Transform("mri", "head", mne.transforms.translation(0.003, -0.02, 0.05))
 

@@ -10,10 +10,10 @@ import pytest
 import xarray as xr
 
 from jrflow.config.eeg import MontageHead, SourceConfig
-from jrflow.eeg.channels import montage_info
-from jrflow.eeg.head import lead_field as make_lead_field
 from jrflow.model.protocol import EvokedProtocol
 from jrflow.model.timing import Timing
+from jrflow.observe.channels import montage_info
+from jrflow.observe.head import lead_field as make_lead_field
 
 REAL = Path(__file__).parents[3] / "shared" / "real"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jrflow.config.eeg import SourceConfig
-from jrflow.eeg.cortex import fit_sphere, fsaverage_patch, grow_patch, place_in_head, vertex_normals
+from jrflow.observe.cortex import fit_sphere, fsaverage_patch, grow_patch, place_in_head, vertex_normals
 
 OCTAHEDRON = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1.0]])
 FACES = np.array(

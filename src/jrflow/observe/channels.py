@@ -71,7 +71,7 @@ def info_of(lead_field: xr.DataArray, sfreq: float = _NOMINAL_SFREQ) -> mne.Info
     Parameters
     ----------
     lead_field
-        From :func:`jrflow.eeg.head.lead_field`; channel names and x, y, z (m, head frame) are used.
+        From :func:`jrflow.observe.head.lead_field`; channel names and x, y, z (m, head frame) are used.
     sfreq
         Sampling frequency of the data that the channels will carry, Hz.
     """

@@ -9,10 +9,10 @@ import xarray as xr
 import yaml
 
 from jrflow.config.eeg import ProcessingConfig
-from jrflow.eeg.evoked import on_model_grid, recorded_as
-from jrflow.eeg.noise import EvokedNoise
-from jrflow.eeg.processing import Processing, rate_of
-from jrflow.eeg.projection import baseline_correct
+from jrflow.observe.evoked import on_model_grid, recorded_as
+from jrflow.observe.noise import EvokedNoise
+from jrflow.observe.processing import Processing, rate_of
+from jrflow.observe.projection import baseline_correct
 
 SFREQ, PERIOD, N_TRIALS = 200.0, 160, 300
 TIMES = np.arange(-20, 121) / SFREQ

@@ -18,12 +18,12 @@ import xarray as xr
 from scipy.linalg import toeplitz
 
 from jrflow.config.eeg import AdHocNoise, CovarianceNoise, NoiseConfig, SnrNoise
-from jrflow.eeg.channels import listed, read_fif, require_channels
-from jrflow.eeg.covariance import factor
-from jrflow.eeg.processing import Processing, rate_of
-from jrflow.eeg.projection import baseline_correct, baseline_of
-from jrflow.eeg.sensors import N_STATE, Colouring, noise_states
 from jrflow.model.timing import Timing
+from jrflow.observe.channels import listed, read_fif, require_channels
+from jrflow.observe.covariance import factor
+from jrflow.observe.processing import Processing, rate_of
+from jrflow.observe.projection import baseline_correct, baseline_of
+from jrflow.observe.sensors import N_STATE, Colouring, noise_states
 
 #: Standard deviation of an EEG channel in mne.make_ad_hoc_cov, uV.
 _AD_HOC_SD = 0.2
@@ -81,7 +81,7 @@ class EvokedNoise:
     def snr_db(self, reference_rms: float) -> float:
         """Signal-to-noise ratio, dB: 20 log10(``reference_rms`` / ``sd``), both in uV.
 
-        ``reference_rms`` is :func:`jrflow.eeg.projection.reference_rms` of the training campaign.
+        ``reference_rms`` is :func:`jrflow.observe.projection.reference_rms` of the training campaign.
         """
         return float(20 * np.log10(reference_rms / self.sd))
 
@@ -156,7 +156,7 @@ class EvokedNoise:
         ----------
         source, gain
             mV, shape (n, n_times), in the precision of the result; uV/mV, shape (n_channels,). Where there is
-            a filter, the source must be filtered (:meth:`jrflow.eeg.processing.Processing.apply`).
+            a filter, the source must be filtered (:meth:`jrflow.observe.processing.Processing.apply`).
         sims, seed
             Simulation ids, shape (n,): the noise of one follows from its id and the seed alone.
         """
@@ -209,7 +209,7 @@ def noise_level(
     timing
         The protocol on its time grid.
     reference_rms
-        :func:`jrflow.eeg.projection.reference_rms` of the training campaign, uV; only a
+        :func:`jrflow.observe.projection.reference_rms` of the training campaign, uV; only a
         signal-to-noise ratio needs it.
     processing
         Filters and baseline of the recording. A covariance from a file and a signal-to-noise ratio are those
@@ -311,7 +311,7 @@ def _variance_at(snr_db: float, reference_rms: float | None) -> float:
     if reference_rms is None or not reference_rms > 0:
         raise ValueError(
             f"a noise level of {snr_db:g} dB needs the size of the clean evoked response (reference_rms, uV, "
-            f"above 0), received {reference_rms}; see jrflow.eeg.projection.reference_rms"
+            f"above 0), received {reference_rms}; see jrflow.observe.projection.reference_rms"
         )
     return (reference_rms * 10 ** (-snr_db / 20)) ** 2
 

@@ -8,14 +8,14 @@ import pytest
 import xarray as xr
 
 from jrflow.config.eeg import AdHocNoise, MontageHead, SourceConfig
-from jrflow.eeg.channels import electrode_positions, montage_info
-from jrflow.eeg.cortex import fit_sphere, fsaverage_patch, place_in_head
-from jrflow.eeg.evoked import to_evoked
-from jrflow.eeg.head import lead_field as make_lead_field, patch_forward
-from jrflow.eeg.noise import EvokedNoise, noise_level
-from jrflow.eeg.projection import to_eeg
 from jrflow.model.protocol import EvokedProtocol
 from jrflow.model.timing import Timing
+from jrflow.observe.channels import electrode_positions, montage_info
+from jrflow.observe.cortex import fit_sphere, fsaverage_patch, place_in_head
+from jrflow.observe.evoked import to_evoked
+from jrflow.observe.head import lead_field as make_lead_field, patch_forward
+from jrflow.observe.noise import EvokedNoise, noise_level
+from jrflow.observe.projection import to_eeg
 
 # Whether MNE's noise is drawn before or after the reference makes no difference to white noise.
 pytestmark = pytest.mark.filterwarnings("ignore:No average EEG reference")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from jrflow.eeg.features import FEATURES, erp_features
+from jrflow.observe.features import FEATURES, erp_features
 
 TIMES = np.arange(-200, 1001) / 1000
 

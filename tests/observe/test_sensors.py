@@ -8,10 +8,10 @@ import xarray as xr
 from scipy import stats
 
 from jrflow.config.eeg import AdHocNoise
-from jrflow.eeg import sensors
-from jrflow.eeg.noise import EvokedNoise, noise_level
-from jrflow.eeg.projection import baseline_correct, to_eeg
 from jrflow.model.timing import Timing
+from jrflow.observe import sensors
+from jrflow.observe.noise import EvokedNoise, noise_level
+from jrflow.observe.projection import baseline_correct, to_eeg
 
 IDS = np.array([5, 0, 2**40 + 5, 17])
 

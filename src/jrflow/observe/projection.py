@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from jrflow.eeg.channels import listed
-from jrflow.eeg.processing import Processing
+from jrflow.observe.channels import listed
+from jrflow.observe.processing import Processing
 
 #: Simulations, and bytes, that are read at a time; simulations, and bytes, of which a median is taken.
 _AT_ONCE, _BYTES_AT_ONCE = 256, 256 * 2**20

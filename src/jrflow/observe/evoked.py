@@ -11,10 +11,10 @@ import xarray as xr
 from scipy.interpolate import make_interp_spline
 
 from jrflow.archive.vocabulary import OK, STATUS_MEANINGS
-from jrflow.eeg.channels import channel_names, info_of, listed, read_fif, require_channels
-from jrflow.eeg.noise import EvokedNoise
-from jrflow.eeg.processing import SAME_RATE, Processing, rate_of
-from jrflow.eeg.projection import to_eeg
+from jrflow.observe.channels import channel_names, info_of, listed, read_fif, require_channels
+from jrflow.observe.noise import EvokedNoise
+from jrflow.observe.processing import SAME_RATE, Processing, rate_of
+from jrflow.observe.projection import to_eeg
 
 #: A model's time counts as recorded if it lies within this fraction of a sample of the recording.
 _EDGE = 0.5
@@ -231,7 +231,7 @@ def source_estimate(eeg: xr.DataArray, weights: np.ndarray) -> xr.DataArray:
     eeg
         Dims (..., channel, time), uV, average reference.
     weights
-        From :func:`jrflow.eeg.noise.spatial_filter`, mV/uV, shape (n_channels,).
+        From :func:`jrflow.observe.noise.spatial_filter`, mV/uV, shape (n_channels,).
     """
     estimate = xr.dot(eeg, xr.DataArray(weights, dims="channel"), dim="channel")
     return estimate.rename("source").assign_attrs(eeg.attrs | {"units": "mV"})

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from jrflow.eeg.covariance import factor
 from jrflow.model.lanes import FASTMATH, SOURCE_DIGEST, compiled_entry, inlined, vectorise_fully
 from jrflow.model.noise import SENSORS, normal_pair
 from jrflow.model.philox import BITS32, LOW32, philox
+from jrflow.observe.covariance import factor
 
 #: Generators that stand side by side in one stream of noise: two to four vector registers.
 LANES = 32

@@ -9,9 +9,9 @@ import xarray as xr
 from pydantic import ValidationError
 
 from jrflow.config.eeg import ForwardHead, Head, MontageHead, RecordingHead, SourceConfig
-from jrflow.eeg import head
-from jrflow.eeg.evoked import to_evoked
 from jrflow.model.arguments import ArgumentTypeError, described, faults_of, number
+from jrflow.observe import head
+from jrflow.observe.evoked import to_evoked
 
 __all__ = ["lead_field", "to_evoked"]
 
@@ -47,13 +47,13 @@ def lead_field(
     Returns
     -------
     xr.DataArray
-        Dims (channel, region), uV/mV, average reference; see :func:`jrflow.eeg.head.lead_field`.
+        Dims (channel, region), uV/mV, average reference; see :func:`jrflow.observe.head.lead_field`.
 
     Raises
     ------
     ValueError
         If both a recording and a forward solution are given, and as in
-        :func:`jrflow.eeg.head.lead_field`.
+        :func:`jrflow.observe.head.lead_field`.
     """
     if recording is not None and forward is not None:
         raise ValueError("give a recording or a forward solution, not both: each brings its own electrodes")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from jrflow.inference.window import Window
+from jrflow.observe.window import Window
 
 TIMES = np.arange(-200, 1001) / 1000
 
