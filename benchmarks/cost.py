@@ -142,7 +142,8 @@ def _training(folder: Path) -> Prepared:
     def run() -> int:
         model = folder / str(next(numbers))
         store = folder / "train.zarr"
-        train_model(store, lead_field, levels, config.inference.training, 0, model, progress=None)
+        network = config.inference.models["model"]
+        train_model(store, lead_field, levels, config.inference.training, network, 0, model, progress=None)
         return 1
 
     # Of a rule that only starts, the time is its start.

@@ -30,12 +30,11 @@ from jrflow.inference.baseline import baseline_noise
 from jrflow.inference.gold import likelihood_of
 from jrflow.inference.metrics import coverage, scores
 from jrflow.inference.model import TrainedModel
-from jrflow.inference.observation import NoiseLevels, observed_inputs
 from jrflow.inference.posterior import PosteriorNetwork
 from jrflow.inference.predict import estimate, interval_estimates
 from jrflow.inference.trial import Estimates
 from jrflow.limits.gauss_newton import find_modes
-from jrflow.observe.noise import spatial_filter
+from jrflow.observe.observation import NoiseLevels, Observation
 
 #: Recordings whose misfit is computed, and draws of a density for each.
 N_CHECKED, N_DRAWN = 60, 10
@@ -51,11 +50,10 @@ class Estimator:
 
     def observed(self, given: Recordings) -> tuple[torch.Tensor, np.ndarray]:
         """What it sees, (n, 1, n_blocks), and the noise it is told, (n,), mV."""
-        training = self.model.description.training
-        inputs = observed_inputs(given.eeg, given.lead_field, given.noise, training.spatial)
-        sd = spatial_filter(given.lead_field, given.noise)[1]
-        window = self.bench.simulations.part.window
-        return torch.from_numpy(window.average(inputs)).float(), np.full(len(inputs), sd)
+        spatial, epoch = self.model.description.training.spatial, self.bench.simulations.part.epoch
+        observation = Observation.of_electrodes(spatial, given.lead_field, given.noise, epoch)
+        data = torch.from_numpy(observation.of_channels(given.eeg)).float()
+        return data, np.full(len(data), observation.sd)
 
     def misfits(
         self, observed: torch.Tensor, sd: np.ndarray, found: Estimates, given: Recordings
@@ -67,7 +65,7 @@ class Estimator:
         """
         part, n = self.bench.simulations.part, min(N_CHECKED, len(sd))
         prior, told = part.prior, torch.from_numpy(sd[:n]).float()
-        noise = NoiseLevels.of(given.lead_field, {"assumed": given.noise}, part.window, "projected")
+        noise = NoiseLevels.of("projected", given.lead_field, {"assumed": given.noise}, part.epoch)
         likelihood = likelihood_of(part, noise, 0, observed[:n], told)
         parameters = prior.within(found.value[:n, None, : len(prior.names)])
         modes = find_modes(likelihood, likelihood.coordinates.of_parameters(parameters[:, 0])[:, None])
@@ -85,7 +83,7 @@ def row(estimator: Estimator, given: Recordings, by_baseline: bool, n_recordings
     d, part = estimator.model.description, estimator.bench.simulations.part
     if by_baseline:
         gain = given.lead_field.values[:, 0]
-        found_noise = (baseline_noise(eeg, gain, given.noise, part.window) for eeg in given.eeg)
+        found_noise = (baseline_noise(eeg, gain, given.noise, part.epoch.blocks) for eeg in given.eeg)
         sd = sd * np.sqrt([one.inflation for one in found_noise])
     found, n = interval_estimates(estimator.model, observed, sd), len(part.prior.names)
     answered = np.isfinite(found.value).all(axis=1)

@@ -37,8 +37,8 @@ from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import BiLSTMConfig
 from jrflow.inference.baselines import FeatureTrees
 from jrflow.inference.dataset import EvokedSet, read_evoked_set, split
+from jrflow.inference.drawing import draw_observations
 from jrflow.inference.evaluate import network_r2
-from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.paper import PaperBiLSTM, PaperSettings
 from jrflow.inference.randomness import Stream, torch_generator
 from jrflow.inference.scaling import InputScaling
@@ -46,6 +46,7 @@ from jrflow.inference.train import train
 from jrflow.limits.fisher import recovery_limits
 from jrflow.observe.head import lead_field
 from jrflow.observe.noise import noise_level
+from jrflow.observe.observation import NoiseLevels
 from jrflow.observe.projection import reference_rms
 
 #: Simulations shown by the paper's settings: 150 epochs over 81 % of 1,000.
@@ -139,7 +140,7 @@ class Bench:
         return lead_field(eeg.head, eeg.source)
 
     def noise(self, spatial: Literal["channels", "projected"]) -> NoiseLevels:
-        return NoiseLevels.of(self.lead_field, self.levels, self.parts[0].window, spatial)
+        return NoiseLevels.of(spatial, self.lead_field, self.levels, self.parts[0].epoch)
 
 
 class View:
@@ -147,16 +148,16 @@ class View:
 
     def __init__(self, bench: Bench, seen: str, data: EvokedSet) -> None:
         noise = bench.noise("channels" if seen == "channels" else "projected")
-        self.shape, self.sd = noise.shapes[0], float(noise.sd[0])
-        covariance = self.shape.factor @ self.shape.factor.T
+        self.observation = noise.observations[0]
         width = bench.network.samples_per_step
         self.scaling = None
         if seen == "components":
-            self.scaling = InputScaling.fit(data.source, covariance, width)
+            self.scaling = InputScaling.fit(data.source, self.observation.temporal, width)
 
     def observe(self, source: np.ndarray, generator: torch.Generator) -> torch.Tensor:
         clean = torch.from_numpy(source)
-        seen = self.shape.observe(clean, torch.full((len(clean),), self.sd), generator)
+        sd = torch.full((len(clean),), self.observation.sd)
+        seen = draw_observations(self.observation, clean, sd, generator)
         return seen if self.scaling is None else self._components(seen[:, 0])
 
     def _components(self, projected: torch.Tensor) -> torch.Tensor:
@@ -167,7 +168,7 @@ class View:
             for a in (self.scaling.mean, self.scaling.basis, self.scaling.variance)
         )
         turned = torch.einsum("nsk,skj->njs", projected[:, self.scaling.index] - mean, basis)
-        return turned * (variance.sqrt() / (variance + self.sd**2)).T
+        return turned * (variance.sqrt() / (variance + self.observation.sd**2)).T
 
 
 def run_line(bench: Bench, name: str, line: Line) -> tuple[str, np.ndarray, float]:
@@ -208,7 +209,7 @@ def _jrflow(bench: Bench, line: Line, data: EvokedSet) -> np.ndarray:
 def _trees(bench: Bench, line: Line, data: EvokedSet) -> np.ndarray:
     view, test = View(bench, "projected", data), bench.parts[2]
     seen = view.observe(data.source, torch_generator(bench.seed, Stream.TREES))[:, 0].numpy()
-    trees = FeatureTrees.fit(seen, data.targets, data.window.times, seed=bench.seed)
+    trees = FeatureTrees.fit(seen, data.targets, data.epoch.observed_times, seed=bench.seed)
     tested = view.observe(test.source, torch_generator(bench.seed, Stream.TEST, 0))[:, 0].numpy()
     return _r2(test, trees.predict(tested))
 

@@ -205,7 +205,8 @@ def not_flat(bench: Bench) -> str:
     part = read_evoked_set(bench.folder / "test.zarr", 100.0, 0.0)
     source = open_archive(bench.folder / "test.zarr")["source"].sel(sim=part.sim).values[:, 0].astype(float)
     weights, sd = spatial_filter(bench.lead_field, noise)
-    whitener, before = inverse_root(noise.covariance), part.window.first(int((noise.times <= 0).sum()))
+    window = part.epoch.blocks
+    whitener, before = inverse_root(noise.covariance), window.first(int((noise.times <= 0).sum()))
     expected = np.diag(before.covariance(noise.temporal_covariance())).mean() * (1 - 1 / len(gain))
     flat = np.sqrt(
         np.mean(before.average(source - source[:, noise.times <= 0].mean(axis=1)[:, None]) ** 2, axis=1)
@@ -214,9 +215,9 @@ def not_flat(bench: Bench) -> str:
     observed, told = [], []
     for k in index:
         eeg = noise.observe(source[k : k + 1], gain, part.sim[k : k + 1], 5)[0]
-        observed.append(part.window.average(weights @ eeg)[None])
+        observed.append(window.average(weights @ eeg)[None])
         pooled = float((before.average(whitener @ eeg) ** 2).mean() / expected)
-        across = baseline_noise(eeg, gain, noise, part.window).inflation
+        across = baseline_noise(eeg, gain, noise, window).inflation
         told.append(sd * np.sqrt([1.0, max(1.0, pooled), across]))
     lines, truth = (
         [f"{len(index)} of {len(source)} responses are not flat; R2, mean of parameters (A_i)"],

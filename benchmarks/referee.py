@@ -23,16 +23,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from importance import ENOUGH, LogTarget, importance
 from markdown_table import table as markdown
 from scipy import sparse
 from scipy.linalg import solve_triangular
-from scipy.special import logsumexp
-from scipy.stats import multivariate_t
-from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import cross_val_score
 from sklearn.neural_network import MLPClassifier
 
@@ -44,6 +41,10 @@ from jrflow.inference.targets import TargetPosteriors
 from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.limits.exact import Effort, exact_posteriors
 from jrflow.limits.starts import modes_of_the_nearest
+from jrflow.observe.epoch import Epoch
+from jrflow.observe.noise import EvokedNoise
+from jrflow.observe.observation import Observation
+from jrflow.observe.window import Window
 
 STORED = Path(__file__).parents[1] / "docs/results/referee.csv"
 PRESETS = ("unit-consistent", "as-published")
@@ -65,11 +66,6 @@ AT_ONCE = 5
 #: Particles of the referee; they are doubled, twice at most, while the effective sample size (of importance
 #: sampling) is below ENOUGH. And draws of pocoMC as a multiple of them.
 N_PARTICLES, N_TOTAL = {"snr-0": 256, "snr-20": 256, "paper-1": 512}, 4
-#: Draws of each round of importance sampling that follows (the last size until the effective sample size is
-#: ENOUGH), and draws to which the next proposal is fitted.
-N_IMPORTANCE, ENOUGH, N_FITTED = (8192, 8192, 16384, 16384, 16384, 16384), 1000, 4000
-#: Parts of the proposal, their degrees of freedom, and their variance over that of the fitted parts.
-N_PARTS, DF, WIDER = 6, 8, 1.2
 
 
 @dataclass(frozen=True)
@@ -162,82 +158,32 @@ def by_referee(
     )  # fmt: skip
     sampler.run(n_total=N_TOTAL * n_particles, n_evidence=0, progress=False)
     x, weights, *_ = sampler.posterior()
-    draws, n_eff, n_calls = importance(column, log_likelihood, x, weights, seed)
-    return draws, n_eff, n_calls + int(sampler.calls)
+    found = importance(log_posterior(prior, log_likelihood), x, weights, 4 * N_DRAWS, seed)
+    return column.parameters(found.draws), found.n_eff, found.n_calls + int(sampler.calls)
 
 
-def importance(
-    column: Column, log_likelihood: Callable[[np.ndarray], np.ndarray], x: np.ndarray, weights: np.ndarray,
-    seed: int,
-) -> tuple[np.ndarray, float, int]:  # fmt: skip
-    """Importance sampling from a mixture that is fitted to weighted draws x (n, 9), then to its own.
+def log_posterior(prior: UniformPrior, log_likelihood: Callable[[np.ndarray], np.ndarray]) -> LogTarget:
+    """Log posterior density of coordinates (n, 9), up to a constant; -inf outside the prior."""
 
-    Returns as :func:`by_referee`.
-    """
-    prior, rng, n_calls, n_eff = UniformPrior(column, seed), np.random.default_rng(seed), 0, 0.0
-    for n in N_IMPORTANCE:
-        proposal = Proposal.of(x[rng.choice(len(x), N_FITTED, p=weights / weights.sum())], seed)
-        x = proposal.draw(n, rng)
-        log_target = prior.logpdf(x)
-        inside = np.isfinite(log_target)
-        log_target[inside] += log_likelihood(x[inside])
-        log_weights = log_target - proposal.log_density(x)
-        weights = np.exp(log_weights - log_weights.max())
-        n_calls += int(inside.sum())
-        n_eff = float(weights.sum() ** 2 / (weights**2).sum())
-        if n == N_IMPORTANCE[-1] and n_eff >= ENOUGH:
-            break
-    chosen = rng.choice(len(x), 4 * N_DRAWS, p=weights / weights.sum())
-    return column.parameters(x[chosen]), n_eff, n_calls
+    def density(x: np.ndarray) -> np.ndarray:
+        log_density = prior.logpdf(x)
+        inside = np.isfinite(log_density)
+        log_density[inside] += log_likelihood(x[inside])
+        return log_density
 
-
-@dataclass(frozen=True)
-class Proposal:
-    """A mixture of Student t distributions that was fitted to draws, a little wider than these.
-
-    ``shares`` and ``parts`` are those of white coordinates: x is ``centre + root @ white``.
-    """
-
-    centre: np.ndarray
-    root: np.ndarray
-    shares: np.ndarray
-    parts: tuple[Any, ...]
-
-    @classmethod
-    def of(cls, draws: np.ndarray, seed: int) -> Proposal:
-        """Fit ``N_PARTS`` normal distributions to whitened draws; give them heavier tails."""
-        scale = draws.std(axis=0)
-        correlation = np.corrcoef(draws.T) + 1e-12 * np.eye(draws.shape[1])
-        centre, root = draws.mean(axis=0), scale[:, None] * np.linalg.cholesky(correlation)
-        white = solve_triangular(root, (draws - centre).T, lower=True).T
-        fitted = GaussianMixture(N_PARTS, reg_covar=1e-6, random_state=seed).fit(white)
-        parts = tuple(
-            multivariate_t(mean, WIDER * cov, df=DF)
-            for mean, cov in zip(fitted.means_, fitted.covariances_, strict=True)
-        )
-        return cls(centre, root, fitted.weights_, parts)
-
-    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw (n, d)."""
-        counts = rng.multinomial(n, self.shares)
-        drawn = [p.rvs(k, random_state=rng).reshape(k, -1) for p, k in zip(self.parts, counts, strict=True)]
-        return self.centre + np.concatenate(drawn) @ self.root.T
-
-    def log_density(self, x: np.ndarray) -> np.ndarray:
-        """Of draws (n, d), up to a constant."""
-        white = solve_triangular(self.root, (x - self.centre).T, lower=True).T
-        logs = np.stack([part.logpdf(white) for part in self.parts], axis=1)
-        density: np.ndarray = logsumexp(logs, axis=1, b=self.shares)
-        return density
+    return density
 
 
 def by_project(column: Column, observed: np.ndarray, sd: float, seed: int) -> TargetPosteriors:
     """The project's sampler, as jrflow.inference.gold calls it, on some cases (n, 200)."""
     prior = Prior.of(RelativeUniformPrior(kind="relative-uniform"), column.preset)
     assert prior.names == column.names
-    root = noise_root()
-    whitener = solve_triangular(root, np.eye(len(root)), lower=True).T
-    likelihood = EvokedLikelihood.of(observed, sd, whitener, prior, SimulationConfig(), blocks)
+    simulation = SimulationConfig()
+    timing = simulation.timing
+    epoch = Epoch(timing.times, timing.period, window=Window.of(timing.times, timing.sfreq / BLOCK, 0.0))
+    noise = EvokedNoise(np.eye(2), timing.n_epochs, timing.times, timing.period)
+    observation = Observation.of_sources(epoch, noise, sd)
+    likelihood = EvokedLikelihood.of(observed[:, None], observation, prior, simulation)
     starts = modes_of_the_nearest(likelihood, 16384, seed)
     found = exact_posteriors(likelihood, starts, Effort(), seed)
     return TargetPosteriors.of(likelihood.coordinates, found, np.random.default_rng(seed), N_DRAWS // 8)
@@ -295,10 +241,11 @@ def compared(preset: str, level: str, n_cases: int, path: Path) -> None:
         )
         if disputed(rows).any():
             both = column.coordinates(np.concatenate([draws, referee[:: len(referee) // len(draws)]]))
-            found, n_eff_of_judge, _ = importance(column, log_likelihood, both, np.ones(len(both)), case)
-            judged = rows_of(project, k, found, n_eff_of_judge)
+            target = log_posterior(UniformPrior(column, case), log_likelihood)
+            judge = importance(target, both, np.ones(len(both)), 4 * N_DRAWS, case)
+            judged = rows_of(project, k, column.parameters(judge.draws), judge.n_eff)
             rows = rows.assign(
-                judge_mean_z=judged["mean_z"], judge_sd_ratio=judged["sd_ratio"], judge_n_eff=n_eff_of_judge
+                judge_mean_z=judged["mean_z"], judge_sd_ratio=judged["sd_ratio"], judge_n_eff=judge.n_eff
             )
         rows = rows.assign(
             preset=preset, noise=level, case=case, calls=n_calls, referee_s=seconds, ess=project.ess[k],
@@ -341,8 +288,11 @@ def table(path: Path) -> pd.DataFrame:
         off = disputed(cell)
         against = set(cell[disputed(cell, "judge_")]["case"])
         cases = sorted(set(cell[off]["case"]))
+        unresolved = set(cell[~cell["resolved"]]["case"])
         named = [
-            f"{case:.0f} (judged {'against' if case in against else 'for'} the project)" for case in cases
+            f"{case:.0f} (judged {'against' if case in against else 'for'} the project"
+            f"{', which calls it unresolved' if case in unresolved else ''})"
+            for case in cases
         ]
         cells.append(
             {

@@ -23,8 +23,8 @@ from jrflow.inference.campaign import train_model
 from jrflow.inference.dataset import read_evoked_set
 from jrflow.inference.evaluate import network_r2
 from jrflow.inference.model import load_model
-from jrflow.inference.observation import NoiseLevels
 from jrflow.observe.levels import read_levels
+from jrflow.observe.observation import NoiseLevels
 
 
 def scores(
@@ -44,7 +44,7 @@ def scores(
             run / "archives" / f"{campaigns.train}.zarr", lead_field, only, training,
             d.architecture.network, d.seed, scratch / level, estimator=name,
         )  # fmt: skip
-        noise = NoiseLevels.of(lead_field, only, test.window, training.spatial)
+        noise = NoiseLevels.of(training.spatial, lead_field, only, test.epoch)
         for trained_at, network in (("all levels", model.network), ("this level", special.network)):
             ((_, r2),) = network_r2(network, test, noise, d.seed)
             found = {"noise": level, "trained_at": trained_at, "parameter": test.names, "r2": r2}

@@ -41,13 +41,14 @@ from jrflow.config import Config
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import NetworkConfig
 from jrflow.inference.dataset import EvokedSet, read_evoked_set, split
+from jrflow.inference.drawing import draw_observations
 from jrflow.inference.networks import Network
-from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.optimisers import Optimisers
 from jrflow.inference.parallel import Ranks
 from jrflow.inference.session import Plan, Session
 from jrflow.inference.train import untrained_network
 from jrflow.observe.noise import noise_level
+from jrflow.observe.observation import NoiseLevels
 from jrflow.observe.projection import reference_rms
 
 KINDS = ("bilstm", "lstm", "cnn_bilstm", "transformer", "mlp", "npe")
@@ -129,7 +130,7 @@ class Case:
         section: TypeAdapter[NetworkConfig] = TypeAdapter(NetworkConfig)
         config = TrainingConfig(**training)
         whole = read_evoked_set(data.store, config.sfreq, config.tmin)
-        noise = NoiseLevels.of(data.lead_field, data.levels, whole.window, config.spatial)
+        noise = NoiseLevels.of(config.spatial, data.lead_field, data.levels, whole.epoch)
         parts = split(whole, config.validation_fraction, seed=0)
         config = config.model_copy(update={"max_presentations": N_EPOCHS * len(parts[0].sim)})
         return cls(*parts, noise, config, section.validate_python(network))
@@ -153,7 +154,7 @@ class Case:
         """Clean responses (n, n_inputs, n_samples), size of the noise (n,), and targets, on the device."""
         source = torch.from_numpy(self.training.source).to(DEVICE)
         sd = torch.exp(torch.empty(len(source), device=DEVICE).uniform_(*np.log(self.sd_range)))
-        direction = torch.as_tensor(self.noise.shapes[0].direction, dtype=torch.float32, device=DEVICE)
+        direction = torch.as_tensor(self.noise.observations[0].direction, dtype=torch.float32, device=DEVICE)
         return direction[:, None] * source[:, None], sd, network.standardise(self.training.targets)
 
 
@@ -162,14 +163,14 @@ def bare_loop(case: Case, way: str) -> Callable[[], int]:
     network = case.untrained()
     optimiser = torch.optim.Adam(network.parameters(), lr=case.network.learning_rate, fused=True)
     clean, sd, wanted = case.resident(network)
-    generator, shape = torch.Generator(DEVICE), case.noise.shapes[0]
+    generator, observation = torch.Generator(DEVICE), case.noise.observations[0]
     made = clean + sd[:, None, None] * torch.randn_like(clean)
 
     def observed(index: torch.Tensor) -> torch.Tensor:
         if way == "resident":
             return made[index]
         if way == "alike":
-            return shape.observe(clean[index, 0], sd[index], generator)
+            return draw_observations(observation, clean[index, 0], sd[index], generator)
         return clean[index] + sd[index, None, None] * torch.randn(len(index), *clean.shape[1:], device=DEVICE)
 
     def run() -> int:
@@ -223,14 +224,14 @@ def epoch_in_parts(case: Case, network: Network, optimisers: Optimisers) -> dict
     """Steps as ``Session`` takes them, each part timed alone; s of an epoch."""
     source = torch.from_numpy(case.training.source).to(DEVICE)
     sd, wanted = case.resident(network)[1:]
-    generator, shape, laps = torch.Generator(DEVICE), case.noise.shapes[0], Laps()
+    generator, observation, laps = torch.Generator(DEVICE), case.noise.observations[0], Laps()
     hooks = [
         module.register_forward_hook(lambda *_, name=name: laps.lap(name))
         for name, module in (("front", network.front), ("body", network.body))
     ]
     for index in torch.randperm(len(source), device=DEVICE).split(case.config.batch_size):
         laps.lap("rest")
-        observed = shape.observe(source[index], sd[index], generator)
+        observed = draw_observations(observation, source[index], sd[index], generator)
         laps.lap("noise")
         loss = network(observed, sd[index], wanted[index])
         laps.lap("head, loss")

@@ -107,8 +107,8 @@ class Bench:
         distance = np.empty(len(draws))
         for first in range(0, len(draws), 4096):
             part = slice(first, first + 4096)
-            white = case.whiten((case.observe(source[part]) - case.observed).astype(np.float32))
-            distance[part] = (white**2).sum(axis=1)
+            away = case.observation.clean(source[part, None]) - case.observed
+            distance[part] = (case.observation.whiten(away.astype(np.float32)) ** 2).sum(axis=1)
         return case.coordinates.of_parameters(draws[np.argsort(distance)[:N_NEAREST]])
 
     @cached_property

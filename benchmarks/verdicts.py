@@ -43,9 +43,8 @@ from jrflow.inference.verdict import LEVEL, VERDICTS, Goodness
 from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.limits.gauss_newton import find_modes
 from jrflow.limits.starts import nearest_simulations
-from jrflow.observe.covariance import whitening
-from jrflow.observe.noise import spatial_filter
-from jrflow.observe.projection import baseline_correct
+from jrflow.observe.epoch import Epoch
+from jrflow.observe.observation import Observation
 from jrflow.observe.window import Window
 
 STORED = Path(__file__).parents[1] / "docs/results/verdicts.csv"
@@ -70,15 +69,13 @@ class Fitting:
     def likelihood(self) -> EvokedLikelihood:
         """At the rate of the blocks."""
         given, noise, blocks = self.given, self.given.noise, self.clock.blocks
-        weights, sd = spatial_filter(given.lead_field, noise)
+        epoch = Epoch(noise.times, self.bench.simulation.timing.period, noise.processing, window=blocks)
+        observation = Observation.of_electrodes("projected", given.lead_field, noise, epoch)
         gain = given.lead_field.values[:, 0]
         measured = (baseline_noise(eeg, gain, noise, self.window).inflation for eeg in given.eeg)
-        told = sd * np.sqrt(np.fromiter(measured, float))
-        whitener = whitening(blocks.covariance(noise.temporal_covariance()))
-        return EvokedLikelihood.of(
-            blocks.average(weights @ given.eeg), told, whitener, self.bench.prior, self.bench.simulation,
-            lambda source: blocks.average(baseline_correct(source, noise.times)),
-        )  # fmt: skip
+        sd = observation.sd * np.sqrt(np.fromiter(measured, float))
+        data = observation.of_channels(given.eeg)
+        return EvokedLikelihood.of(data, observation, self.bench.prior, self.bench.simulation, sd)
 
     def best(self, likelihood: EvokedLikelihood, starts: np.ndarray) -> np.ndarray:
         """Coordinates of the best possible fits, (n, n_coordinates)."""
@@ -92,10 +89,12 @@ class Fitting:
 
     def judged(self, x: np.ndarray, cases: np.ndarray) -> list[Goodness]:
         """Judge the fits at some coordinates to some of the recordings."""
-        given, times = self.given, self.given.noise.times
-        whole = replace(self.likelihood, observe=lambda source: baseline_correct(source, times))
+        given, observation = self.given, self.likelihood.observation
+        whole = replace(
+            self.likelihood, observation=replace(observation, epoch=observation.epoch.every_sample())
+        )
         gain, names = given.lead_field.values[:, 0], [str(c) for c in given.lead_field["channel"].values]
-        sources, lines = whole.sources(x)[0], tangents(whole, x)
+        sources, lines = whole.clean(x)[0][:, 0], tangents(whole, x)
         return [
             judge(
                 Recording(given.eeg[k].astype(float), gain, names, given.noise, self.clock),

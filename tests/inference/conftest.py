@@ -17,9 +17,9 @@ from jrflow.config.eeg import SnrNoise
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import BiLSTMConfig
 from jrflow.inference.dataset import EvokedSet, read_evoked_set, split
-from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.trial import Parts, Trial
 from jrflow.observe.noise import EvokedNoise, noise_level
+from jrflow.observe.observation import NoiseLevels
 from jrflow.observe.projection import reference_rms
 
 SNR_DB = {"snr-30": 30.0, "snr-10": 10.0}
@@ -90,7 +90,7 @@ def parts(experiment: Experiment) -> Parts:
 
 @pytest.fixture(scope="session")
 def noise(experiment: Experiment, parts: Parts) -> NoiseLevels:
-    return NoiseLevels.of(experiment.lead_field, experiment.levels, parts.train.window, "projected")
+    return NoiseLevels.of("projected", experiment.lead_field, experiment.levels, parts.train.epoch)
 
 
 @pytest.fixture(scope="session")

@@ -24,10 +24,10 @@ from jrflow.inference.campaign import read_trial, train_model
 from jrflow.inference.dataset import check_same_experiment, read_evoked_set
 from jrflow.inference.evaluate import evaluate, evaluate_model
 from jrflow.inference.model import TrainedModel
-from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.predict import estimate
 from jrflow.inference.train import train
 from jrflow.inference.trial import Parts, Trial
+from jrflow.observe.observation import NoiseLevels
 from jrflow.specification import Specification
 
 SNR_DB = {"snr-30": 30.0, "snr-10": 10.0}
@@ -124,7 +124,7 @@ def test_a_test_campaign_of_another_experiment_is_an_error(parts: Parts, change:
         prior = RelativeUniformPrior(kind="relative-uniform", parameters=("A_e",))
         other = replace(other, prior=Prior.of(prior, "unit-consistent"), targets=other.targets[:, :1])
     elif change == "times":
-        other = replace(other, times=other.times[:-10])
+        other = replace(other, epoch=replace(other.epoch, times=other.epoch.times[:-10]))
     else:
         content = other.specification.content
         simulation = content["simulation"]
@@ -143,16 +143,16 @@ def test_a_test_campaign_of_another_experiment_is_an_error(parts: Parts, change:
 def test_noise_of_other_channels_than_the_lead_field_is_an_error(experiment: Any, parts: Parts) -> None:
     fewer = experiment.lead_field.isel(channel=slice(6))
     with pytest.raises(ValueError, match=r"level 'snr-30': expected .* 6 channels, received .* \(8, 8\)"):
-        NoiseLevels.of(fewer, experiment.levels, parts.train.window, "projected")
+        NoiseLevels.of("projected", fewer, experiment.levels, parts.train.epoch)
 
 
 def test_noise_on_other_times_than_the_responses_is_an_error(experiment: Any, parts: Parts) -> None:
     for times in (experiment.levels["snr-10"].times[:300], experiment.levels["snr-10"].times + 0.1):
         level = {"late": replace(experiment.levels["snr-10"], times=times)}
         with pytest.raises(
-            ValueError, match=r"level 'late': expected the times of the responses .*, received"
+            ValueError, match=r"level 'late': expected noise at the times of the responses .*, received"
         ):
-            NoiseLevels.of(experiment.lead_field, level, parts.train.window, "projected")
+            NoiseLevels.of("projected", experiment.lead_field, level, parts.train.epoch)
 
 
 @pytest.mark.parametrize(

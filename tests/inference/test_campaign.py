@@ -16,12 +16,13 @@ from jrflow.config.inference import LearningCurveConfig, TrainingConfig
 from jrflow.config.networks import BiLSTMConfig
 from jrflow.inference.baselines import evaluate_baselines
 from jrflow.inference.campaign import read_trial, trace_learning_curve, train_model
+from jrflow.inference.drawing import draw_observations
 from jrflow.inference.evaluate import evaluate_model
 from jrflow.inference.learning import learning_curve
 from jrflow.inference.model import TrainedModel, load_model
-from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.randomness import Stream, torch_generator
 from jrflow.inference.trial import COLUMNS, Parts, Trial
+from jrflow.observe.observation import NoiseLevels
 
 TRAINING = TrainingConfig(batch_size=50, max_presentations=9000)
 NETWORK = BiLSTMConfig(samples_per_step=10, hidden=16)
@@ -154,7 +155,8 @@ def test_tabulated_intervals_hold_between_the_levels(
     sd = float(np.sqrt(noise.sd.prod()))  # no level, and not in the table
     source = torch.from_numpy(parts.test.source)
     told = torch.full((len(source),), sd)
-    observed = noise.shapes[0].observe(source, told, torch_generator(9, Stream.TEST))
+    generator = torch_generator(9, Stream.TEST)
+    observed = draw_observations(noise.observations[0], source, told, generator)
     inside = np.abs(model.network.predict(observed, told) - parts.test.targets) <= model.calibration.at(sd)
     np.testing.assert_allclose(inside.mean(axis=0), 0.9, atol=0.08)
     widths = [model.calibration.at(level).mean() for level in sorted(noise.sd)]

@@ -18,11 +18,11 @@ from jrflow.design import Prior
 from jrflow.inference.build import build_network
 from jrflow.inference.evaluate import answered, evaluate, network_r2
 from jrflow.inference.networks import Architecture, Network
-from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.posterior import PosteriorNetwork
 from jrflow.inference.session import Session
 from jrflow.inference.train import train
 from jrflow.inference.trial import Parts, Trial
+from jrflow.observe.observation import NoiseLevels
 
 TRAINING = TrainingConfig(batch_size=50, max_presentations=13_500)
 SMALL: dict[str, dict[str, Any]] = {

@@ -11,9 +11,9 @@ from jrflow.inference.best_fit import best_possible
 from jrflow.inference.exact_recording import exact_estimate
 from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.limits.gauss_newton import find_modes
-from jrflow.observe.covariance import whitening
+from jrflow.observe.epoch import Epoch
 from jrflow.observe.noise import EvokedNoise
-from jrflow.observe.projection import baseline_correct
+from jrflow.observe.observation import Observation
 from jrflow.simulation import simulate
 
 PRESET = "unit-consistent"
@@ -34,12 +34,10 @@ def parameters(**factors: float) -> np.ndarray:
 def problem(true: np.ndarray) -> EvokedLikelihood:
     """EvokedLikelihood of what one simulation gives in white noise."""
     ds = simulate(dict(zip(PRIOR.names, true[:, None], strict=True)), **SIMULATION.column_arguments(PRESET))
-    source = ds["source"].values[:, 0]
-    observed = baseline_correct(source + SD * np.random.default_rng(0).standard_normal(source.shape), TIMES)
-    whitener = whitening(EvokedNoise(np.eye(2), 1, TIMES, len(TIMES)).temporal_covariance())
-    return EvokedLikelihood.of(
-        observed, SD, whitener, PRIOR, SIMULATION, lambda each: baseline_correct(each, TIMES)
-    )
+    noise = EvokedNoise(np.eye(2), 1, TIMES, len(TIMES))
+    observation = Observation.of_sources(Epoch(TIMES, SIMULATION.timing.period), noise, SD)
+    observed = observation.draw(observation.clean(ds["source"].values), np.random.default_rng(0))
+    return EvokedLikelihood.of(observed, observation, PRIOR, SIMULATION)
 
 
 def found(likelihood: EvokedLikelihood) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,6 @@ from jrflow.inference.agreement import agreement, misfit
 from jrflow.inference.dataset import EvokedSet
 from jrflow.inference.evaluate import evaluate
 from jrflow.inference.gold import gold_standard, likelihood_of, summary
-from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.randomness import Stream
 from jrflow.inference.targets import TargetPosteriors
 from jrflow.inference.train import train
@@ -22,6 +21,7 @@ from jrflow.inference.trial import Trial, observed_at
 from jrflow.limits.exact import Effort, exact_posteriors
 from jrflow.limits.fisher import recovery_limits
 from jrflow.limits.starts import nearest_simulations
+from jrflow.observe.observation import NoiseLevels
 
 #: Every test needs minutes of simulations.
 pytestmark = pytest.mark.slow
@@ -174,6 +174,6 @@ def test_a_density_is_held_against_the_gold_standard(
 def test_the_same_again(trial: Trial) -> None:
     small = Effort(n_chains=2, n_burn_in=1, n_rounds=4, n_most=4)
     all_, test = trial.noise, trial.parts.test
-    loud = NoiseLevels(all_.names[1:], all_.sd[1:], all_.shapes[1:])
+    loud = all_.take(slice(1, None))
     one, other = (gold_standard(test, loud, 2, 1e-5, trial.seed, effort=small) for _ in range(2))
     xr.testing.assert_identical(one, other)

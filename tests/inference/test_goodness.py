@@ -15,10 +15,12 @@ from scipy.stats import kstest
 from jrflow.inference.baseline import baseline_noise
 from jrflow.inference.detection import detectable_component, detectable_excess, excess, largest_eigenvalue
 from jrflow.inference.evidence import Tangent
-from jrflow.inference.goodness import Seen, goodness
+from jrflow.inference.goodness import goodness
 from jrflow.inference.verdict import Goodness, headline, sentences
-from jrflow.observe.covariance import factor, whitening
-from jrflow.observe.noise import EvokedNoise, spatial_filter
+from jrflow.observe.covariance import factor
+from jrflow.observe.epoch import Epoch
+from jrflow.observe.noise import EvokedNoise
+from jrflow.observe.observation import Observation
 from jrflow.observe.processing import Processing
 from jrflow.observe.projection import baseline_correct
 from jrflow.observe.window import Window
@@ -34,7 +36,8 @@ AWAY = np.random.default_rng(4).standard_normal(C)
 AWAY -= AWAY.mean()
 LEAD_FIELD = xr.DataArray(GAIN[:, None], {"channel": NAMES, "region": ["column"]}, ("channel", "region"))
 WINDOW = Window.of(TIMES, 125.0, 0.0)
-SEEN = Seen(WINDOW, spatial_filter(LEAD_FIELD, NOISE)[1], whitening(NOISE.temporal_covariance()))
+EPOCH = Epoch(TIMES, len(TIMES), window=WINDOW)
+OBSERVATION = Observation.of_electrodes("projected", LEAD_FIELD, NOISE, EPOCH)
 #: A response of the source, mV, and what another source does.
 SOURCE = baseline_correct(np.exp(-(((TIMES - 0.1) / 0.03) ** 2)) * (TIMES > 0), TIMES)
 OTHER = baseline_correct(np.exp(-(((TIMES - 0.2) / 0.04) ** 2)), TIMES)
@@ -64,7 +67,7 @@ def judged(
     eeg: np.ndarray, source: np.ndarray = SOURCE, noise: EvokedNoise = NOISE, tangent: Tangent | None = None
 ) -> Goodness:
     data = xr.DataArray(eeg, {"channel": NAMES, "time": noise.times}, ("channel", "time"))
-    return goodness(data, source[None], LEAD_FIELD, noise, SEEN, [tangent])[0]
+    return goodness(data, source[None], LEAD_FIELD, noise, OBSERVATION, [tangent])[0]
 
 
 def response(scale: float = 5.0) -> np.ndarray:
@@ -106,7 +109,7 @@ def test_a_second_source_is_found_at_any_rank(n_removed: int) -> None:
         second *= size / np.sqrt((second**2).mean())
         eeg = kept @ (response() + drawn(seed) + second)
         data = xr.DataArray(eeg, {"channel": NAMES, "time": TIMES}, ("channel", "time"))
-        return goodness(data, 5 * SOURCE[None], lead_field, NOISE, SEEN, [None])[0]
+        return goodness(data, 5 * SOURCE[None], lead_field, NOISE, OBSERVATION, [None])[0]
 
     right = [verdict(seed, 0.0) for seed in range(30)]
     assert {one.rank for one in right} == {C - 1 - n_removed}
@@ -181,14 +184,15 @@ IMPOSSIBLE: dict[str, Callable[[], tuple[np.ndarray, EvokedNoise]]] = {
 def test_noise_that_was_filtered_is_judged(lowpass: float) -> None:
     """What a filter leaves of the frequencies that it stops is not taken for noise of another shape."""
     noise = NOISE.processed(Processing(lowpass=lowpass))
-    seen = replace(SEEN, whitener=whitening(noise.temporal_covariance()))
+    epoch = replace(EPOCH, processing=noise.processing)
+    observation = Observation.of_electrodes("projected", LEAD_FIELD, noise, epoch)
     spatial, root = factor(COVARIANCE), factor(noise.whole_temporal_covariance())
     found = []
     for seed in range(20):
         rng = np.random.default_rng(500 + seed)
         eeg = spatial @ rng.standard_normal((spatial.shape[1], root.shape[1])) @ root.T + response()
         data = xr.DataArray(eeg, {"channel": NAMES, "time": TIMES}, ("channel", "time"))
-        found += goodness(data, SOURCE[None], LEAD_FIELD, noise, seen, [None])
+        found += goodness(data, SOURCE[None], LEAD_FIELD, noise, observation, [None])
     assert not [judgement.reasons for judgement in found if judgement.verdict == "cannot be judged"]
 
 

@@ -20,11 +20,12 @@ from jrflow.config.networks import MLPConfig
 from jrflow.inference.campaign import read_parts, train_model
 from jrflow.inference.gold import likelihood_of
 from jrflow.inference.model import TrainedModel, load_model
-from jrflow.inference.observation import NoiseLevels, block_covariance, processing_of
 from jrflow.inference.predict import interval_estimates, network_input
 from jrflow.inference.randomness import Stream
 from jrflow.inference.trial import observed_at
+from jrflow.observe.epoch import Epoch
 from jrflow.observe.noise import EvokedNoise
+from jrflow.observe.observation import NoiseLevels, processing_of, temporal_covariance
 from jrflow.observe.processing import Processing
 from jrflow.observe.window import Window
 
@@ -150,19 +151,20 @@ def placed(
     return given[0], experiment.lead_field, given[1]
 
 
-def test_scores_and_limits_are_those_of_filtered_responses(experiment: Any) -> None:
+@pytest.mark.parametrize("processing", [LOW, Processing(baseline=None)], ids=["low-pass", "no baseline"])
+def test_scores_and_limits_are_those_of_processed_responses(experiment: Any, processing: Processing) -> None:
     """The likelihood's simulations are processed as the observations that it is given."""
-    levels = {name: noise.processed(LOW) for name, noise in experiment.levels.items()}
+    levels = {name: noise.processed(processing) for name, noise in experiment.levels.items()}
     parts = read_parts(
         experiment.store("train"), experiment.store("test"), TRAINING, 0, processing_of(levels)
     )
-    noise = NoiseLevels.of(experiment.lead_field, levels, parts.train.window, "projected")
+    noise = NoiseLevels.of("projected", experiment.lead_field, levels, parts.train.epoch)
     part = parts.test.take(np.arange(30))
     observed, sd = observed_at(part, noise, 0, Stream.TEST, 0)
     likelihood = likelihood_of(part, noise, 0, observed, sd)
     x = likelihood.coordinates.of_parameters(part.targets[:, : len(part.prior.names)])
     difference, _ = likelihood.differences(x, np.arange(30))
-    chi2 = (likelihood.whiten(difference) ** 2).sum(axis=1) / likelihood.rank
+    chi2 = (likelihood.whitened(difference) ** 2).sum(axis=1) / likelihood.rank
     assert np.median(chi2) == pytest.approx(1, abs=0.25)
 
 
@@ -170,10 +172,11 @@ def test_networks_meet_as_much_noise_as_filters_leave(experiment: Any) -> None:
     """Also in the transition band, where the fit ignores it: a network would trust what is left there."""
     noise = replace(experiment.levels["snr-30"].processed(LOW), period=401)
     window = Window.of(noise.times, 100.0, 0.0)
+    epoch = Epoch(noise.times, 401, LOW, window=window)
     raw = np.random.default_rng(0).standard_normal((2000, 1401))
     filtered = mne.filter.filter_data(raw, 1000.0, None, LOW.lowpass, verbose="error")[:, 500:901]
     blocks = window.average(LOW.correct(filtered, noise.times) / np.sqrt(LOW.passed(1000.0)))
-    values, directions = np.linalg.eigh(block_covariance(noise, window))
+    values, directions = np.linalg.eigh(temporal_covariance(noise, epoch))
     assert (((blocks @ directions) ** 2).mean(axis=0) < 1.2 * values).all()
 
 

@@ -15,10 +15,10 @@ from jrflow.config.networks import BiLSTMConfig
 from jrflow.inference.campaign import train_model
 from jrflow.inference.evaluate import evaluate_model
 from jrflow.inference.model import TrainedModel, load_model
-from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.predict import estimate
 from jrflow.inference.trial import Parts, Trial
 from jrflow.observe.noise import EvokedNoise
+from jrflow.observe.observation import NoiseLevels
 
 NETWORK = BiLSTMConfig(samples_per_step=10, hidden=8)
 
@@ -70,7 +70,7 @@ def test_another_place_of_the_source_than_the_channels_learnt_is_an_error(
     elsewhere = experiment.lead_field.roll(channel=3)
     with pytest.raises(ValueError, match=r"lead field of the source differs .*cosine .* projected"):
         estimate(of_channels, only_noise(elsewhere, loud), elsewhere, loud)
-    levels = NoiseLevels.of(elsewhere, experiment.levels, parts.train.window, "channels")
+    levels = NoiseLevels.of("channels", elsewhere, experiment.levels, parts.train.epoch)
     with pytest.raises(ValueError, match="lead field of the source differs"):
         evaluate_model(of_channels, replace(trial, noise=levels))
 

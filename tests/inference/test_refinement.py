@@ -12,10 +12,10 @@ from jrflow.config.networks import BiLSTMConfig
 from jrflow.inference import refinement
 from jrflow.inference.evaluate import evaluate
 from jrflow.inference.networks import Network
-from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.refinement import refine, refined_estimates
 from jrflow.inference.train import train
 from jrflow.inference.trial import Parts, Trial
+from jrflow.observe.observation import NoiseLevels
 
 N = 60
 

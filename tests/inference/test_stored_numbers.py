@@ -13,10 +13,10 @@ from jrflow.config.networks import MLPConfig
 from jrflow.config.priors import RelativeUniformPrior
 from jrflow.design import Prior
 from jrflow.inference.evaluate import network_r2
-from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.train import train
 from jrflow.inference.trial import Parts
 from jrflow.limits.fisher import recovery_limits
+from jrflow.observe.observation import NoiseLevels
 
 #: R2 limits at 30 and 10 dB of the nine parameters, then of the four products.
 LIMITS = [

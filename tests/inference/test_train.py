@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import torch
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import BiLSTMConfig
 from jrflow.inference.evaluate import network_r2
-from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.session import Plan, Session
 from jrflow.inference.train import Fit, train, training_fingerprint
 from jrflow.inference.trial import Parts
+from jrflow.observe.observation import NoiseLevels
 
 TRAINING = TrainingConfig(batch_size=50, max_presentations=9000)
 SHORT = TRAINING.model_copy(update={"max_presentations": 2700})
@@ -120,9 +121,10 @@ def test_a_plan_shows_what_was_asked_for() -> None:
 
 def test_levels_of_different_shape_take_turns(experiment: Any, parts: Parts) -> None:
     levels = experiment.levels | {"other": experiment.levels["snr-10"].averaged(7)}
-    mixed = NoiseLevels.of(experiment.lead_field, levels, parts.train.window, "projected")
+    mixed = NoiseLevels.of("projected", experiment.lead_field, levels, parts.train.epoch)
     fit = run(parts, mixed)
     assert np.isfinite([record["training_loss"] for record in fit.history]).all()
-    assert training_fingerprint(parts.train, mixed, SHORT, NETWORK, 0) != training_fingerprint(
-        parts.train, NoiseLevels(mixed.names, mixed.sd, mixed.shapes[:1] * 3), SHORT, NETWORK, 0
-    )
+    first = mixed.observations[0]
+    alike = NoiseLevels(mixed.names, tuple(replace(first, sd=sd) for sd in mixed.sd))
+    ours, theirs = (training_fingerprint(parts.train, each, SHORT, NETWORK, 0) for each in (mixed, alike))
+    assert ours != theirs

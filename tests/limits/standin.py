@@ -12,8 +12,11 @@ from jrflow.archive.vocabulary import NON_FINITE, OK
 from jrflow.config.priors import Distribution, IndependentPrior
 from jrflow.config.simulation import SimulationConfig
 from jrflow.design import Prior
-from jrflow.observe.covariance import factor, whitening
+from jrflow.limits.evoked import EvokedLikelihood
+from jrflow.observe.covariance import whitening
+from jrflow.observe.epoch import Epoch
 from jrflow.observe.noise import EvokedNoise
+from jrflow.observe.observation import Observation
 
 SIMULATION = SimulationConfig.model_validate({"protocol": {"kind": "evoked", "n_trials": 5}, "sfreq": 100.0})
 TIMES = SIMULATION.timing.times
@@ -25,8 +28,9 @@ BASES = {
     "b_e": (np.sin(12 * TIMES) + 0.3 * np.exp(-5 * TIMES)) * AFTER,
 }
 CENTRE = 10.0
-TEMPORAL = EvokedNoise(np.eye(2), 5, TIMES, SIMULATION.timing.period).temporal_covariance()
-WHITENER = whitening(TEMPORAL)
+NOISE = EvokedNoise(np.eye(2), 5, TIMES, SIMULATION.timing.period)
+OBSERVATION = Observation.of_sources(Epoch(TIMES, SIMULATION.timing.period), NOISE, 1.0)
+_WHITENER = whitening(NOISE.temporal_covariance())
 
 
 def normal_prior() -> Prior:
@@ -62,13 +66,17 @@ def linear(parameters: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def observe(clean: np.ndarray, sd: float, seed: int) -> np.ndarray:
-    """Noisy observations of baseline-corrected responses."""
-    root = factor(TEMPORAL)
-    return clean + sd * np.random.default_rng(seed).standard_normal((len(clean), root.shape[1])) @ root.T
+    """Noisy observations (n_cases, 1, n_times) of baseline-corrected responses (n_cases, n_times)."""
+    return OBSERVATION.draw(clean[:, None], np.random.default_rng(seed), sd)
+
+
+def likelihood(observed: np.ndarray, sd: float, prior: Prior | None = None) -> EvokedLikelihood:
+    """Of observations by :func:`observe`."""
+    return EvokedLikelihood.of(observed, OBSERVATION, prior or normal_prior(), SIMULATION, sd)
 
 
 def exact(observed: np.ndarray, sd: float) -> tuple[np.ndarray, np.ndarray]:
     """Posterior mean (n_cases, 3) and covariance (3, 3)."""
-    design = WHITENER.T @ np.column_stack(list(BASES.values())) / sd
+    design = _WHITENER.T @ np.column_stack(list(BASES.values())) / sd
     covariance = np.linalg.inv(design.T @ design + np.eye(len(BASES)))
-    return (observed @ WHITENER / sd @ design + CENTRE) @ covariance, covariance
+    return (observed[:, 0] @ _WHITENER / sd @ design + CENTRE) @ covariance, covariance

@@ -13,22 +13,21 @@ from jrflow.config.simulation import SimulationConfig
 from jrflow.design import Prior
 from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.model.plausible import PlausibilityWarning
-from jrflow.observe.covariance import factor, whitening
+from jrflow.observe.covariance import whitening
+from jrflow.observe.epoch import Epoch
 from jrflow.observe.noise import EvokedNoise
+from jrflow.observe.observation import Observation
 from jrflow.observe.projection import baseline_correct
 from jrflow.simulation import simulate
 
 SIMULATION = SimulationConfig.model_validate({"protocol": {"kind": "evoked", "n_trials": 60}})
 TIMES = SIMULATION.timing.times
-TEMPORAL = EvokedNoise(np.eye(2), 59, TIMES, SIMULATION.timing.period).temporal_covariance()
-WHITENER = whitening(TEMPORAL)
+PERIOD = SIMULATION.timing.period
+NOISE = EvokedNoise(np.eye(2), 59, TIMES, PERIOD)
+WHITENER = whitening(NOISE.temporal_covariance())
 #: Noise of one sample, mV, at about 0 dB and 59 dB.
 SDS = {"unit-consistent": (1.5, 0.0017), "as-published": (0.43, 0.0017)}
 N_CASES, N_POINTS = 12, 6
-
-
-def everything(source: np.ndarray) -> np.ndarray:
-    return source
 
 
 def problem(preset: str, sd: float) -> tuple[EvokedLikelihood, np.ndarray, np.ndarray]:
@@ -40,9 +39,9 @@ def problem(preset: str, sd: float) -> tuple[EvokedLikelihood, np.ndarray, np.nd
         dict(zip(prior.names, parameters.T, strict=True)),
         **(SIMULATION.column_arguments(preset) | {"precision": "float64"}),
     )
-    noise = rng.standard_normal((N_CASES, factor(TEMPORAL).shape[1])) @ factor(TEMPORAL).T
-    observed = baseline_correct(ds["source"].values[:, 0], TIMES) + sd * noise
-    likelihood = EvokedLikelihood.of(observed, sd, WHITENER, prior, SIMULATION, everything)
+    observation = Observation.of_sources(Epoch(TIMES, PERIOD), NOISE, sd)
+    observed = observation.draw(observation.clean(ds["source"].values), rng)
+    likelihood = EvokedLikelihood.of(observed, observation, prior, SIMULATION)
     x = likelihood.coordinates.of_parameters(parameters)
     cases = np.arange(N_CASES)
     information = likelihood.curvature(x, cases).information
@@ -61,7 +60,7 @@ def reference(likelihood: EvokedLikelihood, x: np.ndarray, cases: np.ndarray) ->
             | {"precision": "float64", "steady_state_tolerance": None}
         ),
     )
-    difference = likelihood.observed[cases] - baseline_correct(ds["source"].values[:, 0], TIMES)
+    difference = likelihood.observed[cases, 0] - baseline_correct(ds["source"].values[:, 0], TIMES)
     white = difference @ WHITENER / likelihood.sd[cases, None]
     density: np.ndarray = -0.5 * (white**2).sum(axis=1)
     return density

@@ -9,13 +9,12 @@ from typing import TextIO
 import numpy as np
 import pytest
 from scipy import integrate, stats
-from standin import BASES, SIMULATION, WHITENER, exact, linear, normal_prior, observe, simulator
+from standin import BASES, exact, likelihood as problem, linear, normal_prior, observe, simulator
 
 from jrflow.config.priors import Distribution, IndependentPrior
 from jrflow.design import Prior
 from jrflow.limits import evoked
 from jrflow.limits.density import LogDensity
-from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.limits.exact import Effort, Posteriors, exact_posteriors
 from jrflow.limits.gauss_newton import find_modes
 from jrflow.limits.proposal import Proposal
@@ -24,14 +23,6 @@ from jrflow.limits.starts import nearest_simulations
 
 SD = 1.5
 EFFORT = Effort(n_burn_in=3, n_rounds=40, n_most=40)
-
-
-def everything(source: np.ndarray) -> np.ndarray:
-    return source
-
-
-def problem(observed: np.ndarray, prior: Prior | None = None, sd: float = SD) -> EvokedLikelihood:
-    return EvokedLikelihood.of(observed, sd, WHITENER, prior or normal_prior(), SIMULATION, everything)
 
 
 def cases(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -58,7 +49,7 @@ def pooled(found: Posteriors) -> np.ndarray:
 def test_a_linear_gaussian_model_is_met() -> None:
     _, observed = cases(12)
     said = io.StringIO()
-    found = sampled(problem(observed), EFFORT, 0, said)
+    found = sampled(problem(observed, SD), EFFORT, 0, said)
     mean, covariance = exact(observed, SD)
     sd = np.sqrt(np.diag(covariance))
     x = pooled(found) + 10
@@ -84,10 +75,10 @@ def test_chains_are_extended_until_means_are_certain_or_effort_is_spent() -> Non
     """Two chains of few rounds have no effective sample size of 400; more rounds have."""
     _, observed = cases(4)
     few = Effort(n_chains=2, n_burn_in=3, n_rounds=10, n_most=10)
-    short = sampled(problem(observed), few, 3)
+    short = sampled(problem(observed, SD), few, 3)
     assert not short.resolved().any()
     assert {x.shape for x in short.x} == {(2, 20, 3)}
-    long = sampled(problem(observed), replace(few, n_most=640), 3)
+    long = sampled(problem(observed, SD), replace(few, n_most=640), 3)
     assert long.resolved().all()
     assert (long.ess() >= 400).all()
     lengths = {x.shape[1] for x in long.x}
@@ -98,7 +89,7 @@ def test_chains_are_extended_until_means_are_certain_or_effort_is_spent() -> Non
 @pytest.mark.usefixtures("_linear_model")
 def test_monte_carlo_errors_are_the_scatter_between_repetitions() -> None:
     _, observed = cases(30)
-    found = sampled(problem(observed), EFFORT, 4)
+    found = sampled(problem(observed, SD), EFFORT, 4)
     error = np.stack([c.mcse for c in found.convergence])
     z = (pooled(found).mean(axis=1) + 10 - exact(observed, SD)[0]) / error
     assert np.sqrt((z**2).mean()) == pytest.approx(1, abs=0.3)
@@ -108,7 +99,7 @@ def test_monte_carlo_errors_are_the_scatter_between_repetitions() -> None:
 def test_ranks_of_the_truth_are_uniform() -> None:
     theta, observed = cases(100, seed=3)
     effort = replace(EFFORT, n_rounds=15, n_most=15)
-    x = pooled(sampled(problem(observed), effort, 1)) + 10
+    x = pooled(sampled(problem(observed, SD), effort, 1)) + 10
     for column in (x < theta[:, None]).mean(axis=1).T:
         assert stats.kstest(column, "uniform").pvalue > 1e-3
 
@@ -130,7 +121,7 @@ def test_both_of_two_modes_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evoked, "simulate", simulator(symmetric))
     prior = one_parameter(7.0, 13.0)
     observed = observe(symmetric({"A_e": np.full(6, 12.0)}), 1.0, 4)
-    problem_ = problem(observed, prior, 1.0)
+    problem_ = problem(observed, 1.0, prior)
     x = pooled(sampled(problem_, EFFORT, 2))
     above = (x > 0).mean(axis=(1, 2))
     np.testing.assert_allclose(above, 0.5, atol=0.15)
@@ -148,7 +139,7 @@ def test_both_of_two_modes_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_proposals_are_drawn_as_their_density_says() -> None:
     """The mean of any density over that of the proposals is 1; of another one it would not be."""
     _, observed = cases(3)
-    problem_ = problem(observed)
+    problem_ = problem(observed, SD)
     starts = nearest_simulations(problem_, 2000, 0)
     proposal = Proposal.of(problem_, starts, 3, 3)
     drawn = proposal.draw(20_000, np.random.default_rng(5))
@@ -163,7 +154,7 @@ def test_proposals_are_drawn_as_their_density_says() -> None:
 @pytest.mark.usefixtures("_linear_model")
 def test_a_ridge_goes_through_the_modes_given_its_coordinate() -> None:
     _, observed = cases(2)
-    ridge = trace_ridges(problem(observed), np.zeros((2, 3)), along=1)
+    ridge = trace_ridges(problem(observed, SD), np.zeros((2, 3)), along=1)
     assert (np.diff(ridge.node, axis=1) > 0).all()
     np.testing.assert_allclose(ridge.node[:, [0, -1]], [[-4, 4]] * 2)
     mean, covariance = exact(observed, SD)
@@ -173,7 +164,7 @@ def test_a_ridge_goes_through_the_modes_given_its_coordinate() -> None:
     is_there = np.abs(ridge.node - (mean[:, [1]] - 10)) < 2.5 * np.sqrt(covariance[1, 1])
     assert is_there.sum(axis=1).min() > 8
     np.testing.assert_allclose(ridge.centre[is_there], expected[is_there], atol=0.1)
-    modes = find_modes(problem(observed), np.zeros((2, 1, 3)))
+    modes = find_modes(problem(observed, SD), np.zeros((2, 1, 3)))
     assert ridge.knows(modes).all()
     elsewhere = replace(modes, x=modes.x + np.array([2.0, 0, 0]))
     assert not ridge.knows(elsewhere).any()
@@ -187,13 +178,13 @@ def test_starts_are_sought_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(evoked, "simulate", simulator(linear, fails))
     _, observed = cases(2)
-    starts = nearest_simulations(problem(observed), 2000, 0)
+    starts = nearest_simulations(problem(observed, SD), 2000, 0)
     assert starts.shape == (2, 13, 3)
     assert (starts[..., 0] < 1.01).all()
     assert set(np.searchsorted([-0.6745, 0, 0.6745], starts[0, :, 1])) == {0, 1, 2, 3}
     monkeypatch.setattr(evoked, "simulate", simulator(linear, lambda p: p["A_e"] > 0))
     with pytest.raises(ValueError, match="of 2000 draws from the prior none could be simulated"):
-        nearest_simulations(problem(observed), 2000, 0)
+        nearest_simulations(problem(observed, SD), 2000, 0)
 
 
 def test_factors_are_those_of_cholesky_and_of_needles_too() -> None:

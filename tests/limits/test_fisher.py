@@ -24,7 +24,7 @@ from jrflow.limits.fisher import (
 from jrflow.model.protocol import EvokedProtocol
 from jrflow.observe.covariance import whitening
 from jrflow.observe.noise import EvokedNoise
-from jrflow.observe.projection import reference_rms
+from jrflow.observe.projection import baseline_correct, reference_rms
 from jrflow.simulation import simulate
 
 SIMULATION = SimulationConfig.model_validate({"protocol": {"kind": "evoked", "n_trials": 5}})
@@ -176,7 +176,7 @@ def test_differences_are_not_spoilt_by_trials_that_are_not_simulated(
 
     monkeypatch.setattr(jacobian, "simulate", noted)
     simulation = SIMULATION.model_copy(update={"steady_state_tolerance": tolerance})
-    jacobian.evoked_jacobian(prior(parameters=("A_e",)), np.full((2, 1), 3.0), simulation, relative_step=1e-5)
+    jacobian.source_jacobian(prior(parameters=("A_e",)), np.full((2, 1), 3.0), simulation, relative_step=1e-5)
     assert received == [expected, expected]
 
 
@@ -184,7 +184,7 @@ def test_no_draw_left_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     failing = linear_model({"A_e": TIMES}, lambda p: np.full(len(p["A_e"]), NON_FINITE))
     monkeypatch.setattr(jacobian, "simulate", failing)
     with pytest.raises(ValueError, match="all 5 draws from the prior failed"):
-        jacobian.evoked_jacobian(
+        jacobian.source_jacobian(
             prior(parameters=("A_e",)), np.full((5, 1), 3.0), SIMULATION, relative_step=1e-5
         )
 
@@ -196,7 +196,7 @@ def test_a_step_that_is_too_coarse_is_an_error(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(jacobian, "simulate", rough)
     draws = np.linspace(2, 4, 9)[:, None]
     with pytest.raises(ValueError, match=r"limits.relative_step is 0.001.*A_e by \d+"):
-        jacobian.evoked_jacobian(prior(parameters=("A_e",)), draws, SIMULATION, relative_step=1e-3)
+        jacobian.source_jacobian(prior(parameters=("A_e",)), draws, SIMULATION, relative_step=1e-3)
 
 
 def test_derivatives_of_responses_that_settle_late_do_not_depend_on_the_tolerance() -> None:
@@ -208,8 +208,9 @@ def test_derivatives_of_responses_that_settle_late_do_not_depend_on_the_toleranc
     everything = simulation.model_copy(update={"steady_state_tolerance": None})
     all_trials, kept = jacobian._differences(chosen, draws, everything, 1e-5)
     assert kept.all()
-    size = np.linalg.norm(all_trials, axis=1)
-    change = np.linalg.norm(skipped - all_trials, axis=1) / np.maximum(size, 1e-6 * size.max(1)[:, None])
+    all_trials, skipped = (baseline_correct(one, simulation.timing.times) for one in (all_trials, skipped))
+    size = np.linalg.norm(all_trials, axis=2)
+    change = np.linalg.norm(skipped - all_trials, axis=2) / np.maximum(size, 1e-6 * size.max(1)[:, None])
     assert change.max() < 1e-3
 
 
@@ -217,10 +218,11 @@ def test_second_order_terms_of_products_change_limits_little() -> None:
     """The variance of a product of normals beside the delta method's, at 0 and 50 dB."""
     chosen = prior()
     draws = chosen.sample(60, 3)
-    jac, _ = jacobian.evoked_jacobian(chosen, draws, SIMULATION, 1e-5)
+    jac, _ = jacobian.source_jacobian(chosen, draws, SIMULATION, 1e-5)
+    slopes = np.swapaxes(baseline_correct(jac, TIMES), 1, 2)
     d, C = len(chosen.names), chosen.names.index("C")
     for sd in (1.5, 0.005):
-        whitened = whitening(white(8.0).temporal_covariance()).T @ jac / sd
+        whitened = whitening(white(8.0).temporal_covariance()).T @ slopes / sd
         posterior = posterior_covariance(whitened)
         gradients = chosen.target_gradients(draws)
         after, before = (

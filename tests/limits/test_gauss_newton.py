@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from standin import SIMULATION, WHITENER, exact, linear, normal_prior, observe, simulator
+from standin import NOISE, OBSERVATION, SIMULATION, exact, linear, normal_prior, observe, simulator
 
 from jrflow.limits import evoked
 from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.limits.gauss_newton import find_modes
+from jrflow.observe.epoch import Epoch
+from jrflow.observe.observation import Observation
+from jrflow.observe.window import Window
 
 SD = 0.5
-
-
-def everything(source: np.ndarray) -> np.ndarray:
-    return source
+TIMES = SIMULATION.timing.times
+#: Of a simulation that begins 10 ms later; it observes as many samples.
+SHORTER = replace(OBSERVATION, epoch=replace(OBSERVATION.epoch, times=TIMES + 0.01))
 
 
 def problem(observed: np.ndarray, **changes: Any) -> EvokedLikelihood:
     arguments: dict[str, Any] = {
-        "observed": observed, "sd": SD, "whitener": WHITENER, "prior": normal_prior(),
-        "simulation": SIMULATION, "observe": everything,
+        "observed": observed, "sd": SD, "observation": OBSERVATION, "prior": normal_prior(),
+        "simulation": SIMULATION,
     }  # fmt: skip
     return EvokedLikelihood.of(**(arguments | changes))
 
@@ -49,17 +52,12 @@ def test_the_mode_is_found_from_bad_starts() -> None:
 
 
 @pytest.mark.usefixtures("_linear_model")
-def test_averages_are_seen_as_well_as_samples() -> None:
+def test_averages_are_as_good_as_samples() -> None:
     observed = cases(3)
-
-    def pairs(source: np.ndarray) -> np.ndarray:
-        even = source[:, : source.shape[1] // 2 * 2]
-        averages: np.ndarray = even.reshape(len(even), -1, 2).mean(axis=2)
-        return averages
-
-    root = np.linalg.cholesky(np.cov(pairs(observe(np.zeros((4000, observed.shape[1])), 1.0, 5)).T))
-    seen = problem(pairs(observed), whitener=np.linalg.inv(root).T, observe=pairs)
-    modes = find_modes(seen, np.zeros((3, 1, 3)))
+    pairs = Epoch(TIMES, SIMULATION.timing.period, window=Window.of(TIMES, 50.0, TIMES[0] - 0.01))
+    averaged = Observation.of_sources(pairs, NOISE, 1.0)
+    assert averaged.epoch.blocks.block == 2
+    modes = find_modes(problem(pairs.averaged(observed), observation=averaged), np.zeros((3, 1, 3)))
     np.testing.assert_allclose(modes.x[:, 0], exact(observed, SD)[0] - 10, atol=0.5)
 
 
@@ -75,8 +73,8 @@ def test_a_start_that_fails_stays_where_it_is(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"observed": np.zeros((2, 7))}, "observed: expected shape"),
-        ({"whitener": np.eye(3)}, "whitener: expected shape"),
+        ({"observed": np.zeros((2, 1, 7))}, "observed: expected shape"),
+        ({"observation": SHORTER}, "observation: expected an epoch at the 121 times"),
         ({"sd": 0.0}, "a noise sd above 0 mV"),
     ],
 )

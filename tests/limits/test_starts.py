@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from standin import BASES, SIMULATION, WHITENER, exact, linear, normal_prior, observe, simulator
+from standin import BASES, exact, likelihood as of_standin, linear, normal_prior, observe, simulator
 
 from jrflow.config.priors import RelativeUniformPrior
 from jrflow.config.simulation import SimulationConfig
@@ -13,9 +13,9 @@ from jrflow.limits import evoked as module, starts
 from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.limits.gauss_newton import find_modes
 from jrflow.limits.starts import modes_of_the_nearest, nearest_simulations
-from jrflow.observe.covariance import factor, whitening
+from jrflow.observe.epoch import Epoch
 from jrflow.observe.noise import EvokedNoise
-from jrflow.observe.projection import baseline_correct
+from jrflow.observe.observation import Observation
 from jrflow.simulation import simulate
 
 #: Draw 25 of the benchmark's test campaign: the column oscillates, the response exceeds most others.
@@ -26,24 +26,17 @@ OSCILLATING = {
 SD = 0.149  # mV: 20 dB
 
 
-def everything(source: np.ndarray) -> np.ndarray:
-    return source
-
-
 def oscillating() -> tuple[EvokedLikelihood, np.ndarray]:
     """A response of the column, observed at 100 Hz in noise, and the coordinates of its parameters."""
     simulation = SimulationConfig.model_validate({"protocol": {"kind": "evoked", "n_trials": 20}})
-    times, every = simulation.timing.times, slice(201, None, 10)
+    times, period = simulation.timing.times, simulation.timing.period
     prior = Prior.of(RelativeUniformPrior(kind="relative-uniform"), "unit-consistent")
     true = np.array([[OSCILLATING[name] for name in prior.names]])
     ds = simulate(dict(zip(prior.names, true.T, strict=True)), **simulation.column_arguments(prior.preset))
-    temporal = EvokedNoise(np.eye(2), 19, times, simulation.timing.period).temporal_covariance()
-    covariance = temporal[every, every]
-    noise = factor(covariance) @ np.random.default_rng(0).standard_normal(factor(covariance).shape[1])
-    observed = baseline_correct(ds["source"].values[:, 0], times)[:, every] + SD * noise
-    likelihood = EvokedLikelihood.of(
-        observed, SD, whitening(covariance), prior, simulation, lambda source: source[:, every]
-    )
+    epoch = Epoch(times, period, held=np.arange(201, len(times), 10))
+    observation = Observation.of_sources(epoch, EvokedNoise(np.eye(2), 19, times, period), SD)
+    observed = observation.draw(observation.clean(ds["source"].values), np.random.default_rng(0))
+    likelihood = EvokedLikelihood.of(observed, observation, prior, simulation)
     return likelihood, likelihood.coordinates.of_parameters(true)
 
 
@@ -62,7 +55,7 @@ def test_the_highest_mode_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     prior = normal_prior()
     theta = prior.sample(3, 1)
     observed = observe(linear(dict(zip(prior.names, theta.T, strict=True))), 1.5, 2)
-    likelihood = EvokedLikelihood.of(observed, 1.5, WHITENER, prior, SIMULATION, everything)
+    likelihood = of_standin(observed, 1.5, prior)
     x = modes_of_the_nearest(likelihood, 500, 0)
     np.testing.assert_allclose(x[:, 0], exact(observed, 1.5)[0] - 10, atol=0.2)
     density = np.stack([likelihood.log_likelihood(x[:, k], np.arange(3)) for k in (0, x.shape[1] - 1)])
@@ -82,7 +75,7 @@ def test_a_population_approaches_what_the_prior_hardly_reaches(monkeypatch: pyte
     monkeypatch.setattr(module, "simulate", simulator(wound))
     prior = normal_prior()
     observed = observe(wound({"A_e": np.array([10.9])}), 0.05, 3)
-    likelihood = EvokedLikelihood.of(observed, 0.05, WHITENER, prior, SIMULATION, everything)
+    likelihood = of_standin(observed, 0.05, prior)
     reference, distance = starts._reference(likelihood, 200, 0)
     near = starts._population(likelihood, reference, distance[0], np.random.default_rng(0))
     case = np.zeros(len(near), int)

@@ -55,9 +55,9 @@ def _fitted(trial: Trial, level: int, paper: bool, n_jobs: int) -> Iterator[tupl
     train = trial.parts.train
     observed = trial.observed(train, level, Stream.TREES)[0].numpy()
     # With one source, projecting onto its direction loses nothing, and is what features are read from.
-    direction = trial.noise.shapes[level].direction
+    direction = trial.noise.observations[level].direction
     seed = entropy(trial.seed, Stream.TREES, level) % 2**32
-    times = train.window.times
+    times = train.epoch.observed_times
     trees = FeatureTrees.fit(direction @ observed, train.targets, times, seed=seed, n_jobs=n_jobs)
     yield TREES, lambda seen: trees.predict(direction @ seen)
     yield MEAN, MeanPredictor.fit(train.targets).predict

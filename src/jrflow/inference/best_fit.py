@@ -10,20 +10,18 @@ within the prior's bounds follows where the first one ends outside or still leav
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import least_squares
 
 from jrflow.design import Prior
 from jrflow.inference.evidence import Tangent
-from jrflow.inference.goodness import Seen
 from jrflow.inference.model import TrainedModel
 from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.limits.gauss_newton import find_modes
 from jrflow.limits.starts import nearest_simulations
-from jrflow.observe.covariance import whitening
-from jrflow.observe.noise import EvokedNoise
+from jrflow.observe.observation import Observation
 
 #: Draws from the 90 % intervals, and the number of them, the likeliest, from which the search starts.
 _N_DRAWN, _N_STARTS = 2000, 4
@@ -43,7 +41,7 @@ _TANGENT_STEP = 1e-5
 
 @dataclass(frozen=True)
 class Fits:
-    """Simulated sources to compare with a measured one, mV, baseline-corrected, each (n_times,).
+    """Simulated sources to compare with a measured one, mV, processed as this one, each (n_times,).
 
     Attributes
     ----------
@@ -73,8 +71,8 @@ def fit_recording(
     model: TrainedModel,
     intervals: tuple[np.ndarray, np.ndarray, np.ndarray],
     measured: np.ndarray,
-    noise: EvokedNoise,
-    seen: Seen,
+    observation: Observation,
+    in_blocks: Observation,
     seed: int = 0,
 ) -> Fits:
     """Simulate a model's estimate for one response, and find the best fit.
@@ -86,11 +84,11 @@ def fit_recording(
     intervals
         Estimate and ends of its 90 % intervals, in the targets' units, each (n_targets,).
     measured
-        Source estimate, mV, baseline-corrected, shape (n_times,).
-    noise
-        With the times of the response, some of those that the model simulates, and its processing.
-    seen
-        Noise of the response.
+        Source estimate, mV, every recorded sample, shape (n_times,).
+    observation
+        Of this estimate, every sample, with its noise.
+    in_blocks
+        Of the averages over blocks that the network observes, or of those that were recorded.
     seed
         Of the draws.
 
@@ -99,7 +97,11 @@ def fit_recording(
     ValueError
         If the estimate cannot be simulated.
     """
-    likelihood = _likelihood(model, measured, noise, seen)
+    d = model.description
+    searched_prior = Prior.of(d.prior, d.preset)
+    likelihood = EvokedLikelihood.of(measured[None, None], observation, searched_prior, d.simulation)
+    averaged = in_blocks.epoch.averaged(measured)
+    coarse = EvokedLikelihood.of(averaged[None, None], in_blocks, searched_prior, d.simulation)
     coordinates = likelihood.coordinates
     prior, n = coordinates.prior, len(coordinates.prior.names)
     value, low, high = (end[:n] for end in intervals)
@@ -112,19 +114,19 @@ def fit_recording(
             + ", ".join(f"{name} = {v:g}" for name, v in zip(prior.names, value, strict=True))
         )
     likeliest = x[[0, *(1 + np.argsort(density[1:])[::-1][:_N_STARTS])]]
-    starts = _coarse(_in_blocks(likelihood, seen), likeliest)
+    starts = _coarse(coarse, likeliest)
     modes = find_modes(likelihood, starts[None], _N_ITERATIONS)
     best = best_possible(likelihood, np.concatenate([starts, modes.x[0]]))
-    (estimated, fitted), _ = likelihood.sources(np.stack([x[0], best]))
-    return Fits(estimated, fitted, best, likelihood)
+    (estimated, fitted), _ = likelihood.clean(np.stack([x[0], best]))
+    return Fits(estimated[0], fitted[0], best, likelihood)
 
 
 def tangents(likelihood: EvokedLikelihood, x: np.ndarray) -> list[Tangent]:
     """How responses change with the coordinates, one for each row of ``x`` (n, n_coordinates)."""
     n, d = x.shape
     shifts = _TANGENT_STEP * np.concatenate([np.zeros((1, d)), np.eye(d)])
-    source, ok = likelihood.sources((x[:, None] + shifts).reshape(-1, d))
-    source, ok = source.reshape(n, d + 1, -1), ok.reshape(n, d + 1)
+    clean, ok = likelihood.clean((x[:, None] + shifts).reshape(-1, d))
+    source, ok = clean.reshape(n, d + 1, -1), ok.reshape(n, d + 1)
     # If a perturbed simulation fails, that derivative is zero.
     slope = (source[:, 1:] - source[:, :1]) / _TANGENT_STEP * (ok[:, 1:] & ok[:, :1])[..., None]
     slope = np.where(np.isfinite(slope), slope, 0.0)
@@ -173,7 +175,8 @@ def _within_bounds(likelihood: EvokedLikelihood, x: np.ndarray) -> np.ndarray:
             coordinates.of_parameters(parameters[None]), np.zeros(1, dtype=int)
         )
         # Where a simulation fails there is nothing to compare: as far away as no response at all.
-        return likelihood.whiten(difference if ok[0] else likelihood.observed / likelihood.sd[0])[0]
+        left = difference if ok[0] else likelihood.observed / likelihood.sd[0]
+        return likelihood.observation.whiten(left)[0]
 
     found = least_squares(
         left,
@@ -223,30 +226,3 @@ def _coarse(likelihood: EvokedLikelihood, known: np.ndarray) -> np.ndarray:
         more = draws[np.argsort(-density(draws))[:_N_NEAREST]]
         found = searched(np.concatenate([found, more]))
     return np.concatenate([found, known])
-
-
-def _likelihood(
-    model: TrainedModel, measured: np.ndarray, noise: EvokedNoise, seen: Seen
-) -> EvokedLikelihood:
-    d, times, processing = model.description, noise.times, noise.processing
-    timing = d.simulation.timing
-    recorded = np.searchsorted(timing.times, times - 1e-9)
-
-    def observed(source: np.ndarray) -> np.ndarray:
-        return processing.correct(
-            processing.filtered(source, timing.times, timing.period)[:, recorded], times
-        )
-
-    prior = Prior.of(d.prior, d.preset)
-    return EvokedLikelihood.of(measured[None], seen.sd, seen.whitener, prior, d.simulation, observed)
-
-
-def _in_blocks(likelihood: EvokedLikelihood, seen: Seen) -> EvokedLikelihood:
-    """The same response at the network's rate, at which a search is fast."""
-    # Columns of the whitener are orthogonal: over their squared lengths they are a root of the covariance.
-    root = seen.window.average((seen.whitener / (seen.whitener**2).sum(axis=0)).T)
-    whole = likelihood.observe
-    return replace(
-        likelihood, observed=seen.window.average(likelihood.observed), whitener=whitening(root.T @ root),
-        observe=lambda source: seen.window.average(whole(source)),
-    )  # fmt: skip

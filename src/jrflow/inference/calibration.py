@@ -13,11 +13,12 @@ import numpy as np
 import torch
 
 from jrflow.inference.dataset import EvokedSet
+from jrflow.inference.drawing import draw_observations
 from jrflow.inference.networks import Network
-from jrflow.inference.observation import NoiseShape
 from jrflow.inference.parallel import ALONE, Ranks
 from jrflow.inference.posterior import PosteriorNetwork
 from jrflow.inference.randomness import Stream, torch_generator
+from jrflow.observe.observation import Observation
 
 #: Nominal coverage.
 COVERAGE = 0.9
@@ -68,16 +69,16 @@ class Calibration:
         cls,
         network: Network,
         validation: EvokedSet,
-        shapes: Sequence[NoiseShape],
+        observations: Sequence[Observation],
         sd_range: tuple[float, float],
         seed: int,
         ranks: Ranks = ALONE,
     ) -> Calibration:
         """Tabulate the errors on the validation part over the range of noise met in training.
 
-        Where noise of several shapes was met, an interval is as wide as the worst of them needs. Several
-        ranks divide the levels of noise among them, and all get the whole table. It is empty for a density,
-        which has intervals of its own.
+        Where noise levels differ in more than size, an interval is as wide as the worst of them needs.
+        Several ranks divide the noise levels among them, and all get the whole table. It is empty for a
+        density, which has intervals of its own.
         """
         if isinstance(network, PosteriorNetwork):
             return cls(np.zeros(0), np.zeros((0, validation.targets.shape[1])))
@@ -87,11 +88,12 @@ class Calibration:
         for i in range(ranks.rank, len(levels), ranks.world_size):
             level = levels[i]
             sd = torch.full((len(source),), float(level))
-            by_shape = []
-            for shape in shapes:
-                observed = shape.observe(source, sd, torch_generator(seed, Stream.CALIBRATION, i))
-                by_shape.append(conformal_half_width(network.predict(observed, sd) - validation.targets))
-            half_widths[i] = np.max(by_shape, axis=0)
+            widths = []
+            for observation in observations:
+                generator = torch_generator(seed, Stream.CALIBRATION, i)
+                observed = draw_observations(observation, source, sd, generator)
+                widths.append(conformal_half_width(network.predict(observed, sd) - validation.targets))
+            half_widths[i] = np.max(widths, axis=0)
         return cls(levels, ranks.sum(torch.from_numpy(half_widths), patiently=True).numpy())
 
     def at(self, sd: float) -> np.ndarray:

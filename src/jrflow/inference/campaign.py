@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal, Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 import pandas as pd
 import xarray as xr
@@ -18,7 +18,6 @@ from jrflow.inference.calibration import Calibration
 from jrflow.inference.dataset import EvokedSet, read_evoked_set, split
 from jrflow.inference.learning import learning_curve
 from jrflow.inference.model import Description, Target, TrainedModel, load_model, save_model
-from jrflow.inference.observation import NoiseLevels, processing_of
 from jrflow.inference.parallel import ALONE, Ranks
 from jrflow.inference.train import Fit, forget_checkpoint, train, training_fingerprint
 from jrflow.inference.trial import Parts, Trial
@@ -26,6 +25,7 @@ from jrflow.lock import Claim, hold
 from jrflow.model import MODEL
 from jrflow.observe.channels import channel_names
 from jrflow.observe.noise import EvokedNoise
+from jrflow.observe.observation import ElectrodeKind, NoiseLevels, processing_of
 from jrflow.observe.processing import Processing
 from jrflow.provenance import git_commit, versions
 
@@ -44,7 +44,7 @@ class Preparation(Protocol):
         ...
 
     @property
-    def spatial(self) -> Literal["projected", "channels"]:
+    def spatial(self) -> ElectrodeKind:
         """Whether channels are projected onto the source, or all of them observed."""
         ...
 
@@ -103,7 +103,7 @@ def train_model(
     """
     data = read_evoked_set(train_store, config.sfreq, config.tmin, processing_of(levels))
     training, validation = split(data, config.validation_fraction, seed)
-    noise = NoiseLevels.of(lead_field, levels, data.window, config.spatial)
+    noise = NoiseLevels.of(config.spatial, lead_field, levels, data.epoch)
     name = f"training on {train_store.stem}"
     expected = training_fingerprint(training, noise, config, network, seed), _source(lead_field), noise.names
     with ExitStack() as held:
@@ -124,7 +124,7 @@ def train_model(
             training, validation, noise, config, network, seed,
             folder=folder, name=name, progress=progress, ranks=ranks,
         )  # fmt: skip
-        table = Calibration.fit(fit.network, validation, noise.distinct_shapes, fit.sd_range, seed, ranks)
+        table = Calibration.fit(fit.network, validation, noise.distinct, fit.sd_range, seed, ranks)
         description = _describe(
             estimator, training, len(validation.sim), noise, lead_field, fit, table, config, seed
         )
@@ -151,7 +151,7 @@ def read_trial(
         If the archives are of different experiments.
     """
     parts = read_parts(train_store, test_store, config, seed, processing_of(levels))
-    noise = NoiseLevels.of(lead_field, levels, parts.train.window, config.spatial)
+    noise = NoiseLevels.of(config.spatial, lead_field, levels, parts.train.epoch)
     return Trial(parts, noise, snr_db, limits["r2_limit"], seed)
 
 
@@ -169,7 +169,7 @@ def trace_learning_curve(
 ) -> pd.DataFrame:
     """Learning curve of a model; see :func:`jrflow.inference.learning.learning_curve`."""
     parts = read_parts(train_store, test_store, training, seed, processing_of(levels))
-    noise = NoiseLevels.of(lead_field, levels, parts.train.window, training.spatial)
+    noise = NoiseLevels.of(training.spatial, lead_field, levels, parts.train.epoch)
     return learning_curve(parts, noise, training, network, curve, seed, progress=progress)
 
 
@@ -222,17 +222,17 @@ def _describe(
         simulation=data.specification.simulation,
         training=config,
         processing=ProcessingConfig(
-            highpass=data.processing.highpass,
-            lowpass=data.processing.lowpass,
-            baseline=data.processing.baseline,
+            highpass=data.epoch.processing.highpass,
+            lowpass=data.epoch.processing.lowpass,
+            baseline=data.epoch.processing.baseline,
         ),
-        times=tuple(data.window.times),
+        times=tuple(data.epoch.observed_times),
         sd_range=fit.sd_range,
         calibration_sd=tuple(calibration.sd),
         calibration_half_width=tuple(map(tuple, calibration.half_width)),
         noise_levels=dict(zip(noise.names, noise.sd.tolist(), strict=True)),
         source=_source(lead_field),
-        **_seen_by(lead_field, noise, config),
+        **_inputs_of(lead_field, noise, config),
         n_training=len(data.sim),
         n_validation=n_validation,
         excluded=data.excluded,
@@ -244,11 +244,11 @@ def _describe(
     )
 
 
-def _seen_by(lead_field: xr.DataArray, noise: NoiseLevels, config: TrainingConfig) -> dict[str, Any]:
-    """The channels that a network sees and how the source enters them; nothing for a projection."""
+def _inputs_of(lead_field: xr.DataArray, noise: NoiseLevels, config: TrainingConfig) -> dict[str, Any]:
+    """The channels that a network observes and how the source enters them; nothing for a projection."""
     if config.spatial == "projected":
         return {}
-    directions = tuple(tuple(shape.direction.tolist()) for shape in noise.distinct_shapes)
+    directions = tuple(tuple(one.direction.tolist()) for one in noise.distinct)
     return {"channels": tuple(channel_names(lead_field)), "directions": directions}
 
 

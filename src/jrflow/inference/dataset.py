@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from jrflow.archive.vocabulary import NON_FINITE, OK, STATUS_MEANINGS
 from jrflow.config.contradictions import MIN_VALIDATION
 from jrflow.design.priors import Prior
 from jrflow.inference.randomness import Stream, numpy_generator
+from jrflow.observe.epoch import Epoch
 from jrflow.observe.processing import Processing
 from jrflow.observe.window import Window
 from jrflow.specification import Specification
@@ -32,32 +33,23 @@ class EvokedSet:
         (n, n_targets).
     prior
         What the parameters were drawn from.
-    window, times
-        Blocks that ``source`` holds; times of the archive, s.
+    epoch
+        Filters, baseline and blocks of ``source``.
     excluded
         Simulations left out, by the meaning of their status; those marked ok whose responses or targets are
         not finite count as ``non_finite``.
     specification, config_hash
         What the campaign was made from.
-    processing
-        Filters and baseline of the responses.
     """
 
     sim: np.ndarray
     source: np.ndarray
     targets: np.ndarray
     prior: Prior
-    window: Window
-    times: np.ndarray
+    epoch: Epoch
     excluded: dict[str, int]
     specification: Specification
     config_hash: str
-    processing: Processing = field(default_factory=Processing)
-
-    def observed(self, source: np.ndarray) -> np.ndarray:
-        """Blocks that networks see of sources at the archive's times, shape (n, n_times), mV."""
-        period = self.specification.simulation.timing.period
-        return self.window.average(self.processing.apply(source, self.times, period))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -99,11 +91,12 @@ def read_evoked_set(
     _check_evoked(archive)
     prior = specification.prior
     times = archive.read("time")
-    window = Window.of(times, sfreq, tmin)
+    done = Processing() if processing is None else processing
+    period = specification.simulation.timing.period
+    epoch = Epoch(times, period, done, window=Window.of(times, sfreq, tmin))
     status = archive.read("status")
     ok = status == OK
-    done = Processing() if processing is None else processing
-    source = _read_source(archive, ok, window, times, done)
+    source = _read_source(archive, ok, epoch)
     targets = prior.targets(np.column_stack([archive.read(name)[ok] for name in prior.names]))
     finite = np.isfinite(source).all(axis=1) & np.isfinite(targets).all(axis=1)
     excluded = _excluded(status, int((~finite).sum()))
@@ -114,8 +107,8 @@ def read_evoked_set(
         )
     _check_vary(archive, prior, targets[finite])
     return EvokedSet(
-        archive.read("sim")[ok][finite], source[finite], targets[finite], prior, window, times,
-        excluded, specification, specification.identity, done,
+        archive.read("sim")[ok][finite], source[finite], targets[finite], prior, epoch,
+        excluded, specification, specification.identity,
     )  # fmt: skip
 
 
@@ -131,7 +124,7 @@ def check_same_experiment(train: EvokedSet, other: EvokedSet) -> None:
     compared = {
         "preset": (train.prior.preset, other.prior.preset),
         "targets": (", ".join(train.names), ", ".join(other.names)),
-        "times (first, last, number)": (_axis(train.times), _axis(other.times)),
+        "times (first, last, number)": (_axis(train.epoch.times), _axis(other.epoch.times)),
     } | {f"protocol.{key}": (ours[key], theirs.get(key)) for key in ours}
     lines = [f"  {key}: {a} in training, {b} here" for key, (a, b) in compared.items() if a != b]
     if lines:
@@ -185,16 +178,13 @@ def _excluded(status: np.ndarray, n_not_finite: int) -> dict[str, int]:
     return {meaning: n for meaning, n in counts.items() if n}
 
 
-def _read_source(
-    archive: Archive, usable: np.ndarray, window: Window, times: np.ndarray, processing: Processing
-) -> np.ndarray:
-    layout, period = archive.layout, archive.specification.simulation.timing.period
-    array = archive.array("source")
+def _read_source(archive: Archive, usable: np.ndarray, epoch: Epoch) -> np.ndarray:
+    layout, array = archive.layout, archive.array("source")
     blocks = []
     for shard in range(layout.n_shards):
         ids = layout.simulations(shard)
         evoked = np.asarray(array[ids, 0])[usable[ids]]
-        blocks.append(window.average(processing.apply(evoked, times, period)))
+        blocks.append(epoch.clean(evoked))
     return np.concatenate(blocks).astype(np.float32, copy=False)
 
 

@@ -17,12 +17,12 @@ from jrflow.inference.diagnostics import diagnose
 from jrflow.inference.gold import likelihood_of
 from jrflow.inference.model import TrainedModel
 from jrflow.inference.networks import Network
-from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.posterior import PosteriorNetwork
 from jrflow.inference.randomness import Stream, entropy
 from jrflow.inference.refinement import REFINED_FROM, refine
 from jrflow.inference.trial import Estimates, Trial, observed_at
 from jrflow.model import MODEL
+from jrflow.observe.observation import NoiseLevels
 
 #: Simulations on which a density is diagnosed, and of which draws are simulated: enough for the tests, and
 #: for their time.
@@ -117,8 +117,9 @@ def evaluate_model(
             "validation part would be another: give that archive, or train again"
         )
     test = trial.parts.test
-    for shape in trial.noise.distinct_shapes:
-        model.description.check_input(shape.direction, test.source.shape[1], float(test.window.times[0]))
+    for one in trial.noise.distinct:
+        start = float(test.epoch.observed_times[0])
+        model.description.check_input(one.direction, test.source.shape[1], start)
     estimator = model.description.estimator
     same = gold is not None and int(gold.attrs["seed"]) == trial.seed
     table, predictions = evaluate(model.network, estimator, trial, gold if same else None)

@@ -10,7 +10,6 @@ import xarray as xr
 
 from jrflow.inference.dataset import EvokedSet
 from jrflow.inference.diagnostics import diagnose
-from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.randomness import Stream, entropy, numpy_generator
 from jrflow.inference.targets import TargetPosteriors
 from jrflow.inference.trial import observed_at
@@ -19,7 +18,7 @@ from jrflow.limits.exact import Effort, exact_posteriors
 from jrflow.limits.fisher import laplace_variance
 from jrflow.limits.starts import modes_of_the_nearest
 from jrflow.model import MODEL
-from jrflow.observe.covariance import whitening
+from jrflow.observe.observation import NoiseLevels
 
 #: Simulations from the prior, the nearest of which start the search for modes.
 _N_REFERENCE = 16384
@@ -29,11 +28,11 @@ def likelihood_of(
     part: EvokedSet, noise: NoiseLevels, level: int, observed: torch.Tensor, sd: torch.Tensor
 ) -> EvokedLikelihood:
     """Likelihood of observations (n, n_inputs, n_blocks) of a part at a level, projected onto the source."""
-    shape = noise.shapes[level]
+    observation = noise.observations[level]
+    projected = (observation.direction @ observed.numpy())[:, None]
     return EvokedLikelihood.of(
-        shape.direction @ observed.numpy(), sd.numpy(), whitening(shape.factor @ shape.factor.T), part.prior,
-        part.specification.simulation, part.observed,
-    )  # fmt: skip
+        projected, observation.along_source(), part.prior, part.specification.simulation, sd.numpy()
+    )
 
 
 def gold_standard(
@@ -122,8 +121,8 @@ def _described(
     """One level: draws, moments, their errors and diagnoses."""
     parameters = part.targets[:, : len(part.prior.names)]
     by_laplace = laplace_variance(
-        part.prior, parameters, likelihood.simulation, relative_step,
-        lambda response: likelihood.whiten(likelihood.observe(response)) / likelihood.sd[0],
+        part.prior, parameters, likelihood.simulation, relative_step, likelihood.observation,
+        float(likelihood.sd[0]),
     )  # fmt: skip
     dims = ("case", "parameter")
     diagnosis = diagnose(part.targets, found.draws, *part.prior.target_bounds, seed)

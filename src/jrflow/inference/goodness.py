@@ -10,7 +10,7 @@ corrected for two tests (Sidak), is that of the verdict.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import xarray as xr
@@ -35,26 +35,7 @@ from jrflow.inference.measured_noise import Clock
 from jrflow.inference.verdict import LEVEL, Goodness, Verdict
 from jrflow.observe.covariance import whitening
 from jrflow.observe.noise import EvokedNoise
-from jrflow.observe.window import Window
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a network is conditioned on for one response.
-
-    Attributes
-    ----------
-    window
-        Its blocks.
-    sd
-        Noise of a single sample of the source estimate that it is conditioned on, mV.
-    whitener
-        Makes noise of unit sd white over all times of the response, (n_times, rank).
-    """
-
-    window: Window
-    sd: float
-    whitener: np.ndarray
+from jrflow.observe.observation import Observation
 
 
 def goodness(
@@ -62,7 +43,7 @@ def goodness(
     sources: np.ndarray,
     lead_field: xr.DataArray,
     noise: EvokedNoise,
-    seen: Seen,
+    observation: Observation,
     tangents: Sequence[Tangent | None],
 ) -> list[Goodness]:
     """Compare a measured response with simulated sources seen through the lead field, one after the other.
@@ -78,8 +59,8 @@ def goodness(
     noise
         Of this response. Its covariance over channels counts but for its size; size and autocorrelation are
         measured in the response.
-    seen
-        What the network sees of the response.
+    observation
+        Averages over blocks that the network observes, and the noise that it is conditioned on.
     tangents
         Of each source: how it was fitted to the response, None if it was not.
     """
@@ -89,9 +70,9 @@ def goodness(
     found = obstacles(values, gain, names, noise)
     if found:
         return [replace(_shares(values, gain, source, times), reasons=tuple(found)) for source in sources]
-    recording = Recording(values, gain, names, noise, Clock.of(noise, seen.window))
+    recording = Recording(values, gain, names, noise, Clock.of(noise, observation.epoch.blocks))
     pairs = zip(sources, tangents, strict=True)
-    return [judge(recording, source, tangent, seen.sd) for source, tangent in pairs]
+    return [judge(recording, source, tangent, observation.sd) for source, tangent in pairs]
 
 
 def judge(recording: Recording, source: np.ndarray, tangent: Tangent | None, sd: float) -> Goodness:

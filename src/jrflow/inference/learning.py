@@ -11,9 +11,9 @@ import pandas as pd
 from jrflow.config.inference import LearningCurveConfig, TrainingConfig
 from jrflow.config.networks import NetworkConfig
 from jrflow.inference.evaluate import network_r2
-from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.train import train
 from jrflow.inference.trial import Parts
+from jrflow.observe.observation import NoiseLevels
 
 
 def learning_curve(

@@ -17,10 +17,11 @@ from scipy.stats import norm
 from jrflow.design import Prior
 from jrflow.inference.calibration import COVERAGE
 from jrflow.inference.model import Description
-from jrflow.inference.observation import block_covariance
-from jrflow.limits.jacobian import evoked_jacobian
+from jrflow.limits.jacobian import source_jacobian
 from jrflow.model.plausible import unremarked
+from jrflow.observe.epoch import Epoch
 from jrflow.observe.noise import EvokedNoise
+from jrflow.observe.observation import Observation, temporal_covariance
 from jrflow.observe.processing import Processing
 from jrflow.observe.window import Window
 from jrflow.simulation import simulate
@@ -83,7 +84,7 @@ def held(times: np.ndarray, d: Description) -> np.ndarray:
     return np.arange(len(times) + n_missing * (spaced and 0 < n_missing <= block)).clip(max=len(times) - 1)
 
 
-def match(d: Description, noise: EvokedNoise, window: Window, sd: float, seed: int = 0) -> Match | None:
+def match(d: Description, noise: EvokedNoise, observation: Observation, seed: int = 0) -> Match | None:
     """Compare what a network observes of a recording with what it observed in training.
 
     Parameters
@@ -92,10 +93,8 @@ def match(d: Description, noise: EvokedNoise, window: Window, sd: float, seed: i
         Of the model.
     noise
         Of the recording at its own times, with its own processing.
-    window
-        Blocks of the recording, after the last sample was held (:func:`held`).
-    sd
-        Noise of a sample of the source estimate, mV.
+    observation
+        Of the recording, averages over blocks after the last sample was held (:func:`held`).
     seed
         Of the draws.
 
@@ -104,27 +103,18 @@ def match(d: Description, noise: EvokedNoise, window: Window, sd: float, seed: i
     Match | None
         None if nothing differs.
     """
-    trained, full = Processing.of(d.processing), d.simulation.timing.times
-    kept = held(noise.times, d)
-    if len(kept) == len(full) == len(noise.times) and _same(noise.processing, trained, full):
+    timing, trained = d.simulation.timing, Processing.of(d.processing)
+    full, theirs = timing.times, observation.epoch
+    n_held = len(full) if theirs.held is None else len(theirs.held)
+    if n_held == len(full) == len(noise.times) and _same(noise.processing, trained, full):
         return None
-    its_window = Window.of(full, d.training.sfreq, d.training.tmin)
-    period = d.simulation.timing.period
-    recorded = np.searchsorted(full, noise.times - 1e-9)
-
-    def ours(source: np.ndarray) -> np.ndarray:
-        return its_window.average(trained.apply(source, full, period))
-
-    def theirs(source: np.ndarray) -> np.ndarray:
-        filtered = noise.processing.filtered(source, full, period)[..., recorded]
-        return window.average(noise.processing.correct(filtered, noise.times)[..., kept])
-
+    ours = Epoch(full, timing.period, trained, window=Window.of(full, d.training.sfreq, d.training.tmin))
     names, source, slopes = _linearised(d.model_dump_json(), seed)
-    slope = np.swapaxes(ours(np.swapaxes(slopes, 1, 2)), 1, 2)
-    shift = theirs(source) - ours(source)
-    claimed = sd**2 * _regular(block_covariance(_trained_noise(noise, trained, full), its_window))
-    temporal = noise.whole_temporal_covariance()[np.ix_(kept, kept)]
-    actual = sd**2 * _regular(window.covariance(temporal))
+    slope = np.swapaxes(ours.clean(slopes), 1, 2)
+    shift = theirs.clean(source) - ours.clean(source)
+    variance = observation.sd**2
+    claimed = variance * _regular(temporal_covariance(_trained_noise(noise, trained, full), ours))
+    actual = variance * _regular(observation.temporal)
     power = 1.0
     for _ in range(3):  # the intervals, and with them the directions that matter, depend on the power
         gain, inverse = _estimator(slope, power * claimed)
@@ -186,14 +176,14 @@ def _trained_noise(noise: EvokedNoise, trained: Processing, times: np.ndarray) -
 
 @lru_cache(maxsize=4)
 def _linearised(description: str, seed: int) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-    """Parameters; sources of draws, mV, (n, n_times); slopes by standardised parameters, (n, n_times, d).
+    """Parameters; sources of draws, mV, (n, n_times); slopes by standardised parameters, (n, d, n_times).
 
     The description is given as JSON, so that the responses of one file share the simulations.
     """
     d = Description.model_validate_json(description)
     prior = Prior.of(d.prior, d.preset)
     draws = prior.sample(_N_DRAWS, seed)
-    slopes, kept = evoked_jacobian(prior, draws, d.simulation, _STEP)
+    slopes, kept = source_jacobian(prior, draws, d.simulation, _STEP)
     settings = d.simulation.column_arguments(d.preset)
     with unremarked():
         ds = simulate(dict(zip(prior.names, draws[kept].T, strict=True)), **settings)

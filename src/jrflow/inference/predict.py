@@ -13,16 +13,16 @@ import xarray as xr
 from jrflow.inference.baseline import BaselineNoise, baseline_noise
 from jrflow.inference.best_fit import Fits, fit_recording
 from jrflow.inference.exact_recording import ExactEstimate, exact_estimate
-from jrflow.inference.goodness import Seen, goodness
+from jrflow.inference.goodness import goodness
 from jrflow.inference.matching import held, match, require_match
 from jrflow.inference.model import Description, TrainedModel
-from jrflow.inference.observation import noise_shape, observed_inputs
 from jrflow.inference.posterior import PosteriorNetwork
 from jrflow.inference.trial import Estimates
 from jrflow.inference.verdict import Goodness
 from jrflow.observe.channels import channel_names
-from jrflow.observe.covariance import whitening
-from jrflow.observe.noise import EvokedNoise, spatial_filter
+from jrflow.observe.epoch import Epoch
+from jrflow.observe.noise import EvokedNoise
+from jrflow.observe.observation import Observation
 from jrflow.observe.processing import Processing
 from jrflow.observe.window import Window
 
@@ -158,12 +158,14 @@ def estimate(
             f"prior, so the response differs from all training responses; check that source, protocol and "
             f"noise agree with the recording, or train on a wider prior"
         )
-    weights, _ = spatial_filter(lead_field, noise)
-    measured = weights @ eeg.values
-    seen = Seen(given.window, given.sd_of_sample, whitening(noise.temporal_covariance()))
-    fits = fit_recording(model, (value, low, high), measured, noise, seen, seed)
-    sources = np.stack([fits.estimated, fits.best])
-    of_estimate, of_best = goodness(eeg, sources, lead_field, noise, seen, [None, fits.tangent])
+    every_sample = replace(
+        Observation.of_electrodes("projected", lead_field, noise, given.observation.epoch.every_sample()),
+        sd=given.observation.sd,
+    )
+    (measured,) = every_sample.of_channels(eeg.values)
+    fits = fit_recording(model, (value, low, high), measured, every_sample, given.observation, seed)
+    sources, tangents = np.stack([fits.estimated, fits.best]), [None, fits.tangent]
+    of_estimate, of_best = goodness(eeg, sources, lead_field, noise, given.observation, tangents)
     is_explained = of_best.verdict == "explained"
     likelihood = replace(fits.likelihood, sd=fits.likelihood.sd * np.sqrt(of_best.source_noise))
     posterior = exact_estimate(likelihood, fits.coordinates, seed) if exact and is_explained else None
@@ -190,10 +192,9 @@ class NetworkInput:
         Noise in the response's baseline.
     eeg, noise
         The response with the baseline correction of the training; its noise, at its times.
-    window
-        Blocks of which all samples were recorded.
-    sd_of_sample
-        Noise of a sample of the source estimate, mV, at the recording's own processing.
+    observation
+        Of the source estimate, averages over the blocks of which all samples were recorded. Its ``sd`` is
+        the noise of a sample at the recording's own processing.
     """
 
     observed: torch.Tensor
@@ -202,8 +203,7 @@ class NetworkInput:
     baseline: BaselineNoise
     eeg: xr.DataArray
     noise: EvokedNoise
-    window: Window
-    sd_of_sample: float
+    observation: Observation
 
 
 def network_input(
@@ -220,23 +220,23 @@ def network_input(
     d = model.description
     _check_channels(eeg, lead_field, noise)
     eeg, noise = _corrected(eeg, d), replace(noise, times=eeg["time"].values)
-    whole = held(noise.times, d)
-    window = _window(model, _continued(noise.times, len(whole)))
-    recorded = _recorded(window, noise.times)
-    _, sd = spatial_filter(lead_field, noise)
-    found = match(d, noise, window, sd)
+    epoch = _epoch(model, noise)
+    observation = Observation.of_electrodes(d.training.spatial, lead_field, noise, epoch)
+    found = match(d, noise, observation)
     if found is not None:
         require_match(d, noise, found)
     # The noise that matters to the network is that of its input, not that of a sample.
     of_input = 1.0 if found is None else float(np.sqrt(found.power))
-    before = baseline_noise(eeg.values, lead_field.squeeze("region").values, noise, window)
-    told, in_range = conditioned(sd * of_input, before, d.sd_range)
-    observed = window.average(observed_inputs(eeg.values[:, whole], lead_field, noise, d.training.spatial))
-    direction = noise_shape(lead_field, noise, recorded, d.training.spatial).direction
-    d.check_input(direction, observed.shape[1], float(window.times[0]), channel_names(lead_field))
+    before = baseline_noise(eeg.values, lead_field.squeeze("region").values, noise, epoch.blocks)
+    told, in_range = conditioned(observation.sd * of_input, before, d.sd_range)
+    observed, start = observation.of_channels(eeg.values), float(epoch.observed_times[0])
+    d.check_input(observation.direction, observed.shape[1], start, channel_names(lead_field))
+    recorded = replace(epoch, held=None, window=_recorded(epoch.blocks, noise.times))
+    projected = Observation.of_electrodes("projected", lead_field, noise, recorded)
     return NetworkInput(
-        torch.from_numpy(observed).float(), told, in_range, before, eeg, noise, recorded, told / of_input
-    )
+        torch.from_numpy(observed).float(), told, in_range, before, eeg, noise,
+        replace(projected, sd=told / of_input),
+    )  # fmt: skip
 
 
 def conditioned(sd: float, before: BaselineNoise, sd_range: tuple[float, float]) -> tuple[float, bool]:
@@ -311,6 +311,15 @@ def _recorded(window: Window, times: np.ndarray) -> Window:
     """Blocks of which all samples were recorded."""
     n_blocks = min(window.n_blocks, (len(times) - window.start) // window.block)
     return replace(window, n_blocks=n_blocks, times=window.times[:n_blocks])
+
+
+def _epoch(model: TrainedModel, noise: EvokedNoise) -> Epoch:
+    """What the network observes of a recording with this noise, at its times."""
+    d, times = model.description, noise.times
+    timing, whole = d.simulation.timing, held(times, d)
+    window = _window(model, _continued(times, len(whole)))
+    recorded = np.searchsorted(timing.times, times - 1e-9)
+    return Epoch(timing.times, timing.period, noise.processing, recorded, whole, window)
 
 
 def _window(model: TrainedModel, times: np.ndarray) -> Window:

@@ -13,11 +13,12 @@ from torch import nn
 from jrflow.config.inference import TrainingConfig
 from jrflow.inference.checkpoint import Checkpoint
 from jrflow.inference.dataset import EvokedSet
+from jrflow.inference.drawing import draw_observations
 from jrflow.inference.networks import BATCH, Network, PointNetwork
-from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.optimisers import Optimisers
 from jrflow.inference.parallel import ALONE, Ranks
 from jrflow.inference.randomness import Stream, entropy, torch_generator
+from jrflow.observe.observation import NoiseLevels
 
 #: Share of the gradient steps over which the learning rate rises to its peak.
 _WARM_UP = 0.05
@@ -163,12 +164,13 @@ class Session:
     def _observe(
         self, source: torch.Tensor, step: int, generator: torch.Generator, share: slice
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Add noise of a size drawn log-uniformly; levels that differ in shape take turns."""
+        """Add noise of a size drawn log-uniformly; levels that differ in more than size take turns."""
         low, high = np.log(self.sd_range)
         drawn = torch.rand(len(source), generator=generator, device=source.device)
         sd = torch.exp(low + (high - low) * drawn)
-        shapes = self.noise.distinct_shapes
-        return shapes[step % len(shapes)].observe(source, sd, generator, share), sd[share]
+        distinct = self.noise.distinct
+        observation = distinct[step % len(distinct)]
+        return draw_observations(observation, source, sd, generator, share), sd[share]
 
     @torch.no_grad()
     def _record(self, training_loss: float) -> None:

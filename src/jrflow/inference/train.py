@@ -18,12 +18,12 @@ from jrflow.inference.checkpoint import Checkpoint, load_checkpoint, save_checkp
 from jrflow.inference.dataset import EvokedSet
 from jrflow.inference.logs import TrainingLog
 from jrflow.inference.networks import Architecture, Network
-from jrflow.inference.observation import NoiseLevels, NoiseShape
 from jrflow.inference.optimisers import Optimisers
 from jrflow.inference.parallel import ALONE, Ranks, RanksError
 from jrflow.inference.randomness import Stream, entropy
 from jrflow.inference.scaling import InputScaling
 from jrflow.inference.session import Plan, Session
+from jrflow.observe.observation import NoiseLevels, Observation
 from jrflow.observe.processing import Processing
 from jrflow.progress import Progress
 from jrflow.provenance import content_hash
@@ -124,15 +124,16 @@ def training_fingerprint(
     data: EvokedSet, noise: NoiseLevels, config: TrainingConfig, network: NetworkConfig, seed: int
 ) -> str:
     """Hash of what the weights depend on."""
+    processing = data.epoch.processing
     return content_hash(
         {
             "training": config.model_dump(mode="json", exclude={"checkpoint_every"}),
             "network": network.model_dump(mode="json"),
             "simulations": [data.config_hash, data.sim.tolist()],
-            "noise": [noise.sd.tolist(), *(_rounded(shape) for shape in noise.shapes)],
+            "noise": [noise.sd.tolist(), *(_rounded(one) for one in noise.observations)],
             "seed": seed,
         }
-        | ({} if data.processing == Processing() else {"processing": str(data.processing)})
+        | ({} if processing == Processing() else {"processing": str(processing)})
     )
 
 
@@ -159,16 +160,16 @@ def untrained_network(
     data: EvokedSet, noise: NoiseLevels, config: NetworkConfig, sd_range: tuple[float, float], seed: int
 ) -> Network:
     """Network as it is before the first step: its weights drawn, its scaling fitted to the training part."""
-    shape = noise.distinct_shapes[0]
+    observation = noise.distinct[0]
     prior = data.prior
     architecture = Architecture(
-        len(shape.direction), data.source.shape[1], data.names, config, prior.preset, prior.describe()
+        observation.n_inputs, data.source.shape[1], data.names, config, prior.preset, prior.describe()
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(entropy(seed, Stream.INITIAL_WEIGHTS))
         network = build_network(architecture)
-    scaling = InputScaling.fit(data.source, shape.factor @ shape.factor.T, architecture.samples_per_step)
-    network.front.set_scaling(scaling, shape.direction, sd_range)
+    scaling = InputScaling.fit(data.source, observation.temporal, architecture.samples_per_step)
+    network.front.set_scaling(scaling, observation.direction, sd_range)
     network.set_targets(data.targets)
     return network
 
@@ -182,7 +183,8 @@ def _check_size(data: EvokedSet, config: TrainingConfig) -> None:
         )
 
 
-def _rounded(shape: NoiseShape) -> list[list[float]]:
-    """What a shape of noise consists of, free of the last digits, in which machines differ."""
-    parts = (shape.direction[:, None], shape.spread, shape.factor @ shape.factor.T)
+def _rounded(observation: Observation) -> list[list[float]]:
+    """Noise but for its size, free of the last digits, in which machines differ."""
+    root = observation.temporal_factor
+    parts = (observation.mixing, observation.spatial, root @ root.T)
     return [np.round(part, 6).ravel().tolist() for part in parts]

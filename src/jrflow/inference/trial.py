@@ -12,9 +12,10 @@ import xarray as xr
 
 from jrflow.inference.calibration import COVERAGE, conformal_half_width
 from jrflow.inference.dataset import EvokedSet, check_same_experiment
+from jrflow.inference.drawing import draw_observations
 from jrflow.inference.metrics import coverage, scores
-from jrflow.inference.observation import NoiseLevels
 from jrflow.inference.randomness import Stream, torch_generator
+from jrflow.observe.observation import NoiseLevels
 
 COLUMNS = (
     "estimator", "preset", "noise", "snr_db", "seed", "parameter", "n", "pearson_r", "spearman_r", "r2",
@@ -40,7 +41,8 @@ def observed_at(
     """Observations of a part at a level, and the standard deviation of their noise, (n,), mV."""
     source = torch.from_numpy(part.source)
     sd = torch.full((len(source),), float(noise.sd[level]))
-    return noise.shapes[level].observe(source, sd, torch_generator(seed, stream, level)), sd
+    generator = torch_generator(seed, stream, level)
+    return draw_observations(noise.observations[level], source, sd, generator), sd
 
 
 @dataclass(frozen=True)

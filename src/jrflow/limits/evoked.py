@@ -1,4 +1,4 @@
-"""The likelihood of an observed source: the model is deterministic, its noise Gaussian and known.
+"""The likelihood of an observed response: the model is deterministic, its noise Gaussian and known.
 
 There is one log likelihood, of simulations in double precision that are followed until the response is
 stationary to 1e-10. Modes, proposals and every move of the chains use it. Its error in log-likelihood
@@ -8,7 +8,6 @@ would be of order 1 and more from 49 dB on, so that moves that used both would h
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +17,7 @@ from jrflow.config.simulation import SimulationConfig
 from jrflow.limits.density import Curvature, LogDensity
 from jrflow.limits.jacobian import precise_arguments
 from jrflow.model.plausible import unremarked
-from jrflow.observe.projection import baseline_correct
+from jrflow.observe.observation import Observation
 from jrflow.simulation import simulate
 from jrflow.space.joint import JointDistribution
 from jrflow.space.scores import Coordinates
@@ -36,43 +35,38 @@ _DIFFERENCE_STEP = 1e-5
 
 @dataclass(frozen=True)
 class EvokedLikelihood(LogDensity):
-    """Posterior of the parameters given observed sources, which simulations are compared with.
+    """Posterior of the parameters given observed responses, which simulations are compared with.
 
     Attributes
     ----------
     observed
-        Baseline-corrected source estimates, mV, shape (n_cases, n_observed).
+        Data, mV, shape (n_cases, n_inputs, n_samples).
+    observation
+        How sources become such data, and the covariance of their noise.
     sd
-        Noise of a single sample before baseline correction, mV, shape (n_cases,).
-    whitener
-        W, shape (n_observed, rank), that makes noise of unit sd white: jrflow.observe.covariance.whitening.
+        Noise of one sample before baseline correction, mV, shape (n_cases,).
     coordinates
         Of the parameters.
     simulation
         Protocol, solver and grid.
-    observe
-        Observation of baseline-corrected responses, (n, n_times) to (n, n_observed): all samples, or
-        averages over blocks of samples.
     """
 
     observed: np.ndarray
+    observation: Observation
     sd: np.ndarray
-    whitener: np.ndarray
     coordinates: Coordinates
     simulation: SimulationConfig
-    observe: Callable[[np.ndarray], np.ndarray]
 
     @classmethod
     def of(
         cls,
         observed: np.ndarray,
-        sd: float | np.ndarray,
-        whitener: np.ndarray,
+        observation: Observation,
         prior: JointDistribution,
         simulation: SimulationConfig,
-        observe: Callable[[np.ndarray], np.ndarray],
+        sd: float | np.ndarray | None = None,
     ) -> EvokedLikelihood:
-        """Check the arguments; one ``sd`` may serve all cases.
+        """Check the arguments; one ``sd`` may serve all cases, and is the observation's if none is given.
 
         Raises
         ------
@@ -80,25 +74,29 @@ class EvokedLikelihood(LogDensity):
             If shapes do not fit, a noise is not positive, a value is not finite, or a network is simulated.
         """
         observed = np.asarray(observed, dtype=float)
-        n_times = observe(np.zeros((1, len(simulation.timing.times)))).shape[1]
-        if observed.ndim != 2 or observed.shape[1] != n_times:
+        expected = observation.n_inputs, len(observation.temporal)
+        if observed.ndim != 3 or observed.shape[1:] != expected:
             raise ValueError(
-                f"observed: expected shape (n_cases, {n_times}), the samples observed of an epoch, "
-                f"received {observed.shape}"
+                f"observed: expected shape (n_cases, {expected[0]}, {expected[1]}), the inputs and samples "
+                f"of the observation, received {observed.shape}"
             )
-        if whitener.ndim != 2 or len(whitener) != n_times:
-            raise ValueError(f"whitener: expected shape ({n_times}, rank), received {whitener.shape}")
-        sd = np.broadcast_to(np.asarray(sd, dtype=float), len(observed))
+        if not np.array_equal(observation.epoch.times, simulation.timing.times):
+            theirs, ours = observation.epoch.times, simulation.timing.times
+            raise ValueError(
+                f"observation: expected an epoch at the {len(ours)} times of the simulation ({ours[0]:g} to "
+                f"{ours[-1]:g} s), received one of {len(theirs)} times ({theirs[0]:g} to {theirs[-1]:g} s)"
+            )
+        sd = np.broadcast_to(np.asarray(observation.sd if sd is None else sd, dtype=float), len(observed))
         if not (np.isfinite(observed).all() and np.isfinite(sd).all() and (sd > 0).all()):
             raise ValueError("expected finite observations (mV) and a noise sd above 0 mV for each of them")
         if simulation.connectome is not None:
             raise ValueError("the exact posterior is that of one column: simulation.connectome must be null")
-        return cls(observed, sd, whitener, Coordinates.of(prior), simulation, observe)
+        return cls(observed, observation, sd, Coordinates.of(prior), simulation)
 
     @property
     def rank(self) -> int:
         """Degrees of freedom of the noise: those of chi-square at the true parameters."""
-        return self.whitener.shape[1]
+        return self.observation.rank
 
     @property
     def n_cases(self) -> int:
@@ -158,38 +156,34 @@ class EvokedLikelihood(LogDensity):
         Returns
         -------
         difference
-            Shape (n, n_observed); 0 where the simulation failed.
+            Shape (n, n_inputs, n_samples); 0 where the simulation failed.
         ok
             Shape (n,): simulations with status 0.
         """
-        source, ok = self.sources(x)
-        return np.where(ok[:, None], (self.observed[cases] - source) / self.sd[cases, None], 0), ok
+        clean, ok = self.clean(x)
+        left = (self.observed[cases] - clean) / self.sd[cases, None, None]
+        return np.where(ok[:, None, None], left, 0), ok
 
     def whitened(self, difference: np.ndarray) -> np.ndarray:
-        """Whiten differences (n, n_observed) in units of the noise: (n, rank), in double precision.
+        """Whiten differences (n, n_inputs, n_samples) in units of the noise: (n, rank), in double precision.
 
         The product is taken in single precision, which halves its time. What is left of a response that fits
         is of order 1, so that this costs the log likelihood at most 2e-5.
         """
-        return self.whiten(difference.astype(np.float32)).astype(float)
+        return self.observation.whiten(difference.astype(np.float32)).astype(float)
 
     @staticmethod
     def log_density(white: np.ndarray, ok: np.ndarray) -> np.ndarray:
         """Log likelihood, (n,), of whitened differences (n, rank); -inf where the simulation failed."""
         return np.where(ok, -0.5 * np.einsum("nr,nr->n", white, white), -np.inf)
 
-    def whiten(self, difference: np.ndarray) -> np.ndarray:
-        """Whiten differences (.., n_observed), in their precision: (.., rank)."""
-        return difference @ self.whitener.astype(difference.dtype)
-
-    def sources(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Observed (block-averaged) simulated sources, mV, (n, n_observed), and which succeeded, (n,)."""
+    def clean(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Data without noise of simulations, mV, (n, n_inputs, n_samples), and which succeeded, (n,)."""
         prior = self.coordinates.prior
         parameters = dict(zip(prior.names, self.coordinates.representative(x).T, strict=True))
         with unremarked():
             ds = simulate(parameters, **precise_arguments(self.simulation, prior.preset))
-        source = ds["source"].values[:, 0]
-        return self.observe(baseline_correct(source, ds["time"].values)), ds["status"].values == OK
+        return self.observation.clean(ds["source"].values), ds["status"].values == OK
 
     def curvature(self, x: np.ndarray, cases: np.ndarray) -> Curvature:
         """Log likelihood, Fisher information and score, by forward differences.
@@ -214,11 +208,11 @@ class EvokedLikelihood(LogDensity):
             rows = slice(first, first + _DIFFERENTIATED_AT_ONCE)
             points = (x[rows, None] + shifts).reshape(-1, d)
             difference, ok = self.differences(points, np.repeat(cases[rows], d + 1))
-            difference, ok = difference.reshape(-1, d + 1, difference.shape[1]), ok.reshape(-1, d + 1)
+            difference = difference.reshape(-1, d + 1, *self.observed.shape[1:])
+            ok = ok.reshape(-1, d + 1)
             slope = (difference[:, 1:] - difference[:, :1]) / _DIFFERENCE_STEP
             self._backward(x[rows], cases[rows], difference[:, 0], ok, slope)
-            flat = np.concatenate([difference[:, :1], slope], axis=1).reshape(-1, difference.shape[2])
-            white = self.whitened(flat).reshape(-1, d + 1, self.rank)
+            white = self.whitened(np.concatenate([difference[:, :1], slope], axis=1))
             slope = white[:, 1:] * (ok[:, 1:] & ok[:, :1])[..., None]
             information[rows] = slope @ np.swapaxes(slope, 1, 2)
             score[rows] = -np.einsum("npr,nr->np", slope, white[:, 0])
@@ -231,12 +225,12 @@ class EvokedLikelihood(LogDensity):
         Up to a constant and a factor of the case; infinity where a simulation failed. Each point is simulated
         once for all cases.
         """
-        observed = self.whiten(self.observed.astype(np.float32))
+        observed = self.observation.whiten(self.observed.astype(np.float32))
         distance = np.empty((len(observed), len(x)), np.float32)
         for first in range(0, len(x), _COMPARED_AT_ONCE):
             part = slice(first, first + _COMPARED_AT_ONCE)
-            source, ok = self.sources(x[part])
-            white = self.whiten(np.where(ok[:, None], source, 0).astype(np.float32))
+            clean, ok = self.clean(x[part])
+            white = self.observation.whiten(np.where(ok[:, None, None], clean, 0).astype(np.float32))
             # The observation's square is common to all, and the noise a factor: neither changes the order.
             squares = np.einsum("nr,nr->n", white, white) - 2 * observed @ white.T
             distance[:, part] = np.where(ok, squares, np.inf)
@@ -245,7 +239,7 @@ class EvokedLikelihood(LogDensity):
     def _backward(
         self, x: np.ndarray, cases: np.ndarray, here: np.ndarray, ok: np.ndarray, slope: np.ndarray
     ) -> None:
-        """Replace derivatives (n, d, n_observed) whose forward simulation failed; updates ``ok`` (n, 1+d)."""
+        """Replace derivatives (n, d, ...) whose forward simulation failed; updates ``ok`` (n, 1 + d)."""
         row, column = np.nonzero(~ok[:, 1:] & ok[:, :1])
         if len(row) == 0:
             return

@@ -12,7 +12,7 @@ many others reduce its standard error (as control variates).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -21,9 +21,10 @@ import xarray as xr
 from jrflow.config.simulation import SimulationConfig
 from jrflow.design.priors import Prior
 from jrflow.limits.factors import Factors
-from jrflow.limits.jacobian import evoked_jacobian
-from jrflow.observe.covariance import whitening
-from jrflow.observe.noise import EvokedNoise, spatial_filter
+from jrflow.limits.jacobian import source_jacobian
+from jrflow.observe.epoch import Epoch
+from jrflow.observe.noise import EvokedNoise
+from jrflow.observe.observation import Observation
 from jrflow.space.scores import Coordinates
 
 
@@ -98,16 +99,18 @@ def recovery_limits(
     n_exact = 0 if gold is None else gold.sizes["case"]
     if gold is not None:
         draws = np.concatenate([gold["true"].values[:, : len(prior.names)], draws])
-    jacobian, kept = evoked_jacobian(prior, draws, simulation, config.relative_step)
+    jacobian, kept = source_jacobian(prior, draws, simulation, config.relative_step)
+    timing = simulation.timing
     gradients = prior.target_gradients(draws[kept])
     before = np.einsum("ntp,ntp->nt", gradients, gradients)
     is_case = np.arange(len(draws))[kept] < n_exact
     factors = None if gold is not None else _factors(prior, draws[kept], seed)
     rows, sds, shares, n_impossible = [], [], [], 0
     for name, noise in levels.items():
-        sds.append(spatial_filter(lead_field, noise)[1])
-        processed = _processed(jacobian, noise, simulation)
-        whitened = whitening(noise.temporal_covariance()).T @ processed / sds[-1]
+        epoch = Epoch(timing.times, timing.period, noise.processing)
+        observation = Observation.of_electrodes("projected", lead_field, noise, epoch)
+        sds.append(observation.sd)
+        whitened = _whitened(jacobian, observation, observation.sd)
         after = _target_variance(posterior_covariance(whitened), gradients)
         laplace, se = _share_explained(after[~is_case], before[~is_case])
         limit, lost, mcse, unresolved = laplace, np.zeros_like(laplace), np.zeros_like(laplace), 0.0
@@ -143,12 +146,9 @@ def recovery_limits(
     )  # fmt: skip
 
 
-def _processed(jacobian: np.ndarray, noise: EvokedNoise, simulation: SimulationConfig) -> np.ndarray:
-    """Derivatives (n, n_times, n_parameters) of filtered and baseline-corrected responses."""
-    if noise.processing.is_plain(noise.times):
-        return jacobian
-    by_time = np.swapaxes(jacobian, 1, 2)
-    return np.swapaxes(noise.processing.apply(by_time, noise.times, simulation.timing.period), 1, 2)
+def _whitened(jacobian: np.ndarray, observation: Observation, sd: float) -> np.ndarray:
+    """Derivatives (n, rank, n_parameters) of the data in white noise, of those of one source."""
+    return np.swapaxes(observation.whiten(observation.clean(jacobian[:, :, None])), 1, 2) / sd
 
 
 def laplace_variance(
@@ -156,23 +156,26 @@ def laplace_variance(
     parameters: np.ndarray,
     simulation: SimulationConfig,
     relative_step: float,
-    whitened: Callable[[np.ndarray], np.ndarray],
+    observation: Observation,
+    sd: float,
 ) -> np.ndarray:
     """Posterior variance of the targets by Laplace's approximation, shape (n, n_targets), in their units.
 
     Parameters
     ----------
     prior, simulation, relative_step
-        As of :func:`jrflow.limits.jacobian.evoked_jacobian`.
+        As of :func:`jrflow.limits.jacobian.source_jacobian`.
     parameters
         Where it is wanted, shape (n, n_parameters); NaN where a simulation fails.
-    whitened
-        From responses (..., n_times), mV, to what is observed of them in white noise, (..., n_observed).
+    observation, sd
+        Of one source; noise of one sample, mV.
     """
-    jacobian, kept = evoked_jacobian(prior, parameters, simulation, relative_step)
-    seen = np.swapaxes(whitened(np.swapaxes(jacobian, 1, 2)), 1, 2)
+    jacobian, kept = source_jacobian(prior, parameters, simulation, relative_step)
+    whitened = _whitened(jacobian, observation, sd)
     variance = np.full((len(parameters), len(prior.target_names)), np.nan)
-    variance[kept] = _target_variance(posterior_covariance(seen), prior.target_gradients(parameters[kept]))
+    variance[kept] = _target_variance(
+        posterior_covariance(whitened), prior.target_gradients(parameters[kept])
+    )
     return variance
 
 

@@ -1,4 +1,4 @@
-"""Derivative of the evoked response with respect to each parameter, by central finite differences."""
+"""Derivative of the simulated source with respect to each parameter, by central finite differences."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from jrflow.archive.vocabulary import OK
 from jrflow.config.simulation import SimulationConfig
 from jrflow.design.priors import Prior
 from jrflow.model.plausible import unremarked
-from jrflow.observe.projection import baseline_correct
 from jrflow.simulation import simulate
 
 #: Draws on which the step is halved to check that the differences do not depend on it.
@@ -30,10 +29,10 @@ _STEADY_STATE_TOLERANCE = 1e-10
 _NEGLIGIBLE = 1e-6
 
 
-def evoked_jacobian(
+def source_jacobian(
     prior: Prior, draws: np.ndarray, simulation: SimulationConfig, relative_step: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Derivative of the baseline-corrected source with respect to every parameter that varies.
+    """Derivative of the source with respect to every parameter that varies.
 
     Second order in the step, in float64; all perturbed simulations run as one batch.
 
@@ -51,7 +50,7 @@ def evoked_jacobian(
     Returns
     -------
     jacobian
-        Shape (n_kept, n_times, n_parameters), mV per prior standard deviation.
+        Shape (n_kept, n_parameters, n_times), mV per prior standard deviation.
     kept
         Shape (n_draws,): draws all of whose simulations have status 0.
 
@@ -92,15 +91,17 @@ def _differences(
     with unremarked():
         ds = simulate(dict(zip(prior.names, values.T, strict=True)), **settings)
     kept = (ds["status"].values == OK).reshape(n, -1).all(axis=1)
-    source = baseline_correct(ds["source"].values[:, 0], ds["time"].values).reshape(n, d, 2, -1)[kept]
+    source = ds["source"].values[:, 0].reshape(n, d, 2, -1)[kept]
     slope = (source[:, :, 0] - source[:, :, 1]) / (2 * step[kept])[..., None]
-    return np.swapaxes(slope * prior.sd[:, None], 1, 2), kept
+    return slope * prior.sd[:, None], kept
 
 
 def _check_step(full: np.ndarray, halved: np.ndarray, names: tuple[str, ...], relative_step: float) -> None:
-    size = np.linalg.norm(full, axis=1)
+    # The level at rest is large, and most recordings lose it: only what is left must be accurate.
+    full, halved = (one - one[..., :1] for one in (full, halved))
+    size = np.linalg.norm(full, axis=2)
     floor = _NEGLIGIBLE * size.max(axis=1, keepdims=True)
-    change = np.linalg.norm(full - halved, axis=1) / np.maximum(size, floor).clip(min=np.finfo(float).tiny)
+    change = np.linalg.norm(full - halved, axis=2) / np.maximum(size, floor).clip(min=np.finfo(float).tiny)
     worst = dict(zip(names, change.max(axis=0), strict=True))
     unstable = {name: value for name, value in worst.items() if not value <= _STEP_TOLERANCE}
     if unstable:

@@ -60,6 +60,7 @@ def _draw_density(ax: Axes, true: np.ndarray, predicted: np.ndarray) -> PolyColl
     ax.set_ylim(low, high)
     ax.set_box_aspect(1)
     ax.locator_params(nbins=3)
+    ax.tick_params(labelsize=6.5)  # or neighbouring labels touch
     return cells
 
 

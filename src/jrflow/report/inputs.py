@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from upath import UPath
 from jrflow.archive import open_archive, read_manifest
 from jrflow.archive.paths import place
 from jrflow.config import Config, load_config
+from jrflow.report.scores import noise_levels
 from jrflow.sensitivity.campaign import choose_channel
 from jrflow.specification import Specification
 
@@ -117,8 +119,12 @@ class RunResults:
 
     @cached_property
     def learning_curve(self) -> pd.DataFrame | None:
-        """R2 over the number of training simulations and of presentations."""
-        return self._csv("evaluation/learning_curve.csv")
+        """R2 over the number of training simulations and of presentations, noisiest level first."""
+        curve = self._csv("evaluation/learning_curve.csv")
+        if curve is None:
+            return None
+        order = self._noisiest_first(curve["noise"].unique())
+        return curve.sort_values("noise", key=lambda names: names.map(order.index), kind="stable")
 
     @cached_property
     def estimates(self) -> dict[str, Any] | None:
@@ -139,8 +145,11 @@ class RunResults:
         return self._csv(f"models/{model}/history.csv")
 
     def predictions(self, model: str) -> xr.Dataset | None:
-        """``true`` (sim, parameter) and ``predicted`` (noise, sim, parameter) of a model's test campaign."""
-        return self._netcdf(f"evaluation/{model}-predictions.nc")
+        """``true`` (sim, parameter) and ``predicted`` (noise, sim, parameter) of a model's test campaign.
+
+        Noise levels are in the order of all figures and tables, noisiest first.
+        """
+        return self._in_order(self._netcdf(f"evaluation/{model}-predictions.nc"))
 
     def limits(self, model: str) -> xr.Dataset | None:
         """Limits of R2 for a model's prior, over (noise, parameter)."""
@@ -148,7 +157,7 @@ class RunResults:
 
     def reference(self, model: str) -> xr.Dataset | None:
         """Reference posteriors of test simulations, (noise, case, draw, parameter), and their checks."""
-        return self._netcdf(f"limits/{model}-gold.nc")
+        return self._in_order(self._netcdf(f"limits/{model}-gold.nc"))
 
     def sobol(self, campaign: str) -> xr.Dataset | None:
         """Sobol indices of a saltelli campaign."""
@@ -168,6 +177,14 @@ class RunResults:
             seconds = pd.read_csv(path, sep="\t")["s"].sum()
             rows.append((path.relative_to(root).with_suffix("").as_posix(), float(seconds)))
         return pd.DataFrame(rows, columns=["stage", "seconds"])
+
+    def _in_order(self, dataset: xr.Dataset | None) -> xr.Dataset | None:
+        return None if dataset is None else dataset.sel(noise=self._noisiest_first(dataset["noise"].values))
+
+    def _noisiest_first(self, levels: Iterable[str]) -> list[str]:
+        """Names of noise levels in the order of their signal-to-noise ratios; unknown ones stay in place."""
+        known = [] if self.scores is None else noise_levels(self.scores)
+        return sorted(map(str, levels), key=lambda name: known.index(name) if name in known else len(known))
 
     def _json(self, name: str) -> dict[str, Any] | None:
         path = self.folder / name

@@ -61,13 +61,13 @@ class Gold(Stage[GoldSettings]):
         """See :class:`~jrflow.stages.stage.Stage`."""
         from jrflow.inference.dataset import read_evoked_set
         from jrflow.inference.gold import gold_standard
-        from jrflow.inference.observation import NoiseLevels, processing_of
         from jrflow.observe.levels import read_levels
+        from jrflow.observe.observation import NoiseLevels, processing_of
 
         lead_field, levels, _ = read_levels(inputs["noise"])
         store = inputs["test"].with_suffix(".zarr")
         test = read_evoked_set(store, settings.sfreq, settings.tmin, processing_of(levels))
-        noise = NoiseLevels.of(lead_field, levels, test.window, settings.spatial)
+        noise = NoiseLevels.of(settings.spatial, lead_field, levels, test.epoch)
         found = gold_standard(
             test, noise, settings.posterior_cases, settings.relative_step, settings.seed, stream=sys.stderr
         )
