@@ -16,6 +16,8 @@ from jrflow.report import style
 from jrflow.report.content import number
 
 _COLUMNS = 5
+#: Letters of all tick labels below a panel for which there is room.
+_LETTERS = 7
 
 
 def recovery_figure(predictions: xr.Dataset, r2: pd.Series, limits: pd.Series) -> Figure:
@@ -60,7 +62,9 @@ def _draw_density(ax: Axes, true: np.ndarray, predicted: np.ndarray) -> PolyColl
     ax.set_ylim(low, high)
     ax.set_box_aspect(1)
     ax.locator_params(nbins=3)
-    ax.tick_params(labelsize=6.5)  # or neighbouring labels touch
+    inside = [tick for tick in ax.get_xticks() if low <= tick <= high]
+    if sum(len(f"{tick:g}") for tick in inside) > _LETTERS:  # neighbouring labels would touch
+        ax.set_xticks([inside[0], inside[-1]])
     return cells
 
 
