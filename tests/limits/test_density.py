@@ -89,7 +89,7 @@ def test_a_posterior_without_simulations_is_sampled() -> None:
     assert found.resolved().all()
     for case in range(density.n_cases):
         mean, sd = on_a_grid(density, case)
-        draws = found.x[case].reshape(-1, 2)
+        draws = found.draws[case].equally_weighted(400, np.random.default_rng(case))
         assert (np.abs(draws.mean(axis=0) - mean) < 0.2 * sd).all()
         np.testing.assert_allclose(draws.std(axis=0), sd, rtol=0.15)
 

@@ -15,6 +15,7 @@ from jrflow.config.priors import Distribution, IndependentPrior
 from jrflow.design import Prior
 from jrflow.limits import evoked
 from jrflow.limits.density import LogDensity
+from jrflow.limits.draws import Draws
 from jrflow.limits.exact import Effort, Posteriors, exact_posteriors
 from jrflow.limits.gauss_newton import find_modes
 from jrflow.limits.proposal import Proposal
@@ -22,7 +23,7 @@ from jrflow.limits.ridge import _roots, trace_ridges
 from jrflow.limits.starts import nearest_simulations
 
 SD = 1.5
-EFFORT = Effort(n_burn_in=3, n_rounds=40, n_most=40)
+EFFORT = Effort(n_burn_in=3, n_rounds=40, n_most=40, importance=False)
 
 
 def cases(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -42,7 +43,7 @@ def sampled(problem_: LogDensity, effort: Effort, seed: int, stream: TextIO | No
 
 
 def pooled(found: Posteriors) -> np.ndarray:
-    return np.stack([draws.reshape(-1, draws.shape[2]) for draws in found.x])
+    return np.stack([draws.x.reshape(-1, draws.x.shape[2]) for draws in found.draws])
 
 
 @pytest.mark.usefixtures("_linear_model")
@@ -63,7 +64,7 @@ def test_a_linear_gaussian_model_is_met() -> None:
 def test_chains_that_never_move_do_not_agree_and_are_not_resolved() -> None:
     stuck, never = np.ones((8, 50, 2)), np.zeros(1)
     stuck[..., 1] = np.random.default_rng(0).standard_normal(stuck.shape[:-1])
-    found = Posteriors((stuck,), never, never)
+    found = Posteriors((Draws(stuck),), never, never)
     assert found.rhat()[0, 0] == np.inf
     assert found.rhat()[0, 1] < 1.1
     assert found.ess()[0, 0] == 0
@@ -74,14 +75,14 @@ def test_chains_that_never_move_do_not_agree_and_are_not_resolved() -> None:
 def test_chains_are_extended_until_means_are_certain_or_effort_is_spent() -> None:
     """Two chains of few rounds have no effective sample size of 400; more rounds have."""
     _, observed = cases(4)
-    few = Effort(n_chains=2, n_burn_in=3, n_rounds=10, n_most=10)
+    few = Effort(n_chains=2, n_burn_in=3, n_rounds=10, n_most=10, importance=False)
     short = sampled(problem(observed, SD), few, 3)
     assert not short.resolved().any()
-    assert {x.shape for x in short.x} == {(2, 20, 3)}
+    assert {draws.x.shape for draws in short.draws} == {(2, 20, 3)}
     long = sampled(problem(observed, SD), replace(few, n_most=640), 3)
     assert long.resolved().all()
     assert (long.ess() >= 400).all()
-    lengths = {x.shape[1] for x in long.x}
+    lengths = {draws.x.shape[1] for draws in long.draws}
     assert lengths <= {2 * 10 * 2**k for k in range(7)}
     assert min(lengths) > 20
 
@@ -90,7 +91,7 @@ def test_chains_are_extended_until_means_are_certain_or_effort_is_spent() -> Non
 def test_monte_carlo_errors_are_the_scatter_between_repetitions() -> None:
     _, observed = cases(30)
     found = sampled(problem(observed, SD), EFFORT, 4)
-    error = np.stack([c.mcse for c in found.convergence])
+    error = np.stack([draws.convergence.mcse for draws in found.draws])
     z = (pooled(found).mean(axis=1) + 10 - exact(observed, SD)[0]) / error
     assert np.sqrt((z**2).mean()) == pytest.approx(1, abs=0.3)
 

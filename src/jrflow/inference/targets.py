@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jrflow.limits.chains import mean_error
+from jrflow.limits.draws import Draws
 from jrflow.limits.exact import Posteriors
 from jrflow.space.scores import Coordinates
 
@@ -55,13 +55,12 @@ class TargetPosteriors:
         n_stored: int = N_STORED,
     ) -> TargetPosteriors:
         """Transform draws of coordinates; ``n_stored`` draws of each chain are kept, at most all."""
-        n_stored = min(n_stored, *(x.shape[1] for x in found.x))
+        n_stored = min(n_stored, *(one.x.shape[1] for one in found.draws))
         draws, moments = [], []
-        for x in found.x:
-            spaced = np.linspace(0, x.shape[1] - 1, n_stored).round().astype(int)
-            few = x[:, spaced].reshape(-1, coordinates.n)
+        for one in found.draws:
+            few = one.equally_weighted(n_stored, rng)
             draws.append(coordinates.prior.targets(coordinates.complete(few, rng)))
-            moments.append(_moments(coordinates, x))
+            moments.append(_moments(coordinates, one))
         mean, variance, mcse, variance_mcse = (np.stack(part) for part in zip(*moments, strict=True))
         return cls(
             np.stack(draws), mean, variance, mcse, variance_mcse, found.ess().min(axis=1),
@@ -69,12 +68,12 @@ class TargetPosteriors:
         )  # fmt: skip
 
 
-def _moments(coordinates: Coordinates, x: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Mean, variance and their Monte Carlo errors, each (n_targets,), of draws (n_chains, n_kept, d)."""
-    flat = x.reshape(-1, coordinates.n)
-    first, second = (m.reshape(*x.shape[:2], -1) for m in coordinates.moments(flat))
-    mean = first.mean(axis=(0, 1))
-    mcse = mean_error(first)
-    variance = (second - mean * first).mean(axis=(0, 1)) + np.where(np.isfinite(mcse), mcse, 0) ** 2
+def _moments(coordinates: Coordinates, draws: Draws) -> tuple[np.ndarray, ...]:
+    """Mean, variance and their Monte Carlo errors, each (n_targets,)."""
+    flat = draws.x.reshape(-1, coordinates.n)
+    first, second = (m.reshape(*draws.x.shape[:2], -1) for m in coordinates.moments(flat))
+    mean = draws.mean(first)
+    mcse = draws.mean_error(first)
+    variance = draws.mean(second - mean * first) + np.where(np.isfinite(mcse), mcse, 0) ** 2
     # Influence of each draw on the variance: E[second] - E[first]^2, linearised at the mean.
-    return mean, variance, mcse, mean_error(second - 2 * mean * first)
+    return mean, variance, mcse, draws.mean_error(second - 2 * mean * first)

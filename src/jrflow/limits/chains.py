@@ -78,15 +78,6 @@ def convergence(draws: np.ndarray) -> Convergence:
     )
 
 
-def mean_error(draws: np.ndarray) -> np.ndarray:
-    """Monte Carlo standard error of means over chains, (n_quantities,); draws as of :func:`convergence`.
-
-    Quantities that are the same in every draw, for instance one that is known exactly, have no error.
-    """
-    found = convergence(draws)
-    return np.where(found.sd > 0, found.mcse, 0.0)
-
-
 def reliability(rhat: float | None, ess: float, resolved: bool) -> tuple[str, bool]:
     """R-hat and effective sample size in words, and whether means and intervals can be relied on.
 

@@ -3,21 +3,22 @@
 The model is deterministic and its noise Gaussian, so the likelihood is known. Chains sample the posterior by
 two kinds of moves: independent proposals (:mod:`jrflow.limits.proposal`), which reach every known part of it,
 and Langevin steps (:mod:`jrflow.limits.langevin`), which explore what the proposals do not cover. Both are
-accepted by Metropolis and Hastings with one target: a :class:`jrflow.limits.density.LogDensity`. Chains are
-extended until the Monte Carlo errors of the means are small, up to a limit; a case that does not get there
-counts as unresolved.
+accepted by Metropolis and Hastings with one target: a :class:`jrflow.limits.density.LogDensity`. Where the
+first rounds leave large Monte Carlo errors of the means, importance sampling from what they found
+(:mod:`jrflow.limits.importance`) replaces them if its weights are reliable. If not, chains are extended up to
+a limit; a case that does not get there counts as unresolved.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TextIO
 
 import numpy as np
 
-from jrflow.limits.chains import Convergence, convergence
 from jrflow.limits.density import LogDensity
+from jrflow.limits.draws import Draws
+from jrflow.limits.importance import Posterior, importance_sample
 from jrflow.limits.langevin import Local, langevin_step
 from jrflow.limits.proposal import Proposal
 from jrflow.progress import Progress
@@ -45,6 +46,8 @@ class Effort:
         Independent proposals of a round; a Langevin step follows them.
     n_along, n_ridges
         Coordinates along which ridges are traced for the proposals, and most ridges along each.
+    importance
+        Whether importance sampling is tried where chains are not resolved.
     """
 
     n_chains: int = 8
@@ -54,6 +57,7 @@ class Effort:
     n_proposals: int = 8
     n_along: int = 4
     n_ridges: int = 3
+    importance: bool = True
 
 
 @dataclass(frozen=True)
@@ -62,32 +66,27 @@ class Posteriors:
 
     Attributes
     ----------
-    x
-        Coordinates of each case, shape (n_chains, n_kept, d); ``n_kept`` differs between cases.
+    draws
+        Of the coordinates of each case; their number differs between cases.
     jumps, steps
         Acceptance rates of independent proposals and of Langevin steps, each (n_cases,).
     """
 
-    x: tuple[np.ndarray, ...]
+    draws: tuple[Draws, ...]
     jumps: np.ndarray
     steps: np.ndarray
 
-    @cached_property
-    def convergence(self) -> tuple[Convergence, ...]:
-        """Convergence of the coordinates of each case."""
-        return tuple(convergence(draws) for draws in self.x)
-
     def rhat(self) -> np.ndarray:
         """Rank-normalised potential scale reduction, (n_cases, d): 1 if the chains agree."""
-        return np.stack([found.rhat for found in self.convergence])
+        return np.stack([draws.convergence.rhat for draws in self.draws])
 
     def ess(self) -> np.ndarray:
         """Effective sample size for the mean of each coordinate, (n_cases, d)."""
-        return np.stack([found.ess for found in self.convergence])
+        return np.stack([draws.convergence.ess for draws in self.draws])
 
     def resolved(self) -> np.ndarray:
         """Cases whose means have small Monte Carlo errors along every coordinate, (n_cases,)."""
-        return np.array([found.is_resolved for found in self.convergence])
+        return np.array([draws.convergence.is_resolved for draws in self.draws])
 
 
 def exact_posteriors(
@@ -110,14 +109,14 @@ def exact_posteriors(
         Where progress is shown; None for silence.
     """
     n_cases = len(starts)
-    found: list[tuple[np.ndarray, float, float]] = []
+    found: list[tuple[Draws, float, float]] = []
     with Progress("exact posterior", n_cases, stream) as progress:
         for first in range(0, n_cases, _AT_ONCE):
             cases = slice(first, first + _AT_ONCE)
             rng = np.random.default_rng([seed, 1, first])
             found += _sampled(target.take(cases), starts[cases], effort, rng, progress)
-    x, jumps, steps = zip(*found, strict=True)
-    return Posteriors(x, np.array(jumps), np.array(steps))
+    draws, jumps, steps = zip(*found, strict=True)
+    return Posteriors(draws, np.array(jumps), np.array(steps))
 
 
 def _sampled(
@@ -126,13 +125,13 @@ def _sampled(
     effort: Effort,
     rng: np.random.Generator,
     progress: Progress,
-) -> list[tuple[np.ndarray, float, float]]:
-    """Draws (n_chains, n_kept, d) and acceptance rates of each case; chains run until they are resolved."""
+) -> list[tuple[Draws, float, float]]:
+    """Draws and acceptance rates of each case; chains run until they are resolved."""
     sampler = _Sampler(target, starts, effort, rng)
     for _ in range(effort.n_burn_in):
         sampler.advance()
     kept: list[list[np.ndarray]] = [[] for _ in starts]
-    found: dict[int, tuple[np.ndarray, float, float]] = {}
+    found: dict[int, tuple[Draws, float, float]] = {}
     n_rounds, remaining = 0, np.arange(len(starts))
     while len(remaining):
         for _ in range(min(max(n_rounds, effort.n_rounds), effort.n_most - n_rounds)):
@@ -140,8 +139,13 @@ def _sampled(
             n_rounds += 1
             for case, state in zip(remaining, states, strict=True):
                 kept[case].append(state)
-        draws = [np.concatenate(kept[case], axis=1) for case in remaining]
-        is_done = [n_rounds >= effort.n_most or convergence(x).is_resolved for x in draws]
+        draws = [Draws(np.concatenate(kept[case], axis=1)) for case in remaining]
+        if effort.importance and (n_rounds == effort.n_rounds or n_rounds >= effort.n_most):
+            draws = [
+                one if one.convergence.is_resolved else sampler.importance(k, one.x) or one
+                for k, one in enumerate(draws)
+            ]
+        is_done = [n_rounds >= effort.n_most or one.convergence.is_resolved for one in draws]
         total = effort.n_burn_in + n_rounds
         for k in np.flatnonzero(is_done):
             found[int(remaining[k])] = draws[k], sampler.jumps[k] / total, sampler.steps[k] / total
@@ -202,6 +206,19 @@ class _Sampler:
         self._log_weight = log_density - self._proposal.log_density(self.x)
         return np.stack([halfway, self.x], axis=2)
 
+    def importance(self, case: int, chains: np.ndarray) -> Draws | None:
+        """Weighted draws that resolve a case, from draws of its chains (n_chains, n_kept, d), or None."""
+        alone = np.arange(len(self.x)) == case
+        target, ridges = self._target.take(alone), self._proposal.take(alone)
+
+        def log_density(x: np.ndarray) -> np.ndarray:
+            return _log_posterior(target, x, np.zeros(len(x), dtype=int))
+
+        posterior = Posterior(
+            log_density, lambda n: ridges.draw(n, self._rng)[0], lambda x: ridges.log_density(x[None])[0]
+        )
+        return importance_sample(posterior, chains, self._rng)
+
     def _jump(self) -> np.ndarray:
         """Independent proposals one after another (Metropolis-Hastings); the state after half of them."""
         n_cases, n_chains, d = self.x.shape
@@ -224,11 +241,8 @@ class _Sampler:
 
     def _log_weights(self, x: np.ndarray) -> np.ndarray:
         """Log of posterior over proposal density of points (n_cases, n, d), shape (n_cases, n)."""
-        flat = x.reshape(-1, x.shape[2])
-        density = self._target.log_prior(flat)
-        possible = np.flatnonzero(np.isfinite(density))
         cases = np.repeat(np.arange(len(x)), x.shape[1])
-        density[possible] += self._target.log_likelihood(flat[possible], cases[possible])
+        density = _log_posterior(self._target, x.reshape(-1, x.shape[2]), cases)
         return density.reshape(x.shape[:2]) - self._proposal.log_density(x)
 
     def _local(self, x: np.ndarray, chains: np.ndarray) -> Local:
@@ -245,3 +259,12 @@ class _Sampler:
             metric[possible] += found.information
             score[possible] += found.score
         return Local(density, metric, score)
+
+
+def _log_posterior(target: LogDensity, x: np.ndarray, cases: np.ndarray) -> np.ndarray:
+    """Log posterior density of points (n, d) for their cases (n,), (n,)."""
+    density = target.log_prior(x)
+    # Points outside the prior are not simulated: their density is zero whatever the response.
+    possible = np.flatnonzero(np.isfinite(density))
+    density[possible] += target.log_likelihood(x[possible], cases[possible])
+    return density

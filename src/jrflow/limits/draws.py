@@ -1,0 +1,84 @@
+"""Draws from the posterior of one case: of Markov chains, or weighted, of importance sampling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from jrflow.limits.chains import Convergence, convergence
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """Draws of one posterior, and how certain what is computed from them is.
+
+    Attributes
+    ----------
+    x
+        Coordinates, shape (n_chains, n_kept, d). Of weighted draws, "chains" are independent groups.
+    log_weight
+        Of each draw, up to a constant, shape (n_chains, n_kept); None: draws of chains, of equal weight.
+    """
+
+    x: np.ndarray
+    log_weight: np.ndarray | None = None
+
+    @cached_property
+    def convergence(self) -> Convergence:
+        """Convergence of the coordinates."""
+        return self.convergence_of(self.x)
+
+    def mean(self, values: np.ndarray) -> np.ndarray:
+        """Posterior means, (n,), of a value for each draw (n_chains, n_kept, n)."""
+        if self._weight is None:
+            mean: np.ndarray = values.mean(axis=(0, 1))
+            return mean
+        return np.einsum("ck,ckn->n", self._weight, values)
+
+    def mean_error(self, values: np.ndarray) -> np.ndarray:
+        """Monte Carlo standard errors of :meth:`mean`, (n,).
+
+        Quantities that are the same in every draw, for instance one that is known exactly, have no error.
+        """
+        found = self.convergence_of(values)
+        return np.where(found.sd > 0, found.mcse, 0.0)
+
+    def convergence_of(self, values: np.ndarray) -> Convergence:
+        """Convergence of a value for each draw (n_chains, n_kept, n).
+
+        Of weighted draws the Monte Carlo error is that of self-normalised importance sampling (Owen 2013,
+        Monte Carlo theory, methods and examples, eq. 9.8), the effective sample size the variance over its
+        square, and R-hat compares the groups.
+        """
+        if self._weight is None:
+            return convergence(values)
+        away = values - self.mean(values)
+        variance = np.einsum("ck,ckn->n", self._weight, away**2)
+        mcse = np.sqrt(np.einsum("ck,ckn->n", self._weight**2, away**2))
+        of_group = np.einsum("ck,ckn->cn", self._weight, away) / self._weight.sum(axis=1)[:, None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rhat = np.sqrt(1 + of_group.var(axis=0, ddof=1) / variance)
+            ess = variance / mcse**2
+        return Convergence(rhat, ess, mcse, np.sqrt(variance))
+
+    def equally_weighted(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """As many draws as ``n`` of each chain, at most all, of equal weight, shape (n_chains * n, d)."""
+        n_chains, n_kept, d = self.x.shape
+        n = min(n, n_kept)
+        if self._weight is None:
+            spaced = np.linspace(0, n_kept - 1, n).round().astype(int)
+            return self.x[:, spaced].reshape(-1, d)
+        # Systematic resampling repeats a draw as often as its weight says, to within one.
+        place = (np.arange(n_chains * n) + rng.random()) / (n_chains * n)
+        chosen = np.searchsorted(self._weight.ravel().cumsum(), place).clip(max=self._weight.size - 1)
+        return self.x.reshape(-1, d)[rng.permutation(chosen)]
+
+    @cached_property
+    def _weight(self) -> np.ndarray | None:
+        """Normalised weights."""
+        if self.log_weight is None:
+            return None
+        weight: np.ndarray = np.exp(self.log_weight - self.log_weight.max())
+        return weight / weight.sum()
