@@ -236,7 +236,7 @@ def test_recordings_are_judged_plainly(page: Page, full_run: Path) -> None:
     assert row(page, "2. <i>$_flash</i>").endswith("not explained")
     assert row(page, "Ai" + "mV1 (0.6–1.4)")
     assert row(page, "Ai" + "mV––1 (0.6–1.4)"), "an exact posterior where the model explains"
-    assert "Response 3 (R-hat 1.30, effective sample size 41): the Markov chains do not resolve" in html
+    assert "Response 3 (R-hat 1.30, effective sample size 41): the sampler does not resolve" in html
 
 
 def test_what_is_absent_is_said(bare_run: Path) -> None:

@@ -100,7 +100,7 @@ def gold_standard(
     together = xr.concat(levels, "noise").assign(true=(("case", "parameter"), part.targets))
     return together.assign_coords(coordinates).assign_attrs(
         preset=test.prior.preset, campaign=test.specification.campaign, seed=seed,
-        method="Markov chains on the exact likelihood (jrflow.limits.exact)",
+        method="sampled on the exact likelihood (jrflow.limits.exact)",
     )  # fmt: skip
 
 

@@ -62,7 +62,7 @@ def _answer(run: RunResults, found: Mapping[str, xr.Dataset], references: Mappin
         "have the right coverage (each check is set so that correct posteriors fail it in 1 % of runs). "
         "Responses simulated from draws fit the data (chi-square per degree of freedom, 1 for exact "
         "posteriors, at most 1.2 in the median and at most 2 in 95 % of the responses). At most 5 % of the "
-        "posteriors are not resolved by their Markov chains. Checks on few simulations detect large errors "
+        "posteriors are not resolved (Monte Carlo error). Checks on few simulations detect large errors "
         "only."
     )
     return Table(caption, ["posteriors", "noise", "trusted", "because"], rows, left=(0, 1, 2, 3), prose=(3,))
@@ -127,7 +127,7 @@ def _example(run: RunResults, name: str, found: xr.Dataset) -> list[Block]:
 
 
 def _reference_table(run: RunResults, name: str, reference: xr.Dataset) -> Table:
-    """How right the reference posteriors are: calibration, and convergence of their chains."""
+    """How right the reference posteriors are: calibration, and how certain."""
     preset = run.preset(run.config.inference.trainings[name].test)
     unresolved = unresolved_share(reference)
     rows = []
@@ -139,13 +139,12 @@ def _reference_table(run: RunResults, name: str, reference: xr.Dataset) -> Table
         share = "–" if unresolved is None else percent(float(unresolved.sel(noise=level)))
         rows.append([str(level), f"{smallest:.2g}", joint, number(covered, 1), share, *_convergence(one)])
     caption = Markup(
-        "Reference posteriors, preset {preset}: {n} test simulations, sampled by Markov chains on the "
+        "Reference posteriors, preset {preset}: {n} test simulations, sampled on the "
         "likelihood. Ranks: smallest p-value of all targets, times the number of targets; below 0.01, the "
         "ranks of the true values are not uniform. Joint: p-value of the coverage of regions of all targets "
-        "(TARP). "
-        "Coverage: of 90 % intervals, mean over targets. Unresolved: cases whose chains disagree or have "
-        "too few effective draws. Effective draws and Monte Carlo error (MCSE, in posterior standard "
-        "deviations): worst target, median over cases."
+        "(TARP). Coverage: of 90 % intervals, mean over targets. Unresolved: cases with a Monte Carlo error "
+        "above 5 % of a posterior standard deviation. Effective draws and Monte Carlo error (MCSE, in "
+        "posterior standard deviations): worst target, median over cases."
     ).format(preset=preset, n=f"{reference.sizes['case']:,}")
     header = ["noise", "ranks", "joint", "coverage (%)", "unresolved", "effective draws", "MCSE"]
     return Table(caption, header, rows)
@@ -185,7 +184,7 @@ def _agreement(name: str, found: xr.Dataset, parameters: list[str], levels: list
     if "spread" not in found:
         return []
     caption = Markup(
-        "{model} compared with reference posteriors of the same responses (Markov chains on the likelihood): "
+        "{model} compared with reference posteriors of the same responses (sampled on the likelihood): "
         "root mean square distance of the means, in reference standard deviations, and median ratio of the "
         "standard deviations."
     ).format(model=name)

@@ -24,7 +24,7 @@ def _describe(limits: xr.Dataset, reference: xr.Dataset | None, preset: str) -> 
     n_exact = int(limits.attrs.get("n_exact", 0))
     sampled = (
         "the posterior variance, averaged over {n} test simulations whose posteriors were sampled at every "
-        "noise level (Markov chains on the likelihood; Laplace's approximation, over {draws} more draws from "
+        "noise level (sampled on the likelihood; Laplace's approximation, over {draws} more draws from "
         "the prior, reduces the sampling error)"
     )
     laplace = (
@@ -55,7 +55,7 @@ def _error(limits: xr.Dataset) -> str:
 
 
 def _unresolved(reference: xr.Dataset | None) -> Markup:
-    """Share of cases in which the sampler's chains did not converge, by noise level."""
+    """Share of cases that the sampler does not resolve, by noise level."""
     share = None if reference is None else unresolved_share(reference)
     if share is None:
         return Markup("")
@@ -63,7 +63,7 @@ def _unresolved(reference: xr.Dataset | None) -> Markup:
         f"{percent(float(v))} at {level}"
         for level, v in zip(share["noise"].values, share.values, strict=True)
     )
-    sentence = " Cases that are not resolved (chains disagree, or too few effective draws): {}."
+    sentence = " Cases that are not resolved (too few effective draws): {}."
     if float(share.max()) > 0:
         sentence += " <b>At these levels the limit is more uncertain than its standard error.</b>"
     return Markup(sentence).format(each)

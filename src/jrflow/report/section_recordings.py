@@ -88,16 +88,16 @@ _EXACT = Markup(
 
 
 def _unresolved(found: list[dict[str, Any]]) -> Iterator[Block]:
-    """Warn of posteriors that the sampler's chains do not resolve."""
-    chains = {
+    """Warn of posteriors that the sampler does not resolve."""
+    words = {
         index: reliability(*(response["exact"][key] for key in ("rhat", "ess", "resolved")))
         for index, response in enumerate(found, 1)
         if response["exact"]
     }
-    which = [f"{index} ({said})" for index, (said, is_reliable) in chains.items() if not is_reliable]
+    which = [f"{index} ({said})" for index, (said, is_reliable) in words.items() if not is_reliable]
     if which:
         yield text(
-            "<b>Response {which}: the Markov chains do not resolve the exact posterior, so its intervals "
+            "<b>Response {which}: the sampler does not resolve the exact posterior, so its intervals "
             "are uncertain.</b>",
             which=", ".join(which),
         )
