@@ -20,8 +20,8 @@ from jrflow.archive import open_archive
 from jrflow.campaign import run_campaign
 from jrflow.config import Config
 from jrflow.config.eeg import CovarianceNoise, MontageHead, RecordingHead, SnrNoise, SourceConfig
-from jrflow.inference.dataset import EvokedSet, read_evoked_set
-from jrflow.inference.model import Description
+from jrflow.inference.data.dataset import EvokedSet, read_evoked_set
+from jrflow.inference.training.model import Description
 from jrflow.model.protocol import EvokedProtocol
 from jrflow.observe.channels import info_of
 from jrflow.observe.covariance import factor

@@ -34,7 +34,7 @@ from jrflow.archive.store import Archive
 from jrflow.campaign.run import design_campaign, run_campaign
 from jrflow.campaign.shard import ShardTask, simulate_shard
 from jrflow.config import Config
-from jrflow.inference.campaign import train_model
+from jrflow.inference.from_archives import train_model
 from jrflow.observe.levels import noise_levels, read_levels
 from jrflow.planning.cost import simulation_seconds
 from jrflow.planning.learning_cost import training_seconds

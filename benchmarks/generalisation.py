@@ -26,10 +26,10 @@ from conditions import Bench, Recordings, recorded
 from judging import Estimator, response, row
 from table import Table
 
-from jrflow.inference.campaign import train_model
-from jrflow.inference.dataset import check_same_experiment
-from jrflow.inference.model import TrainedModel, load_model
-from jrflow.inference.predict import estimate
+from jrflow.inference.data.dataset import check_same_experiment
+from jrflow.inference.from_archives import train_model
+from jrflow.inference.recordings.predict import estimate
+from jrflow.inference.training.model import TrainedModel, load_model
 from jrflow.observe.noise import EvokedNoise
 
 STORED = Path(__file__).parents[1] / "docs/results/generalisation.csv"

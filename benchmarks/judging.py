@@ -25,14 +25,14 @@ import torch
 import xarray as xr
 from conditions import Bench, Recordings
 
-from jrflow.inference.agreement import misfit
-from jrflow.inference.baseline import baseline_noise
-from jrflow.inference.gold import likelihood_of
-from jrflow.inference.metrics import coverage, scores
-from jrflow.inference.model import TrainedModel
-from jrflow.inference.posterior import PosteriorNetwork
-from jrflow.inference.predict import estimate, interval_estimates
-from jrflow.inference.trial import Estimates
+from jrflow.inference.networks.posterior import PosteriorNetwork
+from jrflow.inference.recordings.baseline import baseline_noise
+from jrflow.inference.recordings.predict import estimate, interval_estimates
+from jrflow.inference.scoring.agreement import misfit
+from jrflow.inference.scoring.comparison import Estimates
+from jrflow.inference.scoring.metrics import coverage, scores
+from jrflow.inference.scoring.reference import likelihood_of
+from jrflow.inference.training.model import TrainedModel
 from jrflow.limits.gauss_newton import find_modes
 from jrflow.observe.observation import NoiseLevels, Observation
 

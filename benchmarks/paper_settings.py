@@ -35,14 +35,14 @@ from jrflow.campaign import run_campaign
 from jrflow.config import Config
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import BiLSTMConfig
-from jrflow.inference.baselines import FeatureTrees
-from jrflow.inference.dataset import EvokedSet, read_evoked_set, split
-from jrflow.inference.drawing import draw_observations
-from jrflow.inference.evaluate import network_r2
-from jrflow.inference.paper import PaperBiLSTM, PaperSettings
-from jrflow.inference.randomness import Stream, torch_generator
-from jrflow.inference.scaling import InputScaling
-from jrflow.inference.train import train
+from jrflow.inference.data.dataset import EvokedSet, read_evoked_set, split
+from jrflow.inference.data.drawing import draw_observations
+from jrflow.inference.data.randomness import Stream, torch_generator
+from jrflow.inference.networks.scaling import InputScaling
+from jrflow.inference.scoring.baselines import FeatureTrees
+from jrflow.inference.scoring.evaluate import network_r2
+from jrflow.inference.training.paper import PaperBiLSTM, PaperSettings
+from jrflow.inference.training.train import train
 from jrflow.limits.fisher import recovery_limits
 from jrflow.observe.head import lead_field
 from jrflow.observe.noise import noise_level

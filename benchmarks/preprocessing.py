@@ -32,11 +32,11 @@ from jrflow.config import Config
 from jrflow.config.eeg import AdHocNoise
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import MLPConfig
-from jrflow.inference.baseline import baseline_noise
-from jrflow.inference.campaign import train_model
-from jrflow.inference.dataset import read_evoked_set
-from jrflow.inference.model import TrainedModel
-from jrflow.inference.predict import estimate, interval_estimates, network_input
+from jrflow.inference.data.dataset import read_evoked_set
+from jrflow.inference.from_archives import train_model
+from jrflow.inference.recordings.baseline import baseline_noise
+from jrflow.inference.recordings.predict import estimate, interval_estimates, network_input
+from jrflow.inference.training.model import TrainedModel
 from jrflow.observe.channels import info_of
 from jrflow.observe.covariance import inverse_root
 from jrflow.observe.evoked import on_model_grid, projected, recorded_as

@@ -37,7 +37,7 @@ import jrflow
 from jrflow.config.priors import RelativeUniformPrior
 from jrflow.config.simulation import SimulationConfig
 from jrflow.design import Prior
-from jrflow.inference.targets import TargetPosteriors
+from jrflow.inference.scoring.targets import TargetPosteriors
 from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.limits.exact import Effort, exact_posteriors
 from jrflow.limits.starts import modes_of_the_nearest
@@ -175,7 +175,7 @@ def log_posterior(prior: UniformPrior, log_likelihood: Callable[[np.ndarray], np
 
 
 def by_project(column: Column, observed: np.ndarray, sd: float, seed: int) -> TargetPosteriors:
-    """The project's sampler, as jrflow.inference.gold calls it, on some cases (n, 200)."""
+    """The project's sampler, as jrflow.inference.scoring.reference calls it, on some cases (n, 200)."""
     prior = Prior.of(RelativeUniformPrior(kind="relative-uniform"), column.preset)
     assert prior.names == column.names
     simulation = SimulationConfig()

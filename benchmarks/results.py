@@ -18,7 +18,7 @@ import pandas as pd
 import xarray as xr
 from results_page import STORED, page
 
-from jrflow.inference.refinement import CONTROL, SUFFIX
+from jrflow.inference.scoring.refinement import CONTROL, SUFFIX
 
 #: When a reference posterior counts as unresolved.
 CRITERION = "the Monte Carlo standard error of a mean exceeds 5 % of the posterior standard deviation"
@@ -126,27 +126,29 @@ def with_mean(rows: pd.DataFrame, column: str, values: xr.DataArray, use: xr.Dat
 
 def reference_of(run: Path, found: xr.Dataset) -> xr.Dataset | None:
     """Reference posteriors of the first test simulations, and what averages of samples lose of R²."""
-    for path in sorted(run.glob("limits/*-gold.nc")):
+    for path in sorted(run.glob("limits/*-reference.nc")):
         # Without the draws, which are most of it.
         with xr.open_dataset(path, engine="h5netcdf") as stored:
-            gold = stored[["mean", "mcse", "resolved", "true"]].load().rename(case="sim")
-        if gold.attrs["campaign"] != found.attrs["campaign"]:
+            reference = stored[["mean", "mcse", "resolved", "true"]].load().rename(case="sim")
+        if reference.attrs["campaign"] != found.attrs["campaign"]:
             continue
-        true = found["true"].sel(sim=gold["sim"])
-        if not np.allclose(gold["true"], true) or list(gold["noise"].values) != list(found["noise"].values):
+        true = found["true"].sel(sim=reference["sim"])
+        if not np.allclose(reference["true"], true) or list(reference["noise"].values) != list(
+            found["noise"].values
+        ):
             raise ValueError(
                 f"{path}: expected the simulations and noise levels of the scores, received others; run the "
                 "rule that writes this file again"
             )
-        model = path.name.removesuffix("-gold.nc")
+        model = path.name.removesuffix("-reference.nc")
         limits = xr.load_dataset(path.with_name(f"{model}.nc"), engine="h5netcdf")
-        return gold.assign(lost=limits["r2_lost"], resolved=gold["resolved"].astype(bool))
+        return reference.assign(lost=limits["r2_lost"], resolved=reference["resolved"].astype(bool))
     return None
 
 
 def limit_files(run: Path) -> list[Path]:
     """Files of limits, without the posteriors that they come from."""
-    return sorted(path for path in run.glob("limits/*.nc") if not path.stem.endswith("-gold"))
+    return sorted(path for path in run.glob("limits/*.nc") if not path.stem.endswith("-reference"))
 
 
 def limit_table(path: Path) -> pd.DataFrame:
@@ -158,9 +160,9 @@ def limit_table(path: Path) -> pd.DataFrame:
     limits = xr.load_dataset(path, engine="h5netcdf")
     names = ["r2_limit", "r2_limit_se", "r2_laplace"]
     table = limits[names].to_dataframe().reset_index().assign(preset=limits.attrs["preset"])
-    gold = xr.load_dataset(path.with_name(f"{path.stem}-gold.nc"), engine="h5netcdf")
-    unresolved = (1 - gold["resolved"].mean("case")).to_series().rename("unresolved")
-    table = table.assign(n_exact=gold.sizes["case"], criterion=CRITERION)
+    reference = xr.load_dataset(path.with_name(f"{path.stem}-reference.nc"), engine="h5netcdf")
+    unresolved = (1 - reference["resolved"].mean("case")).to_series().rename("unresolved")
+    table = table.assign(n_exact=reference.sizes["case"], criterion=CRITERION)
     return table.merge(unresolved, left_on="noise", right_index=True)
 
 

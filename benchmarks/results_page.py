@@ -9,7 +9,7 @@ import pandas as pd
 from markdown_table import table
 from results_generalisation import generalisation
 
-from jrflow.inference.refinement import SUFFIX
+from jrflow.inference.scoring.refinement import SUFFIX
 from jrflow.report.published import COLUMNS, PUBLISHED
 
 #: What was stored of the runs.

@@ -19,10 +19,10 @@ import torch
 from results_page import STORED
 
 from jrflow.config import load_config
-from jrflow.inference.campaign import train_model
-from jrflow.inference.dataset import read_evoked_set
-from jrflow.inference.evaluate import network_r2
-from jrflow.inference.model import load_model
+from jrflow.inference.data.dataset import read_evoked_set
+from jrflow.inference.from_archives import train_model
+from jrflow.inference.scoring.evaluate import network_r2
+from jrflow.inference.training.model import load_model
 from jrflow.observe.levels import read_levels
 from jrflow.observe.observation import NoiseLevels
 

@@ -40,13 +40,13 @@ from jrflow.campaign import run_campaign
 from jrflow.config import Config
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import NetworkConfig
-from jrflow.inference.dataset import EvokedSet, read_evoked_set, split
-from jrflow.inference.drawing import draw_observations
-from jrflow.inference.networks import Network
-from jrflow.inference.optimisers import Optimisers
-from jrflow.inference.parallel import Ranks
-from jrflow.inference.session import Plan, Session
-from jrflow.inference.train import untrained_network
+from jrflow.inference.data.dataset import EvokedSet, read_evoked_set, split
+from jrflow.inference.data.drawing import draw_observations
+from jrflow.inference.networks.network import Network
+from jrflow.inference.training.optimisers import Optimisers
+from jrflow.inference.training.parallel import Ranks
+from jrflow.inference.training.session import Plan, Session
+from jrflow.inference.training.train import untrained_network
 from jrflow.observe.noise import noise_level
 from jrflow.observe.observation import NoiseLevels
 from jrflow.observe.projection import reference_rms

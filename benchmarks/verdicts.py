@@ -34,12 +34,12 @@ from markdown_table import table as markdown
 from scipy.stats import binomtest, kstest
 from verdict_kinds import AGAIN, AT_ONCE, N_ITERATIONS, N_REFERENCE, N_STARTS, SFREQ, Bench, Given, kinds
 
-from jrflow.inference.baseline import baseline_noise
-from jrflow.inference.best_fit import tangents
-from jrflow.inference.evidence import Recording
-from jrflow.inference.goodness import judge
-from jrflow.inference.measured_noise import Clock
-from jrflow.inference.verdict import LEVEL, VERDICTS, Goodness
+from jrflow.inference.recordings.baseline import baseline_noise
+from jrflow.inference.recordings.best_fit import tangents
+from jrflow.inference.recordings.evidence import Recording
+from jrflow.inference.recordings.goodness import judge
+from jrflow.inference.recordings.measured_noise import Clock
+from jrflow.inference.recordings.verdict import LEVEL, VERDICTS, Goodness
 from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.limits.gauss_newton import find_modes
 from jrflow.limits.starts import nearest_simulations

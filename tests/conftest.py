@@ -33,7 +33,7 @@ PROTOCOL = {"kind": "evoked", "n_trials": 3, "isi": 0.25, "tmin": -0.05, "tmax":
 
 
 #: Files of tests that take longest, longest first: no worker begins one of them when the others are done.
-_LONGEST = ("test_workflow.py", "survival/test_kills.py", "model/test_gpu.py", "inference/test_gold.py")
+_LONGEST = ("test_workflow.py", "survival/test_kills.py", "model/test_gpu.py", "inference/test_reference.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -31,6 +31,8 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("stages",),
     ("cli",),
 )
+#: Rooms of a part, in the order of their imports; modules beside them may import all.
+ROOMS = {"inference": ("data", "networks", "training", "scoring", "recordings")}
 RANK = {part: rank for rank, row in enumerate(ORDER) for part in row}
 #: What a part may only be imported by, besides scripts/.
 ONLY_BY = {"cluster": {"cli", "stages"}, "stages": set[str](), "cli": set[str]()}
@@ -104,6 +106,24 @@ def test_imports_flow_one_way() -> None:
         for imported in parts_imported(path)
         if (reason := forbidden(part_of(path), imported))
     }
+    assert not offenders
+
+
+def test_rooms_of_a_part_import_one_way() -> None:
+    offenders = []
+    for part, rooms in ROOMS.items():
+        assert {p.parent.name for p in (SOURCE / part).glob("*/__init__.py")} == set(rooms)
+        for path in MODULES:
+            place = path.relative_to(SOURCE).parts
+            if place[0] != part or len(place) < 3:
+                continue
+            names = [name.split(".") for name in imports(path)]
+            known = rooms[: rooms.index(place[1]) + 1]
+            offenders += [
+                f"{identifier(path)} imports {'.'.join(name)}"
+                for name in names
+                if name[:2] == ["jrflow", part] and len(name) > 2 and name[2] not in known
+            ]
     assert not offenders
 
 

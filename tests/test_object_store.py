@@ -22,7 +22,7 @@ from jrflow.campaign.verify import verify_archive
 from jrflow.cluster.dask import map_over_workers
 from jrflow.config import Config
 from jrflow.config.execution import ExecutionConfig
-from jrflow.inference.dataset import read_evoked_set
+from jrflow.inference.data.dataset import read_evoked_set
 
 MakeConfig = Callable[..., Config]
 InterruptedAfter = Callable[[int], Callable[..., Iterator[int]]]

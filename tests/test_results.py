@@ -51,7 +51,7 @@ def run_of(
         },
         coords={"case": np.arange(cases), **names},
         attrs={"campaign": "test", "seed": 3},
-    ).to_netcdf(write(folder / "limits/first-gold.nc"), engine="h5netcdf")
+    ).to_netcdf(write(folder / "limits/first-reference.nc"), engine="h5netcdf")
     of = {v: (("noise", "parameter"), [[value]]) for v, value in (("r2_limit", 0.9), ("r2_lost", 0.03))}
     xr.Dataset(of, coords=names).to_netcdf(folder / "limits/first.nc", engine="h5netcdf")
     given = {"noise": "loud", "parameter": "A_e", "r2": [0.7, 1, 1], "seed": 3}
@@ -96,18 +96,18 @@ def test_scores_are_compared_with_posteriors_of_the_same_observations_only(
     same = {"predicted": true, "refined": true[:10], "nearest": true[:10]}
     reference = {"mean": true[:20], "mcse": np.full(20, 0.1), "resolved": np.ones(20, bool)}
     scores = run_of(tmp_path, true, same, reference)
-    path = tmp_path / "limits/first-gold.nc"
-    gold = xr.load_dataset(path, engine="h5netcdf")
+    path = tmp_path / "limits/first-reference.nc"
+    stored = xr.load_dataset(path, engine="h5netcdf")
 
     def is_compared(**changes: Any) -> bool:
-        gold.assign_attrs(changes).to_netcdf(path, engine="h5netcdf")
+        stored.assign_attrs(changes).to_netcdf(path, engine="h5netcdf")
         return "excess" in script["compared"](scores)
 
     assert is_compared()
     assert not is_compared(seed=4), "other noise"
     assert not is_compared(campaign="other")
-    gold.assign_coords(case=np.arange(20) + 1).to_netcdf(path, engine="h5netcdf")
-    with pytest.raises(ValueError, match="first-gold"):
+    stored.assign_coords(case=np.arange(20) + 1).to_netcdf(path, engine="h5netcdf")
+    with pytest.raises(ValueError, match="first-reference"):
         script["compared"](scores)
 
 

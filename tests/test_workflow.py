@@ -192,7 +192,7 @@ def test_exact_posteriors_come_before_the_limits_where_they_are_asked_for(run: P
         planned = snakemake(folder, "--dry-run", "--forceall").stdout
     finally:
         (folder / "config.yaml").write_text(usual)
-    assert re.search(r"^gold +2$", planned, re.MULTILINE), planned
+    assert re.search(r"^reference +2$", planned, re.MULTILINE), planned
     assert re.search(r"^limits +2$", planned, re.MULTILINE), planned
 
 

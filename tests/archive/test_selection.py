@@ -22,7 +22,7 @@ from jrflow.campaign.repair import repair_archive
 from jrflow.campaign.verify import verify_archive
 from jrflow.cli import main
 from jrflow.config import Config
-from jrflow.inference.dataset import read_evoked_set
+from jrflow.inference.data.dataset import read_evoked_set
 
 Select = Callable[[xr.Dataset], xr.Dataset]
 

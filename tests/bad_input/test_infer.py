@@ -21,7 +21,7 @@ from jrflow.config import Config
 from jrflow.config.eeg import SnrNoise
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import MLPConfig
-from jrflow.inference.campaign import train_model
+from jrflow.inference.from_archives import train_model
 from jrflow.observe.evoked import to_evoked
 from jrflow.observe.noise import EvokedNoise, noise_level
 from jrflow.observe.projection import reference_rms
@@ -251,7 +251,7 @@ def test_a_position_that_cannot_be_one_is_an_error(
 
 
 def test_copies_of_settings_are_validated(files: Files) -> None:
-    from jrflow.inference.model import load_model
+    from jrflow.inference.training.model import load_model
 
     d = load_model(files.model).description
     for section, changes in (

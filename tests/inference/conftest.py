@@ -16,8 +16,8 @@ from jrflow.config import Config
 from jrflow.config.eeg import SnrNoise
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import BiLSTMConfig
-from jrflow.inference.dataset import EvokedSet, read_evoked_set, split
-from jrflow.inference.trial import Parts, Trial
+from jrflow.inference.data.dataset import EvokedSet, read_evoked_set, split
+from jrflow.inference.scoring.comparison import Comparison, Parts
 from jrflow.observe.noise import EvokedNoise, noise_level
 from jrflow.observe.observation import NoiseLevels
 from jrflow.observe.projection import reference_rms
@@ -94,11 +94,11 @@ def noise(experiment: Experiment, parts: Parts) -> NoiseLevels:
 
 
 @pytest.fixture(scope="session")
-def trial(parts: Parts, noise: NoiseLevels) -> Trial:
+def comparison(parts: Parts, noise: NoiseLevels) -> Comparison:
     values = np.full((len(SNR_DB), len(parts.test.names)), 0.9)
     limits = xr.DataArray(
         values,
         coords={"noise": list(SNR_DB), "parameter": list(parts.test.names)},
         dims=("noise", "parameter"),
     )
-    return Trial(parts, noise, SNR_DB, limits, seed=0)
+    return Comparison(parts, noise, SNR_DB, limits, seed=0)

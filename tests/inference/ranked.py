@@ -20,16 +20,16 @@ import xarray as xr
 
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import NetworkConfig
-from jrflow.inference.campaign import train_model
-from jrflow.inference.parallel import Ranks, joined_ranks
-from jrflow.inference.session import Session
+from jrflow.inference.from_archives import train_model
+from jrflow.inference.training.parallel import Ranks, joined_ranks
+from jrflow.inference.training.session import Session
 from jrflow.observe.noise import EvokedNoise
 
 #: So long may anything take that should take a moment, s: the machine may be busy.
 PATIENCE = 60.0
 
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["jrflow.inference.campaign", "jrflow.inference.parallel"])
+_PROCESSES.set_forkserver_preload(["jrflow.inference.from_archives", "jrflow.inference.training.parallel"])
 
 
 @dataclass(frozen=True)

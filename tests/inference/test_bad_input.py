@@ -19,14 +19,14 @@ from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import BiLSTMConfig, NetworkConfig
 from jrflow.config.priors import RelativeUniformPrior
 from jrflow.design.priors import Prior
-from jrflow.inference.baselines import evaluate_baselines
-from jrflow.inference.campaign import read_trial, train_model
-from jrflow.inference.dataset import check_same_experiment, read_evoked_set
-from jrflow.inference.evaluate import evaluate, evaluate_model
-from jrflow.inference.model import TrainedModel
-from jrflow.inference.predict import estimate
-from jrflow.inference.train import train
-from jrflow.inference.trial import Parts, Trial
+from jrflow.inference.data.dataset import check_same_experiment, read_evoked_set
+from jrflow.inference.from_archives import read_comparison, train_model
+from jrflow.inference.recordings.predict import estimate
+from jrflow.inference.scoring.baselines import evaluate_baselines
+from jrflow.inference.scoring.comparison import Comparison, Parts
+from jrflow.inference.scoring.evaluate import evaluate, evaluate_model
+from jrflow.inference.training.model import TrainedModel
+from jrflow.inference.training.train import train
 from jrflow.observe.observation import NoiseLevels
 from jrflow.specification import Specification
 
@@ -168,14 +168,14 @@ def test_a_model_is_scored_on_what_it_was_trained_on(
 ) -> None:
     model = trained(experiment, tmp_path)
     stores = experiment.store("train"), experiment.store("test")
-    trial = read_trial(
+    comparison = read_comparison(
         *stores, experiment.lead_field, experiment.levels, SNR_DB, limits(parts.test.names),
         TRAINING.model_copy(update=changes), 0,
     )  # fmt: skip
     with pytest.raises(
         ValueError, match=f"expected responses of 1 inputs .* of 30 samples .* received {received}"
     ):
-        evaluate_model(model, trial)
+        evaluate_model(model, comparison)
 
 
 def test_another_montage_than_the_models_is_an_error(experiment: Any, tmp_path: Path) -> None:
@@ -210,15 +210,15 @@ def test_a_checkpoint_of_another_architecture_is_an_error(
 
 
 @pytest.fixture(scope="module")
-def alone(parts: Parts, noise: NoiseLevels) -> Trial:
-    """A trial of which b_i is the only target."""
+def alone(parts: Parts, noise: NoiseLevels) -> Comparison:
+    """A comparison of which b_i is the only target."""
     all_four = parts.train.prior
     prior = replace(all_four, varied={"b_i": all_four.varied["b_i"]})
     train_, validation, test = (
         replace(part, prior=prior, targets=part.targets[:, 1:2])
         for part in (parts.train, parts.validation, parts.test)
     )
-    return Trial(Parts(train_, validation, test), noise, SNR_DB, limits(("b_i",))["r2_limit"], 0)
+    return Comparison(Parts(train_, validation, test), noise, SNR_DB, limits(("b_i",))["r2_limit"], 0)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def alone(parts: Parts, noise: NoiseLevels) -> Trial:
     ],
     ids=["bilstm", "maf", "nsf"],
 )  # fmt: skip
-def test_one_parameter_can_be_learnt(alone: Trial, network: dict[str, Any]) -> None:
+def test_one_parameter_can_be_learnt(alone: Comparison, network: dict[str, Any]) -> None:
     section: TypeAdapter[NetworkConfig] = TypeAdapter(NetworkConfig)
     config = TRAINING.model_copy(update={"max_presentations": 9000})
     data = alone.parts
@@ -245,7 +245,7 @@ def test_one_parameter_can_be_learnt(alone: Trial, network: dict[str, Any]) -> N
     assert labelled.predicted.shape == (2, 300, 1)
 
 
-def test_one_parameter_has_baselines(alone: Trial) -> None:
+def test_one_parameter_has_baselines(alone: Comparison) -> None:
     rows = evaluate_baselines(alone).set_index(["estimator", "noise"])
     assert rows.r2["extra-trees", "snr-30"] > 0.4
     assert (rows.n == 300).all()

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jrflow.inference.baseline import BaselineNoise, baseline_noise
-from jrflow.inference.predict import conditioned
+from jrflow.inference.recordings.baseline import BaselineNoise, baseline_noise
+from jrflow.inference.recordings.predict import conditioned
 from jrflow.observe.noise import EvokedNoise, spatial_filter
 from jrflow.observe.projection import baseline_correct
 from jrflow.observe.window import Window

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jrflow.inference.baselines import FeatureTrees, MeanPredictor, hand_features
+from jrflow.inference.scoring.baselines import FeatureTrees, MeanPredictor, hand_features
 from jrflow.observe.features import FEATURES
 
 TIMES = np.arange(1, 51) / 100

@@ -14,14 +14,14 @@ from safetensors.torch import load_file, save_file
 
 from jrflow.config.inference import LearningCurveConfig, TrainingConfig
 from jrflow.config.networks import BiLSTMConfig
-from jrflow.inference.baselines import evaluate_baselines
-from jrflow.inference.campaign import read_trial, trace_learning_curve, train_model
-from jrflow.inference.drawing import draw_observations
-from jrflow.inference.evaluate import evaluate_model
-from jrflow.inference.learning import learning_curve
-from jrflow.inference.model import TrainedModel, load_model
-from jrflow.inference.randomness import Stream, torch_generator
-from jrflow.inference.trial import COLUMNS, Parts, Trial
+from jrflow.inference.data.drawing import draw_observations
+from jrflow.inference.data.randomness import Stream, torch_generator
+from jrflow.inference.from_archives import read_comparison, trace_learning_curve, train_model
+from jrflow.inference.scoring.baselines import evaluate_baselines
+from jrflow.inference.scoring.comparison import COLUMNS, Comparison, Parts
+from jrflow.inference.scoring.evaluate import evaluate_model
+from jrflow.inference.scoring.learning import learning_curve
+from jrflow.inference.training.model import TrainedModel, load_model
 from jrflow.observe.observation import NoiseLevels
 
 TRAINING = TrainingConfig(batch_size=50, max_presentations=9000)
@@ -58,16 +58,18 @@ def limits() -> xr.Dataset:
     return xr.Dataset({"r2_limit": (("noise", "parameter"), values)}, coords=coords)
 
 
-def trial_of(experiment: Any, limits: xr.Dataset, stores: tuple[str, str] = ("train", "test")) -> Trial:
+def comparison_of(
+    experiment: Any, limits: xr.Dataset, stores: tuple[str, str] = ("train", "test")
+) -> Comparison:
     train, test = map(experiment.store, stores)
-    return read_trial(train, test, experiment.lead_field, experiment.levels, SNR_DB, limits, TRAINING, 0)
+    return read_comparison(train, test, experiment.lead_field, experiment.levels, SNR_DB, limits, TRAINING, 0)
 
 
 @pytest.fixture(scope="module")
 def evaluation(experiment: Any, model: TrainedModel, limits: xr.Dataset) -> tuple[pd.DataFrame, xr.Dataset]:
-    trial = trial_of(experiment, limits)
-    table, predictions = evaluate_model(model, trial)
-    return pd.concat([table, evaluate_baselines(trial)]), predictions
+    comparison = comparison_of(experiment, limits)
+    table, predictions = evaluate_model(model, comparison)
+    return pd.concat([table, evaluate_baselines(comparison)]), predictions
 
 
 def test_a_model_comes_back_as_it_was_saved(model: TrainedModel, folder: Path, parts: Parts) -> None:
@@ -166,9 +168,9 @@ def test_tabulated_intervals_hold_between_the_levels(
 def test_another_archive_than_the_models_is_an_error(
     experiment: Any, model: TrainedModel, limits: xr.Dataset
 ) -> None:
-    trial = trial_of(experiment, limits, ("test", "train"))
+    comparison = comparison_of(experiment, limits, ("test", "train"))
     with pytest.raises(ValueError, match="campaign 'test' is not the one that the model was trained on"):
-        evaluate_model(model, trial)
+        evaluate_model(model, comparison)
 
 
 def test_channels_are_learnt_from_as_well(experiment: Any, tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from jrflow.inference import checkpoint as module
-from jrflow.inference.checkpoint import (
+from jrflow.inference.training import checkpoint as module
+from jrflow.inference.training.checkpoint import (
     Checkpoint,
     load_checkpoint,
     save_checkpoint,

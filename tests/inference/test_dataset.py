@@ -9,7 +9,7 @@ import pytest
 import zarr
 
 from jrflow.archive import ArchiveError, open_archive
-from jrflow.inference.dataset import check_same_experiment, read_evoked_set, split
+from jrflow.inference.data.dataset import check_same_experiment, read_evoked_set, split
 from jrflow.observe.projection import baseline_correct
 
 

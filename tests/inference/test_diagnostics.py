@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from jrflow.inference.diagnostics import diagnose
+from jrflow.inference.scoring.diagnostics import diagnose
 
 N, N_DRAWS = 600, 400
 

@@ -15,13 +15,13 @@ from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import NetworkConfig
 from jrflow.config.priors import RelativeUniformPrior
 from jrflow.design import Prior
-from jrflow.inference.build import build_network
-from jrflow.inference.evaluate import answered, evaluate, network_r2
-from jrflow.inference.networks import Architecture, Network
-from jrflow.inference.posterior import PosteriorNetwork
-from jrflow.inference.session import Session
-from jrflow.inference.train import train
-from jrflow.inference.trial import Parts, Trial
+from jrflow.inference.networks.build import build_network
+from jrflow.inference.networks.network import Architecture, Network
+from jrflow.inference.networks.posterior import PosteriorNetwork
+from jrflow.inference.scoring.comparison import Comparison, Parts
+from jrflow.inference.scoring.evaluate import answered, evaluate, network_r2
+from jrflow.inference.training.session import Session
+from jrflow.inference.training.train import train
 from jrflow.observe.observation import NoiseLevels
 
 TRAINING = TrainingConfig(batch_size=50, max_presentations=13_500)
@@ -118,8 +118,8 @@ def test_draws_of_a_density_stay_in_range_and_products_follow(
     np.testing.assert_allclose(named["C_2"], named["C"] * named["a_2"])
 
 
-def test_a_density_is_scored_and_diagnosed(trained: dict[str, Network], trial: Trial) -> None:
-    table, labelled = evaluate(trained["npe"], "npe", trial)
+def test_a_density_is_scored_and_diagnosed(trained: dict[str, Network], comparison: Comparison) -> None:
+    table, labelled = evaluate(trained["npe"], "npe", comparison)
     assert len(table) == 2 * 5
     # After fifteen epochs on 900 simulations single targets depend on how a machine rounds.
     assert 0.8 < table.coverage_90.mean() < 0.97

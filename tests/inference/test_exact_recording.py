@@ -7,8 +7,8 @@ import numpy as np
 from jrflow.config.priors import RelativeUniformPrior
 from jrflow.config.simulation import SimulationConfig
 from jrflow.design import Prior
-from jrflow.inference.best_fit import best_possible
-from jrflow.inference.exact_recording import exact_estimate
+from jrflow.inference.recordings.best_fit import best_possible
+from jrflow.inference.recordings.exact import exact_estimate
 from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.limits.gauss_newton import find_modes
 from jrflow.observe.epoch import Epoch

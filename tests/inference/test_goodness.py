@@ -12,11 +12,16 @@ import xarray as xr
 from scipy.linalg import toeplitz
 from scipy.stats import kstest
 
-from jrflow.inference.baseline import baseline_noise
-from jrflow.inference.detection import detectable_component, detectable_excess, excess, largest_eigenvalue
-from jrflow.inference.evidence import Tangent
-from jrflow.inference.goodness import goodness
-from jrflow.inference.verdict import Goodness, headline, sentences
+from jrflow.inference.recordings.baseline import baseline_noise
+from jrflow.inference.recordings.detection import (
+    detectable_component,
+    detectable_excess,
+    excess,
+    largest_eigenvalue,
+)
+from jrflow.inference.recordings.evidence import Tangent
+from jrflow.inference.recordings.goodness import goodness
+from jrflow.inference.recordings.verdict import Goodness, headline, sentences
 from jrflow.observe.covariance import factor
 from jrflow.observe.epoch import Epoch
 from jrflow.observe.noise import EvokedNoise

@@ -17,12 +17,12 @@ from jrflow.archive import open_archive
 from jrflow.config.eeg import ProcessingConfig
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import MLPConfig
-from jrflow.inference.campaign import read_parts, train_model
-from jrflow.inference.gold import likelihood_of
-from jrflow.inference.model import TrainedModel, load_model
-from jrflow.inference.predict import interval_estimates, network_input
-from jrflow.inference.randomness import Stream
-from jrflow.inference.trial import observed_at
+from jrflow.inference.data.randomness import Stream
+from jrflow.inference.from_archives import read_parts, train_model
+from jrflow.inference.recordings.predict import interval_estimates, network_input
+from jrflow.inference.scoring.comparison import observed_at
+from jrflow.inference.scoring.reference import likelihood_of
+from jrflow.inference.training.model import TrainedModel, load_model
 from jrflow.observe.epoch import Epoch
 from jrflow.observe.noise import EvokedNoise
 from jrflow.observe.observation import NoiseLevels, processing_of, temporal_covariance

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.stats import pearsonr, spearmanr
 
-from jrflow.inference.calibration import conformal_half_width
-from jrflow.inference.metrics import coverage, scores
+from jrflow.inference.scoring.metrics import coverage, scores
+from jrflow.inference.training.calibration import conformal_half_width
 
 RNG = np.random.default_rng(0)
 TRUE = RNG.uniform(1, 3, (400, 2))

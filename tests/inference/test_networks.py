@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from jrflow.config.networks import BiLSTMConfig
-from jrflow.inference.networks import Architecture, PointNetwork
-from jrflow.inference.scaling import InputScaling, step_index
+from jrflow.inference.networks.network import Architecture, PointNetwork
+from jrflow.inference.networks.scaling import InputScaling, step_index
 
 SMALL = BiLSTMConfig(samples_per_step=10, hidden=8)
 NAMES = ("A_e", "b_e", "C")

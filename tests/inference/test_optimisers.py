@@ -8,9 +8,9 @@ from pydantic import TypeAdapter
 from torch import nn
 
 from jrflow.config.networks import BiLSTMConfig, NetworkConfig, TransformerConfig
-from jrflow.inference.build import build_network
-from jrflow.inference.networks import Architecture, Network
-from jrflow.inference.optimisers import Muon, Optimisers, orthogonal
+from jrflow.inference.networks.build import build_network
+from jrflow.inference.networks.network import Architecture, Network
+from jrflow.inference.training.optimisers import Muon, Optimisers, orthogonal
 from jrflow.planning.operations import step_operations
 
 TUNED = BiLSTMConfig(samples_per_step=10, hidden=8, head_layers=2, head_width=12, optimiser="muon")

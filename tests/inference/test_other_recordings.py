@@ -12,11 +12,11 @@ import xarray as xr
 
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import BiLSTMConfig
-from jrflow.inference.campaign import train_model
-from jrflow.inference.evaluate import evaluate_model
-from jrflow.inference.model import TrainedModel, load_model
-from jrflow.inference.predict import estimate
-from jrflow.inference.trial import Parts, Trial
+from jrflow.inference.from_archives import train_model
+from jrflow.inference.recordings.predict import estimate
+from jrflow.inference.scoring.comparison import Comparison, Parts
+from jrflow.inference.scoring.evaluate import evaluate_model
+from jrflow.inference.training.model import TrainedModel, load_model
 from jrflow.observe.noise import EvokedNoise
 from jrflow.observe.observation import NoiseLevels
 
@@ -65,14 +65,14 @@ def test_as_many_channels_of_another_montage_are_an_error(
 
 
 def test_another_place_of_the_source_than_the_channels_learnt_is_an_error(
-    experiment: Any, of_channels: TrainedModel, parts: Parts, trial: Trial, loud: EvokedNoise
+    experiment: Any, of_channels: TrainedModel, parts: Parts, comparison: Comparison, loud: EvokedNoise
 ) -> None:
     elsewhere = experiment.lead_field.roll(channel=3)
     with pytest.raises(ValueError, match=r"lead field of the source differs .*cosine .* projected"):
         estimate(of_channels, only_noise(elsewhere, loud), elsewhere, loud)
     levels = NoiseLevels.of("channels", elsewhere, experiment.levels, parts.train.epoch)
     with pytest.raises(ValueError, match="lead field of the source differs"):
-        evaluate_model(of_channels, replace(trial, noise=levels))
+        evaluate_model(of_channels, replace(comparison, noise=levels))
 
 
 def test_a_projection_serves_any_montage(experiment: Any, projected: TrainedModel, loud: EvokedNoise) -> None:

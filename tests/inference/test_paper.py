@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from jrflow.inference.paper import PaperBiLSTM
-from jrflow.inference.paper_training import KerasBiLSTM, PaperSettings, PaperTraining, paper_loss
+from jrflow.inference.training.paper import PaperBiLSTM
+from jrflow.inference.training.paper_training import KerasBiLSTM, PaperSettings, PaperTraining, paper_loss
 
 QUICK = PaperSettings(max_epochs=3, hidden=8)
 

@@ -24,10 +24,10 @@ from safetensors.torch import load_file
 
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import BiLSTMConfig
-from jrflow.inference.checkpoint import Checkpoint, save_checkpoint
-from jrflow.inference.model import load_model
-from jrflow.inference.parallel import Ranks, RanksError, joined_ranks
-from jrflow.inference.train import _agreed_checkpoint
+from jrflow.inference.training.checkpoint import Checkpoint, save_checkpoint
+from jrflow.inference.training.model import load_model
+from jrflow.inference.training.parallel import Ranks, RanksError, joined_ranks
+from jrflow.inference.training.train import _agreed_checkpoint
 from jrflow.lock import BusyError
 
 #: Of 900 simulations the last batch has one.
@@ -271,7 +271,7 @@ def test_one_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 _LISTENS = """
 import psutil, torch
-from jrflow.inference.parallel import joined_ranks
+from jrflow.inference.training.parallel import joined_ranks
 with joined_ranks(60) as ranks:
     found = {c.laddr.ip for c in psutil.Process().net_connections() if c.status == psutil.CONN_LISTEN}
     ranks.sum(torch.ones(1))

@@ -14,9 +14,9 @@ import xarray as xr
 from jrflow.archive import open_archive
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import BiLSTMConfig, NetworkConfig, NPEConfig
-from jrflow.inference.campaign import train_model
-from jrflow.inference.model import TrainedModel
-from jrflow.inference.predict import estimate
+from jrflow.inference.from_archives import train_model
+from jrflow.inference.recordings.predict import estimate
+from jrflow.inference.training.model import TrainedModel
 from jrflow.observe.noise import EvokedNoise
 from jrflow.observe.projection import to_eeg
 

@@ -17,9 +17,9 @@ from jrflow.cli import main
 from jrflow.config.eeg import CovarianceNoise
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import BiLSTMConfig
-from jrflow.inference.campaign import train_model
-from jrflow.inference.model import load_model
-from jrflow.inference.recordings import as_text, infer_recordings
+from jrflow.inference.from_archives import train_model
+from jrflow.inference.recordings.files import as_text, infer_recordings
+from jrflow.inference.training.model import load_model
 from jrflow.observe.evoked import to_evoked
 from jrflow.observe.noise import EvokedNoise, noise_level, spatial_filter
 

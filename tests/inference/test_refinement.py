@@ -9,12 +9,12 @@ import xarray as xr
 
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import BiLSTMConfig
-from jrflow.inference import refinement
-from jrflow.inference.evaluate import evaluate
-from jrflow.inference.networks import Network
-from jrflow.inference.refinement import refine, refined_estimates
-from jrflow.inference.train import train
-from jrflow.inference.trial import Parts, Trial
+from jrflow.inference.networks.network import Network
+from jrflow.inference.scoring import refinement
+from jrflow.inference.scoring.comparison import Comparison, Parts
+from jrflow.inference.scoring.evaluate import evaluate
+from jrflow.inference.scoring.refinement import refine, refined_estimates
+from jrflow.inference.training.train import train
 from jrflow.observe.observation import NoiseLevels
 
 N = 60
@@ -28,9 +28,9 @@ def network(parts: Parts, noise: NoiseLevels) -> Network:
 
 
 @pytest.fixture(scope="module")
-def both(network: Network, trial: Trial) -> pd.DataFrame:
-    first = trial.first(N)
-    table = pd.concat([evaluate(network, "bilstm", first)[0], refine(network, "bilstm", trial, N)[0]])
+def both(network: Network, comparison: Comparison) -> pd.DataFrame:
+    first = comparison.first(N)
+    table = pd.concat([evaluate(network, "bilstm", first)[0], refine(network, "bilstm", comparison, N)[0]])
     return table.set_index(["estimator", "noise", "parameter"]).sort_index()
 
 
@@ -53,14 +53,14 @@ def test_intervals_cover(both: pd.DataFrame) -> None:
 
 
 def test_where_nothing_that_fits_is_found_the_networks_estimate_stands(
-    network: Network, trial: Trial, monkeypatch: pytest.MonkeyPatch
+    network: Network, comparison: Comparison, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quiet = list(trial.noise.names).index("snr-30")
-    fits = refined_estimates(network, trial, 10, quiet)
+    quiet = list(comparison.noise.names).index("snr-30")
+    fits = refined_estimates(network, comparison, 10, quiet)
     with monkeypatch.context() as patched:
         patched.setattr(refinement, "_POOR", -100.0)
-        nothing_fits = refined_estimates(network, trial, 10, quiet)
-    own = network.predict(*trial.test(quiet))[:10]
+        nothing_fits = refined_estimates(network, comparison, 10, quiet)
+    own = network.predict(*comparison.test(quiet))[:10]
     np.testing.assert_array_equal(nothing_fits.estimates.value, own)
     assert (nothing_fits.estimates.low < own).all()
     assert (nothing_fits.estimates.high > own).all()
@@ -71,9 +71,9 @@ def test_where_nothing_that_fits_is_found_the_networks_estimate_stands(
     assert (fits.mcse > 0).all()
 
 
-def test_the_control_begins_at_the_nearest_simulations_without_a_network(trial: Trial) -> None:
+def test_the_control_begins_at_the_nearest_simulations_without_a_network(comparison: Comparison) -> None:
     """Where noise is low both reach the same posterior; what is stored has the control's own names."""
-    table, found = refine(None, "bilstm", trial, 8, starts="nearest")
+    table, found = refine(None, "bilstm", comparison, 8, starts="nearest")
     assert set(table.estimator) == {"nearest+exact"}
     quiet = table[(table.noise == "snr-30") & table.parameter.isin(["A_e", "b_i"])]
     assert (quiet.r2 > 0.8).all()
@@ -87,15 +87,19 @@ def test_the_control_begins_at_the_nearest_simulations_without_a_network(trial: 
     } <= set(found)
     assert (found.nearest_low < found.nearest_high).all()
     with pytest.raises(ValueError, match="network"):
-        refine(None, "bilstm", trial, 8)
+        refine(None, "bilstm", comparison, 8)
 
 
-def test_the_same_again(network: Network, trial: Trial) -> None:
-    (one, estimates), (other, again) = (refine(network, "bilstm", trial, 10) for _ in range(2))
+def test_the_same_again(network: Network, comparison: Comparison) -> None:
+    (one, estimates), (other, again) = (refine(network, "bilstm", comparison, 10) for _ in range(2))
     pd.testing.assert_frame_equal(one, other)
     xr.testing.assert_identical(estimates, again)
     assert np.isfinite(one.r2).all()
-    assert estimates.refined.sizes == {"noise": 2, "first_sim": 10, "parameter": len(trial.parts.test.names)}
+    assert estimates.refined.sizes == {
+        "noise": 2,
+        "first_sim": 10,
+        "parameter": len(comparison.parts.test.names),
+    }
     assert (estimates.refined_low < estimates.refined_high).all()
     assert estimates.refined_mcse.sizes == estimates.refined.sizes
     for name in ("ess", "rhat", "resolved", "found"):

@@ -12,9 +12,9 @@ from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import MLPConfig
 from jrflow.config.priors import RelativeUniformPrior
 from jrflow.design import Prior
-from jrflow.inference.evaluate import network_r2
-from jrflow.inference.train import train
-from jrflow.inference.trial import Parts
+from jrflow.inference.scoring.comparison import Parts
+from jrflow.inference.scoring.evaluate import network_r2
+from jrflow.inference.training.train import train
 from jrflow.limits.fisher import recovery_limits
 from jrflow.observe.observation import NoiseLevels
 

@@ -10,10 +10,10 @@ import torch
 
 from jrflow.config.inference import TrainingConfig
 from jrflow.config.networks import BiLSTMConfig
-from jrflow.inference.evaluate import network_r2
-from jrflow.inference.session import Plan, Session
-from jrflow.inference.train import Fit, train, training_fingerprint
-from jrflow.inference.trial import Parts
+from jrflow.inference.scoring.comparison import Parts
+from jrflow.inference.scoring.evaluate import network_r2
+from jrflow.inference.training.session import Plan, Session
+from jrflow.inference.training.train import Fit, train, training_fingerprint
 from jrflow.observe.observation import NoiseLevels
 
 TRAINING = TrainingConfig(batch_size=50, max_presentations=9000)

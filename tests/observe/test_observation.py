@@ -10,7 +10,7 @@ import pytest
 import torch
 import xarray as xr
 
-from jrflow.inference.drawing import draw_observations
+from jrflow.inference.data.drawing import draw_observations
 from jrflow.observe.epoch import Epoch
 from jrflow.observe.noise import EvokedNoise
 from jrflow.observe.observation import NoiseLevels, Observation

@@ -67,7 +67,7 @@ NAMES = {
     "one_at_a_time": "oat",
     "noise_levels": "net",
     "limits": "net",
-    "gold": "net",
+    "reference": "net",
     "evaluate": "net",
     "baselines": "net",
 }

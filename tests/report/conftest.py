@@ -16,7 +16,7 @@ from jrflow.archive import open_archive
 from jrflow.campaign import run_campaign
 from jrflow.config import Config
 from jrflow.config.commented import commented_yaml
-from jrflow.inference.verdict import Goodness, Verdict
+from jrflow.inference.recordings.verdict import Goodness, Verdict
 from jrflow.observe.head import lead_field
 from jrflow.report.content import Section
 from jrflow.report.inputs import RunResults
@@ -207,7 +207,7 @@ def write_limits(folder: Path) -> None:
             folder / f"limits/{model}.nc", engine="h5netcdf"
         )
     reference = make_reference(np.random.default_rng(1))
-    reference.to_netcdf(folder / "limits/bilstm-gold.nc", engine="h5netcdf")
+    reference.to_netcdf(folder / "limits/bilstm-reference.nc", engine="h5netcdf")
 
 
 def make_goodness(explained: float, verdict: Verdict) -> dict[str, object]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from jrflow.inference.parallel import joined_ranks
+from jrflow.inference.training.parallel import joined_ranks
 
 
 def one_fails_while_others_wait(folder: Path) -> None:

@@ -146,8 +146,8 @@ class _Table:
 @pytest.fixture(scope="module")
 def reads(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[set[Read], set[Read]]]:
     """What every stage has read and was handed, each run for real, without a configuration."""
-    import jrflow.inference.evaluate as scoring
-    import jrflow.inference.gold as reference
+    import jrflow.inference.scoring.evaluate as scoring
+    import jrflow.inference.scoring.reference as reference
 
     folder = tmp_path_factory.mktemp("stages")
     config = load.parse_config(yaml.safe_load(CONFIG))
@@ -156,7 +156,7 @@ def reads(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[set[Read]
     files = {
         "lead_field": folder / "lead_field.nc", "noise": folder / "noise.nc", "limits": folder / "limits.nc",
         "train": folder / "train.json", "test": folder / "test.json", "model": folder / "m/model.json",
-        "gold": folder / "gold.nc",
+        "reference": folder / "reference.nc",
     }  # fmt: skip
 
     def refuse(*_: object, **__: object) -> None:
@@ -169,13 +169,13 @@ def reads(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[set[Read]
             monkeypatch.setattr(load, name, refuse)
         monkeypatch.setattr(Config, "model_validate", refuse)
         # An hour of sampling, and it is given numbers only: what is read is read before.
-        monkeypatch.setattr(reference, "gold_standard", lambda *_, **__: _Stored())
+        monkeypatch.setattr(reference, "reference_posteriors", lambda *_, **__: _Stored())
         monkeypatch.setattr(scoring, "evaluate_model", lambda *_, **__: (_Table(), _Stored()))
         watch = Reads(monkeypatch)
         for name in RUN:
             stage = STAGES[name]
             campaign = {"campaign": folder / f"{NAMES.get(name, '')}.json"}
-            inputs = {one: (files | campaign)[one] for one in stage.inputs if one != "gold"}
+            inputs = {one: (files | campaign)[one] for one in stage.inputs if one != "reference"}
             outputs = {one: files.get(one, folder / f"{name}-{one}.nc") for one in stage.outputs}
             handed = leaves(settings[name])
             with watch.of(settings[name]) as read:
@@ -187,7 +187,7 @@ def reads(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[set[Read]
 #: In the order in which they need one another. Left out: the report, which reads the run's folder, and the
 #: stage that needs a recording.
 RUN = (
-    "lead_field", "noise_levels", "gold", "limits", "train", "evaluate", "baselines", "learning_curve",
+    "lead_field", "noise_levels", "reference", "limits", "train", "evaluate", "baselines", "learning_curve",
     "sobol", "one_at_a_time",
 )  # fmt: skip
 
@@ -217,7 +217,9 @@ def changed(path: str, value: Any) -> Config:
     return load.parse_config(data)
 
 
-@pytest.mark.parametrize("stage", ["gold", "limits", "noise_levels", "baselines", "lead_field", "evaluate"])
+@pytest.mark.parametrize(
+    "stage", ["reference", "limits", "noise_levels", "baselines", "lead_field", "evaluate"]
+)
 @pytest.mark.parametrize(
     ("path", "value"),
     [
@@ -239,7 +241,7 @@ def test_how_a_network_is_trained_repeats_no_reference(stage: str, path: str, va
     [
         ("train", "inference.training.patience", 3),
         ("learning_curve", "inference.training.patience", 3),
-        ("gold", "limits.posterior_cases", 12),
+        ("reference", "limits.posterior_cases", 12),
         ("limits", "limits.n_draws", 5),
         ("noise_levels", "simulation.sfreq", 500.0),
         ("report", "limits.n_draws", 5),
@@ -285,7 +287,7 @@ def test_importing_the_stages_loads_nothing_heavy() -> None:
     """Snakemake imports them whenever it reads its rules."""
     code = "import sys, jrflow.stages; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert "jrflow.stages.gold" in loaded.split()
+    assert "jrflow.stages.reference" in loaded.split()
     heavy = {"torch", "numba", "sbi", "sklearn", "xarray", "pandas", "mne", "submitit", "distributed", "zarr"}
     assert not heavy & set(loaded.split())
 
@@ -298,6 +300,6 @@ def test_a_command_hands_settings_and_files_to_its_stage(
     monkeypatch.setattr(type(stage), "run", lambda _, *arguments: called.append(arguments))
     settings = stage.settings(load.parse_config(yaml.safe_load(CONFIG)), "m")
     noise, out = tmp_path / "a b=c.nc", tmp_path / "limits.nc"
-    arguments = ["--settings", settings.text, "--threads", "3", "--inputs", f"noise={noise}", "gold="]
+    arguments = ["--settings", settings.text, "--threads", "3", "--inputs", f"noise={noise}", "reference="]
     assert main("limits", [*arguments, "--outputs", f"limits={out}"]) == 0
     assert called == [(settings, {"noise": noise}, {"limits": out}, 3)]

@@ -147,11 +147,11 @@ def noise_of_experiment(wildcards):
     return noise_of(wildcards.model)
 
 
-def gold_of_experiment(wildcards):
+def reference_of_experiment(wildcards):
     """Exact posteriors, where they are asked for."""
     asked = CONFIG.limits.posterior_cases
     experiment = CONFIG.inference.experiment(wildcards.model)
-    return f"{RUN}/limits/{experiment}-gold.nc" if asked else []
+    return f"{RUN}/limits/{experiment}-reference.nc" if asked else []
 
 
 def limits_of_experiment(wildcards):

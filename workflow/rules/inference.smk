@@ -1,34 +1,34 @@
 """Training, baselines, scores, limits, and what the models say of recordings."""
 
 
-rule gold:
+rule reference:
     input:
         noise=rules.noise_levels.output,
         test=test_manifest,
     output:
-        gold=f"{RUN}/limits/{{model}}-gold.nc",
+        reference=f"{RUN}/limits/{{model}}-reference.nc",
     log:
-        f"{RUN}/logs/gold/{{model}}.log",
+        f"{RUN}/logs/reference/{{model}}.log",
     benchmark:
-        f"{RUN}/benchmarks/gold/{{model}}.tsv"
+        f"{RUN}/benchmarks/reference/{{model}}.tsv"
     resources:
-        runtime=minutes("gold", "model"),
-        mem_mb=mb("gold", "model"),
+        runtime=minutes("reference", "model"),
+        mem_mb=mb("reference", "model"),
         seat=1,
     params:
-        settings=settings("gold"),
-        code=code("gold"),
+        settings=settings("reference"),
+        code=code("reference"),
     message:
         "Reference posteriors of {wildcards.model}"
     shell:
-        command("gold")
+        command("reference")
 
 
 rule limits:
     input:
         noise=rules.noise_levels.output,
         test=test_manifest,
-        gold=rules.gold.output if CONFIG.limits.posterior_cases else [],
+        reference=rules.reference.output if CONFIG.limits.posterior_cases else [],
     output:
         limits=f"{RUN}/limits/{{model}}.nc",
     log:
@@ -84,7 +84,7 @@ rule evaluate:
         noise=noise_of_experiment,
         model=rules.train.output,
         limits=limits_of_experiment,
-        gold=gold_of_experiment,
+        reference=reference_of_experiment,
     output:
         scores=f"{RUN}/evaluation/{{model}}-scores.csv",
         predictions=f"{RUN}/evaluation/{{model}}-predictions.nc",

@@ -176,9 +176,9 @@ def _designed(config: Config, name: str, folder: AnyPath, progress: TextIO | Non
     if archive is not None:
         return archive
     # Several jobs may come to create it; it is made longer only where nobody is at work on it.
-    there, told = store.exists(), progress if wait else None
-    new = claim_store(store, max(wait, _PATIENCE), told)
-    with claim_shards(store, None, wait, told) if there else new:
+    there, shown = store.exists(), progress if wait else None
+    new = claim_store(store, max(wait, _PATIENCE), shown)
+    with claim_shards(store, None, wait, shown) if there else new:
         return prepare_archive(config, specification, store)[0]
 
 

@@ -56,8 +56,8 @@ def add_infer(commands: Commands) -> None:
 def _infer(arguments: argparse.Namespace) -> int:
     import json
 
-    from jrflow.inference.model import load_model
-    from jrflow.inference.recordings import as_text, failures_as_text, infer_file
+    from jrflow.inference.recordings.files import as_text, failures_as_text, infer_file
+    from jrflow.inference.training.model import load_model
 
     model = load_model(arguments.model)
     found = infer_file(model, arguments.evoked, arguments.cov, arguments.position, exact=arguments.exact)

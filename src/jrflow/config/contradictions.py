@@ -98,10 +98,10 @@ def _batch_size(model: str) -> tuple[Key, Key]:
 
 
 def _distinct_scores(config: Config) -> Iterator[Fault]:
-    seen: dict[tuple[str, str], str] = {}
+    first_of: dict[tuple[str, str], str] = {}
     for name, model in config.inference.models.items():
         preset = config.campaigns[model.test].preset
-        first = seen.setdefault((model.network, preset), name)
+        first = first_of.setdefault((model.network, preset), name)
         if first != name:
             yield Fault(
                 ("inference", "models", name),

@@ -75,8 +75,8 @@ class Factors:
             n_observed, n_parameters).
         """
         prior = self.coordinates.precision
-        seen = whitened @ self.slope
-        information = np.swapaxes(seen, 1, 2) @ seen
+        observed = whitened @ self.slope
+        information = np.swapaxes(observed, 1, 2) @ observed
         covariance = np.linalg.inv(information + prior)
         covariance = (covariance + np.swapaxes(covariance, 1, 2)) / 2
         values, vectors = np.linalg.eigh(information)

@@ -49,7 +49,7 @@ def recovery_limits(
     simulation: SimulationConfig,
     config: Draws,
     seed: int,
-    gold: xr.Dataset | None = None,
+    reference: xr.Dataset | None = None,
 ) -> xr.Dataset:
     """Largest attainable R2 of every parameter and product at every noise level.
 
@@ -67,9 +67,9 @@ def recovery_limits(
         Number of draws, size of the step.
     seed
         Seed of the draws.
-    gold
-        Exact posteriors at the same levels, see :func:`jrflow.inference.gold.gold_standard`; None for
-        Laplace's approximation.
+    reference
+        Reference posteriors at the same levels (jrflow.inference.scoring.reference); None for Laplace's
+        approximation.
 
     Returns
     -------
@@ -90,21 +90,21 @@ def recovery_limits(
         If no draw could be simulated, the derivatives depend on the step, or the exact posteriors lack their
         Monte Carlo errors.
     """
-    if gold is not None and not {"variance_mcse", "resolved"} <= set(gold):
+    if reference is not None and not {"variance_mcse", "resolved"} <= set(reference):
         raise ValueError(
             "expected exact posteriors with 'variance_mcse' and 'resolved', received some of an earlier "
-            "version: run the rule gold again"
+            "version: run the rule reference again"
         )
     draws = prior.sample(config.n_draws, seed)
-    n_exact = 0 if gold is None else gold.sizes["case"]
-    if gold is not None:
-        draws = np.concatenate([gold["true"].values[:, : len(prior.names)], draws])
+    n_exact = 0 if reference is None else reference.sizes["case"]
+    if reference is not None:
+        draws = np.concatenate([reference["true"].values[:, : len(prior.names)], draws])
     jacobian, kept = source_jacobian(prior, draws, simulation, config.relative_step)
     timing = simulation.timing
     gradients = prior.target_gradients(draws[kept])
     before = np.einsum("ntp,ntp->nt", gradients, gradients)
     is_case = np.arange(len(draws))[kept] < n_exact
-    factors = None if gold is not None else _factors(prior, draws[kept], seed)
+    factors = None if reference is not None else _factors(prior, draws[kept], seed)
     rows, sds, shares, n_impossible = [], [], [], 0
     for name, noise in levels.items():
         epoch = Epoch(timing.times, timing.period, noise.processing)
@@ -117,8 +117,8 @@ def recovery_limits(
         if factors is not None:
             limit, se, n = _with_factors(factors, whitened, laplace, se)
             n_impossible += n
-        if gold is not None:
-            cases = gold.sel(noise=name).isel(case=kept[:n_exact])
+        if reference is not None:
+            cases = reference.sel(noise=name).isel(case=kept[:n_exact])
             limit, se, lost = _exact_limit(cases, after[is_case], after[~is_case], prior)
             mcse, unresolved = _monte_carlo_error(cases, prior), 1 - float(cases["resolved"].mean())
         rows.append((limit, se, laplace, lost, mcse))

@@ -29,7 +29,7 @@ class Epoch:
         Positions in ``times`` of the samples that were recorded; None: all.
     held
         Positions in the recorded samples of those that are averaged (see
-        :func:`jrflow.inference.matching.held`); None: all.
+        :func:`jrflow.inference.recordings.matching.held`); None: all.
     window
         Blocks over which samples are averaged; None: every sample is observed.
     """

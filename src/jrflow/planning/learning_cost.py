@@ -87,11 +87,11 @@ def showing_seconds(
     if presentations is None:
         presentations = max(training.max_presentations, int(n_training(config, model)))
     network = config.inference.network_of(model)
-    seen = n_samples(config), _n_inputs(config)
-    each = operations(network, *seen) / _FLOPS + _INPUT_S * seen[0] * seen[1]
+    size = n_samples(config), _n_inputs(config)
+    each = operations(network, *size) / _FLOPS + _INPUT_S * size[0] * size[1]
     times = _GPU_CORES if device == "gpu" else faster(n_threads)
     # Every device takes every step.
-    step = _BATCH_S + step_operations(network, *seen) / _FLOPS / times
+    step = _BATCH_S + step_operations(network, *size) / _FLOPS / times
     return presentations * (each / (times * faster(n_devices)) + step / training.batch_size)
 
 

@@ -136,5 +136,5 @@ def _directions(network: BiLSTMConfig | NPEConfig) -> int:
 def _flow(network: NPEConfig) -> float:
     """Masked layers of all transforms; a spline's cost is of the same order."""
     width = network.flow_hidden
-    told = network.head_width if network.head_layers else _n_features(network)
-    return network.transforms * width * (told + 2 * width)
+    conditions = network.head_width if network.head_layers else _n_features(network)
+    return network.transforms * width * (conditions + 2 * width)

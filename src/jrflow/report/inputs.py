@@ -157,7 +157,7 @@ class RunResults:
 
     def reference(self, model: str) -> xr.Dataset | None:
         """Reference posteriors of test simulations, (noise, case, draw, parameter), and their checks."""
-        return self._in_order(self._netcdf(f"limits/{model}-gold.nc"))
+        return self._in_order(self._netcdf(f"limits/{model}-reference.nc"))
 
     def sobol(self, campaign: str) -> xr.Dataset | None:
         """Sobol indices of a saltelli campaign."""

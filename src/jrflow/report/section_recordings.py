@@ -10,7 +10,7 @@ from typing import Any
 import xarray as xr
 from markupsafe import Markup
 
-from jrflow.inference.verdict import LEVEL, headline, sentences
+from jrflow.inference.recordings.verdict import LEVEL, headline, sentences
 from jrflow.limits.chains import reliability
 from jrflow.model import MODEL
 from jrflow.model.protocol import EvokedProtocol
@@ -75,8 +75,8 @@ def _blocks(run: RunResults, estimates: Mapping[str, Any], responses: xr.Dataset
     names = [f"{index}. {response['response']}" for index, response in enumerate(found, 1)]
     yield _estimates_table("Estimates with 90 % intervals.", names, found, units)
     if is_exact:
-        told = [response["exact"] or {} for response in found]
-        yield _estimates_table("Means and 90 % intervals of the exact posteriors.", names, told, units)
+        exact = [response["exact"] or {} for response in found]
+        yield _estimates_table("Means and 90 % intervals of the exact posteriors.", names, exact, units)
         yield from _unresolved(found)
 
 

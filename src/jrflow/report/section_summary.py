@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from markupsafe import Markup
 
-from jrflow.inference.verdict import VERDICTS, headline
+from jrflow.inference.recordings.verdict import VERDICTS, headline
 from jrflow.model import MODEL
 from jrflow.report.content import Block, Section, missing, number, percent, symbols, text
 from jrflow.report.inputs import RunResults

@@ -3,20 +3,20 @@
 from jrflow.stages.apply import Apply
 from jrflow.stages.baselines import Baselines
 from jrflow.stages.evaluate import Evaluate
-from jrflow.stages.gold import Gold
 from jrflow.stages.lead_field import LeadField
 from jrflow.stages.learning_curve import LearningCurve
 from jrflow.stages.limits import Limits
 from jrflow.stages.noise_levels import NoiseLevels
 from jrflow.stages.one_at_a_time import OneAtATime
+from jrflow.stages.reference import Reference
 from jrflow.stages.report import Report
 from jrflow.stages.sobol import Sobol
 from jrflow.stages.stage import AnyStage
 from jrflow.stages.train import Train
 
 _ALL: tuple[AnyStage, ...] = (
-    LeadField(), NoiseLevels(), Gold(), Limits(), Train(), Evaluate(), Baselines(), LearningCurve(), Apply(),
-    Sobol(), OneAtATime(), Report(),
+    LeadField(), NoiseLevels(), Reference(), Limits(), Train(), Evaluate(), Baselines(), LearningCurve(),
+    Apply(), Sobol(), OneAtATime(), Report(),
 )  # fmt: skip
 
 #: Every stage by the name of its rule.

@@ -70,8 +70,8 @@ class Apply(Stage[ApplySettings]):
         """
         import torch
 
-        from jrflow.inference.model import load_model
-        from jrflow.inference.recordings import failures_as_text, infer_each
+        from jrflow.inference.recordings.files import failures_as_text, infer_each
+        from jrflow.inference.training.model import load_model
         from jrflow.observe.levels import read_levels
 
         torch.set_num_threads(threads)

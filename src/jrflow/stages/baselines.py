@@ -7,7 +7,7 @@ from typing import Literal
 from jrflow.config.config import Config
 from jrflow.planning.learning_cost import TORCH_S, faster, n_training, reading_seconds, training_bytes
 from jrflow.planning.requests import ONE_CORE, Workers
-from jrflow.stages.scoring import trial_of
+from jrflow.stages.scoring import comparison_of
 from jrflow.stages.stage import Files, Settings, Stage
 
 #: Extra-trees: seconds and bytes a training simulation; the time is that of each noise level.
@@ -56,8 +56,8 @@ class Baselines(Stage[BaselinesSettings]):
 
     def run(self, settings: BaselinesSettings, inputs: Files, outputs: Files, threads: int = 1) -> None:
         """See :class:`~jrflow.stages.stage.Stage`."""
-        from jrflow.inference.baselines import evaluate_baselines
+        from jrflow.inference.scoring.baselines import evaluate_baselines
 
-        trial = trial_of(inputs, settings, settings.seed, threads)
-        table = evaluate_baselines(trial, paper=settings.paper_baseline, n_jobs=threads)
+        comparison = comparison_of(inputs, settings, settings.seed, threads)
+        table = evaluate_baselines(comparison, paper=settings.paper_baseline, n_jobs=threads)
         table.to_csv(outputs["scores"], index=False)

@@ -13,7 +13,7 @@ from jrflow.planning.learning_cost import (
     training_bytes,
 )
 from jrflow.planning.requests import ONE_CORE, Workers
-from jrflow.stages.scoring import trial_of
+from jrflow.stages.scoring import comparison_of
 from jrflow.stages.stage import Files, Settings, Stage
 
 
@@ -27,7 +27,7 @@ class Evaluate(Stage[EvaluateSettings]):
     """The rule ``evaluate``: scores and predictions of a training."""
 
     name = "evaluate"
-    inputs = ("noise", "model", "train", "test", "limits", "gold")
+    inputs = ("noise", "model", "train", "test", "limits", "reference")
     outputs = ("scores", "predictions")
     settings_type = EvaluateSettings
 
@@ -47,14 +47,14 @@ class Evaluate(Stage[EvaluateSettings]):
         """See :class:`~jrflow.stages.stage.Stage`."""
         import xarray as xr
 
-        from jrflow.inference.evaluate import evaluate_model
-        from jrflow.inference.model import load_model
+        from jrflow.inference.scoring.evaluate import evaluate_model
+        from jrflow.inference.training.model import load_model
 
         model = load_model(inputs["model"].parent)
-        trial = trial_of(inputs, model.description.training, model.description.seed, threads)
-        gold = xr.load_dataset(inputs["gold"], engine="h5netcdf") if "gold" in inputs else None
+        comparison = comparison_of(inputs, model.description.training, model.description.seed, threads)
+        reference = xr.load_dataset(inputs["reference"], engine="h5netcdf") if "reference" in inputs else None
         scores, predictions = evaluate_model(
-            model, trial, gold=gold, n_refined=settings.refine, stream=sys.stderr
+            model, comparison, reference=reference, n_refined=settings.refine, stream=sys.stderr
         )
         scores.to_csv(outputs["scores"], index=False)
         predictions.to_netcdf(outputs["predictions"], engine="h5netcdf")

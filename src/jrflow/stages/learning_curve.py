@@ -54,7 +54,7 @@ class LearningCurve(SubmittedStage[LearningCurveSettings]):
         """See :class:`~jrflow.stages.stage.Stage`."""
         import torch
 
-        from jrflow.inference.campaign import trace_learning_curve
+        from jrflow.inference.from_archives import trace_learning_curve
         from jrflow.observe.levels import read_levels
 
         torch.set_num_threads(threads)

@@ -30,7 +30,7 @@ class Limits(Stage[LimitsSettings]):
     """The rule ``limits``: largest attainable R2 of every target, one file for a training."""
 
     name = "limits"
-    inputs = ("noise", "gold")
+    inputs = ("noise", "reference")
     outputs = ("limits",)
     settings_type = LimitsSettings
 
@@ -64,9 +64,9 @@ class Limits(Stage[LimitsSettings]):
 
         prior = Prior.of(settings.prior, settings.preset)
         lead_field, levels, _ = read_levels(inputs["noise"])
-        gold = xr.load_dataset(inputs["gold"], engine="h5netcdf") if "gold" in inputs else None
+        reference = xr.load_dataset(inputs["reference"], engine="h5netcdf") if "reference" in inputs else None
         limits = recovery_limits(
-            prior, lead_field, levels, settings.simulation, settings, settings.seed, gold
+            prior, lead_field, levels, settings.simulation, settings, settings.seed, reference
         )
         limits.to_netcdf(outputs["limits"], engine="h5netcdf")
 

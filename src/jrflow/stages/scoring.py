@@ -1,4 +1,4 @@
-"""What the stages that score estimators have in common: the files that a trial is read from."""
+"""What the stages that score estimators have in common: the files that a comparison is read from."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 from jrflow.stages.stage import Files
 
 if TYPE_CHECKING:
-    from jrflow.inference.campaign import Preparation
-    from jrflow.inference.trial import Trial
+    from jrflow.inference.from_archives import Preparation
+    from jrflow.inference.scoring.comparison import Comparison
 
 
-def trial_of(inputs: Files, preparation: Preparation, seed: int, threads: int) -> Trial:
-    """Read a trial from noise levels, both campaigns and limits; sets the number of PyTorch's threads."""
+def comparison_of(inputs: Files, preparation: Preparation, seed: int, threads: int) -> Comparison:
+    """Read noise levels, both campaigns and limits; sets the number of PyTorch's threads."""
     import torch
     import xarray as xr
 
-    from jrflow.inference.campaign import read_trial
+    from jrflow.inference.from_archives import read_comparison
     from jrflow.observe.levels import read_levels
 
     torch.set_num_threads(threads)
@@ -24,4 +24,4 @@ def trial_of(inputs: Files, preparation: Preparation, seed: int, threads: int) -
     snr_db = dict(zip(levels, table["snr_db"].values.tolist(), strict=True))
     limits = xr.load_dataset(inputs["limits"], engine="h5netcdf")
     train, test = inputs["train"].with_suffix(".zarr"), inputs["test"].with_suffix(".zarr")
-    return read_trial(train, test, lead_field, levels, snr_db, limits, preparation, seed)
+    return read_comparison(train, test, lead_field, levels, snr_db, limits, preparation, seed)

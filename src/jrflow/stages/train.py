@@ -16,7 +16,7 @@ from jrflow.stages.stage import Files, Settings
 from jrflow.stages.submitted import SubmittedStage
 
 if TYPE_CHECKING:
-    from jrflow.inference.parallel import Ranks
+    from jrflow.inference.training.parallel import Ranks
 
 #: Longest time that ranks wait for one another, s: for the slowest to start, to read the archive, or to fail.
 _PATIENCE = 900.0
@@ -64,8 +64,8 @@ class Train(SubmittedStage[TrainSettings]):
         """Train as one process, or as one rank of several; see :class:`~jrflow.stages.stage.Stage`."""
         import torch
 
-        from jrflow.inference.campaign import train_model
-        from jrflow.inference.parallel import joined_ranks
+        from jrflow.inference.from_archives import train_model
+        from jrflow.inference.training.parallel import joined_ranks
         from jrflow.observe.levels import read_levels
 
         torch.set_num_threads(threads)

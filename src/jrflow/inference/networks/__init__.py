@@ -1,0 +1,1 @@
+"""Networks: the front that scales responses, the body, and the head that answers."""

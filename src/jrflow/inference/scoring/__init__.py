@@ -1,0 +1,1 @@
+"""Comparison of estimators, with each other, with the limit and with reference posteriors."""

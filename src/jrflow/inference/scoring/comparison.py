@@ -1,0 +1,135 @@
+"""The test that is the same for all estimators, so that their scores can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+
+from jrflow.inference.data.dataset import EvokedSet, check_same_experiment
+from jrflow.inference.data.drawing import draw_observations
+from jrflow.inference.data.randomness import Stream, torch_generator
+from jrflow.inference.scoring.metrics import coverage, scores
+from jrflow.inference.training.calibration import COVERAGE, conformal_half_width
+from jrflow.observe.observation import NoiseLevels
+
+COLUMNS = (
+    "estimator", "preset", "noise", "snr_db", "seed", "parameter", "n", "pearson_r", "spearman_r", "r2",
+    "nrmse", "r2_limit", "coverage_90",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Training and validation part of one campaign, and a test campaign."""
+
+    train: EvokedSet
+    validation: EvokedSet
+    test: EvokedSet
+
+    def __post_init__(self) -> None:
+        check_same_experiment(self.train, self.test)
+
+
+def observed_at(
+    part: EvokedSet, noise: NoiseLevels, level: int, stream: Stream, seed: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Observations of a part at a level, and the standard deviation of their noise, (n,), mV."""
+    source = torch.from_numpy(part.source)
+    sd = torch.full((len(source),), float(noise.sd[level]))
+    generator = torch_generator(seed, stream, level)
+    return draw_observations(noise.observations[level], source, sd, generator), sd
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Estimates of the test campaign's targets, and 90 % intervals around them, each (n, n_targets)."""
+
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def calibrated(cls, value: np.ndarray, errors: np.ndarray) -> Estimates:
+        """Intervals as wide as the errors on calibration cases, (n, n_targets), ask for."""
+        half_width = conformal_half_width(errors)
+        return cls(value, value - half_width, value + half_width)
+
+    @classmethod
+    def of_draws(cls, draws: np.ndarray) -> Estimates:
+        """Means and quantiles of draws from posteriors, (n, n_draws, n_targets)."""
+        low, high = np.quantile(draws, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2], axis=1)
+        return cls(draws.mean(axis=1), low, high)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What all estimators are put to: one experiment, its noise levels and the limits there.
+
+    Attributes
+    ----------
+    parts
+        Baselines are fitted to the training part; the validation part gives intervals.
+    noise
+        Levels at which scores are given.
+    snr_db
+        Signal-to-noise ratio of each level, dB.
+    limits
+        Largest attainable R2 over (noise, parameter), of every level and target.
+    seed
+        Of the noise, which is the same for all estimators, and of the baselines.
+    """
+
+    parts: Parts
+    noise: NoiseLevels
+    snr_db: Mapping[str, float]
+    limits: xr.DataArray
+    seed: int
+
+    def __post_init__(self) -> None:
+        for dim, expected in (("noise", self.noise.names), ("parameter", self.parts.test.names)):
+            there = self.limits[dim].values.tolist()
+            if missing := [name for name in expected if name not in there]:
+                raise ValueError(
+                    f"limits have no {dim} {missing[0]!r}: expected {', '.join(expected)}, received "
+                    f"{', '.join(there)}; compute the limits again, for the same noise levels and prior"
+                )
+
+    def first(self, n: int) -> Comparison:
+        """The same with the test campaign's first ``n`` simulations only."""
+        if n >= len(self.parts.test.sim):
+            return self
+        return replace(self, parts=replace(self.parts, test=self.parts.test.take(np.arange(n))))
+
+    def observed(self, part: EvokedSet, level: int, stream: Stream) -> tuple[torch.Tensor, torch.Tensor]:
+        """As of :func:`observed_at`, in the comparison's noise."""
+        return observed_at(part, self.noise, level, stream, self.seed)
+
+    def validation(self, level: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Observations by which intervals are calibrated."""
+        return self.observed(self.parts.validation, level, Stream.CALIBRATION)
+
+    def test(self, level: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Observations that are scored."""
+        return self.observed(self.parts.test, level, Stream.TEST)
+
+    def score(self, estimator: str, level: int, estimates: Estimates) -> pd.DataFrame:
+        """Scores of one estimator at one level, a row for each target, in the columns ``COLUMNS``.
+
+        ``nrmse`` refers to the width of the prior's range.
+        """
+        test, name = self.parts.test, self.noise.names[level]
+        low, high = self.parts.train.prior.target_bounds
+        table = pd.DataFrame(scores(test.targets, estimates.value, high - low))
+        table = table.assign(
+            coverage_90=coverage(test.targets, estimates.low, estimates.high),
+            parameter=test.names,
+            r2_limit=self.limits.sel(noise=name, parameter=list(test.names)).values,
+            estimator=estimator, noise=name, snr_db=float(self.snr_db[name]),
+            preset=test.prior.preset, seed=self.seed, n=len(test.sim),
+        )  # fmt: skip
+        return table[list(COLUMNS)]

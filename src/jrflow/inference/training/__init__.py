@@ -1,0 +1,1 @@
+"""Training on one or more processes, and trained models on disk."""

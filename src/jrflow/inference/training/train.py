@@ -1,0 +1,190 @@
+"""Training: simulations without noise, and new noise at every presentation."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+import torch
+
+from jrflow.config.inference import TrainingConfig
+from jrflow.config.networks import NetworkConfig
+from jrflow.inference.data.dataset import EvokedSet
+from jrflow.inference.data.randomness import Stream, entropy
+from jrflow.inference.networks.build import build_network
+from jrflow.inference.networks.network import Architecture, Network
+from jrflow.inference.networks.scaling import InputScaling
+from jrflow.inference.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from jrflow.inference.training.logs import TrainingLog
+from jrflow.inference.training.optimisers import Optimisers
+from jrflow.inference.training.parallel import ALONE, Ranks, RanksError
+from jrflow.inference.training.session import Plan, Session
+from jrflow.observe.observation import NoiseLevels, Observation
+from jrflow.observe.processing import Processing
+from jrflow.progress import Progress
+from jrflow.provenance import content_hash
+
+#: Folder of checkpoints within that of a model.
+_CHECKPOINT = "checkpoint"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A trained network (weights of the best epoch, on the CPU) and how it got there."""
+
+    network: Network
+    history: list[dict[str, float]]
+    sd_range: tuple[float, float]
+
+
+def train(
+    data: EvokedSet,
+    validation: EvokedSet,
+    noise: NoiseLevels,
+    config: TrainingConfig,
+    network: NetworkConfig,
+    seed: int,
+    *,
+    folder: Path | None = None,
+    name: str = "training",
+    progress: TextIO | None = sys.stderr,
+    ranks: Ranks = ALONE,
+) -> Fit:
+    """Train a network for all noise between the smallest and the largest level.
+
+    The same seed gives the same weights, to the last bit on one machine and number of threads and ranks,
+    also after an interruption. The number of ranks changes the rounding of sums; with dropout, also what is
+    left out.
+
+    Parameters
+    ----------
+    data, validation
+        Training and validation part of one campaign.
+    noise
+        Levels that the network is to serve.
+    config
+        Input and optimisation.
+    network
+        What is trained.
+    seed
+        Of the initial weights, the order and the noise.
+    folder
+        Of the model: logs go there, and checkpoints into its folder ``checkpoint``; None keeps neither.
+    name, progress
+        What is said about the progress, and where; None for silence.
+    ranks
+        This process and those that train with it, each on its device and with the same other arguments. The
+        first one writes the checkpoints, which any number of ranks can go on from.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer training simulations than one batch, or the checkpoint is another training's.
+    RanksError
+        If not all ranks see the same checkpoint.
+    """
+    _check_size(data, config)
+    plan = Plan.of(len(data.sim), config, network.learning_rate)
+    sd_range = noise.sd_range(config.noise_margin)
+    untrained = untrained_network(data, noise, network, sd_range, seed).to(ranks.device)
+    untrained.mixed = config.precision == "bfloat16"
+    optimisers = Optimisers.of(untrained)
+    session = Session(untrained, optimisers, plan, data, validation, noise, sd_range, seed, ranks)
+    fingerprint = training_fingerprint(data, noise, config, network, seed)
+    kept = folder / _CHECKPOINT if folder is not None else None
+    if kept is not None and (found := _agreed_checkpoint(kept, fingerprint, ranks)) is not None:
+        session.restore(found)
+    shown = progress if ranks.is_first else None
+    with (
+        TrainingLog(folder if ranks.is_first else None, session.history) as log,
+        Progress(name, plan.n_presentations, shown, done=plan.n * session.epoch) as bar,
+    ):
+        while not _is_over(session, config):
+            session.run_epoch()
+            bar.advance(plan.n, session.report)
+            log.record(session.history[-1])
+            due = session.epoch % config.checkpoint_every == 0 or _is_over(session, config)
+            if kept is not None and due and ranks.is_first:
+                save_checkpoint(kept, session.checkpoint(fingerprint))
+    session.network.load_state_dict(session.best)
+    return Fit(session.network.cpu().eval(), session.history, sd_range)
+
+
+def forget_checkpoint(folder: Path) -> None:
+    """What is complete needs no checkpoint, and one of other settings would be in the way of the next."""
+    if (folder / _CHECKPOINT).exists():
+        shutil.rmtree(folder / _CHECKPOINT)
+
+
+def training_fingerprint(
+    data: EvokedSet, noise: NoiseLevels, config: TrainingConfig, network: NetworkConfig, seed: int
+) -> str:
+    """Hash of what the weights depend on."""
+    processing = data.epoch.processing
+    return content_hash(
+        {
+            "training": config.model_dump(mode="json", exclude={"checkpoint_every"}),
+            "network": network.model_dump(mode="json"),
+            "simulations": [data.config_hash, data.sim.tolist()],
+            "noise": [noise.sd.tolist(), *(_rounded(one) for one in noise.observations)],
+            "seed": seed,
+        }
+        | ({} if processing == Processing() else {"processing": str(processing)})
+    )
+
+
+def _agreed_checkpoint(folder: Path, fingerprint: str, ranks: Ranks) -> Checkpoint | None:
+    """The latest checkpoint, the same on all ranks."""
+    found = load_checkpoint(folder, fingerprint)
+    epochs = ranks.gather(found.epoch if found is not None else 0)
+    if len(set(epochs)) > 1:
+        each = ", ".join(f"rank {rank} one of epoch {epoch}" for rank, epoch in enumerate(epochs))
+        raise RanksError(
+            f"{folder}: expected all ranks to find the same checkpoint, but {each} (0: none). Most likely a "
+            "network file system shows on one machine only later what another has written: start again in a "
+            "minute. If it stays so, the folder is not one that all machines share: put it on a disk that is"
+        )
+    return found
+
+
+def _is_over(session: Session, config: TrainingConfig) -> bool:
+    impatient = config.patience is not None and session.epochs_since_best >= config.patience
+    return impatient or session.epoch >= session.plan.n_epochs
+
+
+def untrained_network(
+    data: EvokedSet, noise: NoiseLevels, config: NetworkConfig, sd_range: tuple[float, float], seed: int
+) -> Network:
+    """Network as it is before the first step: its weights drawn, its scaling fitted to the training part."""
+    observation = noise.distinct[0]
+    prior = data.prior
+    architecture = Architecture(
+        observation.n_inputs, data.source.shape[1], data.names, config, prior.preset, prior.describe()
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(entropy(seed, Stream.INITIAL_WEIGHTS))
+        network = build_network(architecture)
+    scaling = InputScaling.fit(data.source, observation.temporal, architecture.samples_per_step)
+    network.front.set_scaling(scaling, observation.direction, sd_range)
+    network.set_targets(data.targets)
+    return network
+
+
+def _check_size(data: EvokedSet, config: TrainingConfig) -> None:
+    if len(data.sim) < config.batch_size:
+        raise ValueError(
+            f"too few simulations: {len(data.sim)} to train on, but batch_size is "
+            f"{config.batch_size}; enlarge campaign {data.specification.campaign!r} or choose smaller "
+            "batches"
+        )
+
+
+def _rounded(observation: Observation) -> list[list[float]]:
+    """Noise but for its size, free of the last digits, in which machines differ."""
+    root = observation.temporal_factor
+    parts = (observation.mixing, observation.spatial, root @ root.T)
+    return [np.round(part, 6).ravel().tolist() for part in parts]
