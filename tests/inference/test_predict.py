@@ -179,7 +179,7 @@ def test_a_response_that_is_too_short_is_an_error(
 ) -> None:
     short = recording(experiment, noise, 0).isel(time=slice(0, 300))
     with pytest.raises(
-        ValueError, match=r"the network sees 0.0\d+..0.2\d+ s \(30 blocks\), the response covers"
+        ValueError, match=r"the network observes 0.0\d+..0.2\d+ s \(30 blocks\), the response covers"
     ):
         estimate(model, short, experiment.lead_field, noise)
 
