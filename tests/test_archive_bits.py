@@ -111,7 +111,7 @@ def stored_of(tiny_config: MakeConfig, folder: Path, sections: dict[str, Any], p
     design += [values(a) for name, a in arrays.items() if name not in SIMULATED]
     simulated = [values(arrays[name]) for name in SIMULATED]
     sd = float(open_archive(folder / "train.zarr")["source"].std(dtype=float))
-    return Stored(manifest["config_hash"][:16], digest(design), digest(simulated), sd)
+    return Stored(manifest.config_hash[:16], digest(design), digest(simulated), sd)
 
 
 #: As at version 0.1 and the commit after it, 62a1208.

@@ -19,6 +19,7 @@ import pytest
 import xarray as xr
 
 from jrflow.archive import ArchiveError, ArchiveMismatchError, ShardError, open_archive
+from jrflow.archive.manifest import Manifest, SteadyState
 from jrflow.archive.shards import pending_shards
 from jrflow.archive.store import Archive
 from jrflow.campaign import ShardTask, run_campaign, simulate_shard
@@ -37,8 +38,8 @@ NOISY = {
 }
 
 
-def _checksums(manifest: dict[str, Any]) -> dict[str, str]:
-    return {name: entry["sha256"] for name, entry in manifest["files"].items() if "/c/" in name}
+def _checksums(manifest: Manifest) -> dict[str, str]:
+    return {name: entry.sha256 for name, entry in manifest.files.items() if "/c/" in name}
 
 
 def _mtimes(store: Path) -> dict[str, int]:
@@ -46,19 +47,17 @@ def _mtimes(store: Path) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def finished(
-    tmp_path_factory: pytest.TempPathFactory, tiny_config: MakeConfig
-) -> tuple[Path, dict[str, Any]]:
+def finished(tmp_path_factory: pytest.TempPathFactory, tiny_config: MakeConfig) -> tuple[Path, Manifest]:
     folder = tmp_path_factory.mktemp("finished")
     return folder, run_campaign(tiny_config(), "train", folder, progress=None)
 
 
-def test_the_archive_is_what_simulate_returns(finished: tuple[Path, dict[str, Any]]) -> None:
+def test_the_archive_is_what_simulate_returns(finished: tuple[Path, Manifest]) -> None:
     folder, manifest = finished
     archive = open_archive(folder / "train.zarr").load()
     outcomes = ["source", "status", "failed_step", "n_trials"]
     design = archive.drop_vars([*outcomes, "region", "time"])
-    settings = manifest["specification"]
+    settings = manifest.specification
     protocol = SimulationConfig.model_validate(settings["simulation"]).protocol
     expected = simulate(
         design, preset="unit-consistent", protocol=protocol, seed=settings["seed"], n_threads=1
@@ -68,11 +67,11 @@ def test_the_archive_is_what_simulate_returns(finished: tuple[Path, dict[str, An
         assert archive[name].dims == variable.dims
         if name != "sim":
             assert {key: archive[name].attrs[key] for key in variable.attrs} == variable.attrs
-    assert manifest["counts"]["ok"] == 100
+    assert manifest.counts["ok"] == 100
     assert float(np.abs(archive["source"]).max()) > 0.1
 
 
-def test_attributes_say_where_it_comes_from(finished: tuple[Path, dict[str, Any]]) -> None:
+def test_attributes_say_where_it_comes_from(finished: tuple[Path, Manifest]) -> None:
     folder, manifest = finished
     attrs = open_archive(folder / "train.zarr").attrs
     assert attrs["preset"] == "unit-consistent"
@@ -80,7 +79,7 @@ def test_attributes_say_where_it_comes_from(finished: tuple[Path, dict[str, Any]
     assert attrs["dt"] == 1e-3
     assert attrs["seed"] == campaign_seed(0, "train")
     assert json.loads(attrs["protocol"])["n_trials"] == 3
-    assert attrs["config_hash"] == manifest["config_hash"]
+    assert attrs["config_hash"] == manifest.config_hash
     assert {"git_commit", "versions"} <= attrs.keys()
 
 
@@ -128,7 +127,7 @@ def test_values_depend_neither_on_shards_nor_on_order(
 def test_after_an_interruption_only_the_rest_is_done(
     tiny_config: MakeConfig,
     tmp_path: Path,
-    finished: tuple[Path, dict[str, Any]],
+    finished: tuple[Path, Manifest],
     interrupted_after: InterruptedAfter,
 ) -> None:
     store = tmp_path / "train.zarr"
@@ -141,7 +140,7 @@ def test_after_an_interruption_only_the_rest_is_done(
     manifest = run_campaign(tiny_config(), "train", tmp_path, progress=report)
     assert "going on; shards done: 3 of 4" in report.getvalue()
     assert done.items() <= _mtimes(store).items()
-    assert manifest["sealed"]["last_run"]["simulations"] == 4
+    assert manifest.sealed["last_run"]["simulations"] == 4
     assert _checksums(manifest) == _checksums(finished[1])
 
 
@@ -163,7 +162,7 @@ run_campaign(Config.model_validate_json(sys.argv[1]), "train", Path(sys.argv[2])
 
 
 def test_a_killed_driver_leaves_nothing_to_repair(
-    tiny_config: MakeConfig, tmp_path: Path, finished: tuple[Path, dict[str, Any]]
+    tiny_config: MakeConfig, tmp_path: Path, finished: tuple[Path, Manifest]
 ) -> None:
     config, store = tiny_config(), tmp_path / "train.zarr"
     command = [sys.executable, "-c", _DRIVER, config.model_dump_json(), str(tmp_path)]
@@ -195,7 +194,7 @@ def test_execution_settings_make_no_other_campaign(
     with pytest.raises(KeyboardInterrupt):
         run_campaign(tiny_config(), "train", tmp_path, interrupted_after(1), progress=None)
     other = tiny_config(execution={"shard_size": 64, "chunk_size": 16})
-    assert run_campaign(other, "train", tmp_path, progress=None)["shard_size"] == 32
+    assert run_campaign(other, "train", tmp_path, progress=None).layout.shard_size == 32
 
 
 def test_a_damaged_archive_is_not_passed_on(tiny_config: MakeConfig, tmp_path: Path) -> None:
@@ -221,8 +220,7 @@ def test_an_error_says_in_which_simulations_it_happened(
         with pytest.raises(ShardError, match=message):
             run_campaign(tiny_config(), "train", tmp_path, progress=None)
     assert (
-        run_campaign(tiny_config(), "train", tmp_path, progress=None)["sealed"]["last_run"]["simulations"]
-        == 68
+        run_campaign(tiny_config(), "train", tmp_path, progress=None).sealed["last_run"]["simulations"] == 68
     )
 
 
@@ -230,13 +228,13 @@ def test_diverging_simulations_are_kept_and_marked(tiny_config: MakeConfig, tmp_
     config = tiny_config(simulation={"protocol": tiny_config().simulation.protocol, "max_source": 1e-6})
     report = io.StringIO()
     manifest = run_campaign(config, "train", tmp_path, progress=report)
-    assert manifest["counts"]["out_of_declared_range"] == 100
+    assert manifest.counts["out_of_declared_range"] == 100
     archive = open_archive(tmp_path / "train.zarr")
     assert np.isfinite(archive["source"]).all()
     first, last = int(archive["failed_step"].min()), int(archive["failed_step"].max())
     assert 0 < first <= last
-    failures = manifest["failures"]["out_of_declared_range"]
-    assert (failures["simulations"], failures["first_step"], failures["last_step"]) == (100, first, last)
+    failures = manifest.failures["out_of_declared_range"]
+    assert (failures.simulations, failures.first_step, failures.last_step) == (100, first, last)
     told = f"failed (out_of_declared_range): 100 simulations, at steps {first} to {last}\n"
     assert report.getvalue().endswith(f"train: {told}")
 
@@ -253,8 +251,7 @@ def test_how_many_settled_is_counted_and_told(
     settled = int((n_trials < 4).sum())
     assert (0 < settled < 100) if tolerance else settled == 0
     median = float(np.median(n_trials))
-    expected = {"settled": settled, "fraction": settled / 100, "median_trials": median}
-    assert manifest["steady_state"] == expected
+    assert manifest.steady_state == SteadyState(settled, settled / 100, median)
     told = f"train: settled before the last trial: {settled} simulations ({settled}.0%); median of trials: "
     assert f"{told}{median:g} of 4\n" in report.getvalue()
 
@@ -282,4 +279,4 @@ def test_a_task_can_be_repeated(tiny_config: MakeConfig, tmp_path: Path) -> None
             yield function(task)
 
     manifest = run_campaign(tiny_config(), "train", tmp_path, twice, progress=None)
-    assert manifest["counts"]["ok"] == 100
+    assert manifest.counts["ok"] == 100

@@ -42,8 +42,8 @@ def test_a_full_disk_stops_cleanly_and_a_rerun_finishes(tiny_config: MakeConfig,
         assert pending_shards(Archive.open(disk / "train.zarr")) == [1, 2, 3]
         filler.unlink()
         manifest = run_campaign(tiny_config(), "train", disk, progress=None)
-    assert manifest["sealed"]["last_run"]["simulations"] == 68
+    assert manifest.sealed["last_run"]["simulations"] == 68
     undisturbed = run_campaign(tiny_config(), "train", tmp_path / "undisturbed", progress=None)
-    assert {name: entry["sha256"] for name, entry in manifest["files"].items() if "/c/" in name} == {
-        name: entry["sha256"] for name, entry in undisturbed["files"].items() if "/c/" in name
+    assert {name: entry.sha256 for name, entry in manifest.files.items() if "/c/" in name} == {
+        name: entry.sha256 for name, entry in undisturbed.files.items() if "/c/" in name
     }

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from jrflow.archive import ArchiveError, ArchiveMismatchError, open_archive
+from jrflow.archive.manifest import Manifest
 from jrflow.archive.paths import files, place, write_atomically
 from jrflow.archive.shards import pending_shards
 from jrflow.archive.store import Archive
@@ -36,7 +37,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
     return {name: (store / name).read_bytes() for name, _ in files(store)}
 
 
-def _run(config: Config, folder: Path, **options: Any) -> dict[str, Any]:
+def _run(config: Config, folder: Path, **options: Any) -> Manifest:
     return run_campaign(config, "train", folder, **{"progress": None} | options)
 
 
@@ -49,7 +50,7 @@ def test_an_extended_archive_is_that_of_the_larger_campaign(
     first = (tmp_path / "extended/train.zarr/source/c/0/0/0").stat().st_mtime_ns
     manifest = _run(large, tmp_path / "extended")
     _run(large, tmp_path / "at once")
-    assert manifest["counts"]["ok"] == large.n_simulations("train")
+    assert manifest.counts["ok"] == large.n_simulations("train")
     assert (tmp_path / "extended/train.zarr/source/c/0/0/0").stat().st_mtime_ns == first
     assert _contents(tmp_path / "extended") == _contents(tmp_path / "at once")
 
@@ -79,7 +80,7 @@ def test_a_small_archive_gets_the_chunks_of_a_large_one(
                 _run(large, tmp_path / "extended")
     manifest = _run(large, tmp_path / "extended")
     _run(large, tmp_path / "at once")
-    assert manifest["aligned"] is False
+    assert manifest.layout.aligned is False
     assert (store / "source/c/0/0/0").stat().st_mtime_ns == first
     assert _contents(tmp_path / "extended") == _contents(tmp_path / "at once")
 
@@ -122,7 +123,7 @@ def test_only_what_is_new_is_simulated(
     manifest = _run(tiny_config({"n": 70}), tmp_path, progress=report)
     assert simulated == list(range(50, 70))
     assert "train: extended; shards done: 1 of 3\n" in report.getvalue()
-    assert manifest["n_simulations"] == 70
+    assert manifest.layout.n_simulations == 70
 
 
 def test_it_is_open_again_until_it_is_sealed(
@@ -161,7 +162,7 @@ def test_nothing_else_may_change(
     with pytest.raises(ArchiveMismatchError, match=message):
         _run(tiny_config(after), tmp_path)
     assert _contents(tmp_path) == contents
-    assert _run(tiny_config(before), tmp_path)["counts"]["ok"] == before["n"]
+    assert _run(tiny_config(before), tmp_path).counts["ok"] == before["n"]
 
 
 def test_a_design_that_other_versions_would_draw_otherwise_is_not_extended(

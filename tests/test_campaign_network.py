@@ -73,17 +73,17 @@ def test_the_archive_is_what_simulate_returns(network_config: MakeConfig, tmp_pa
     assert archive["speed"].attrs["units"] == "m/s"
     assert 0 <= float(archive["G"].min()) < 5 < 35 < float(archive["G"].max()) <= 40
     outcomes = ["source", "status", "failed_step", "n_trials"]
-    simulation = SimulationConfig.model_validate(manifest["specification"]["simulation"])
+    simulation = SimulationConfig.model_validate(manifest.specification["simulation"])
     expected = simulate(
         archive.drop_vars(outcomes), protocol=simulation.protocol, connectome=connectome,
-        seed=manifest["specification"]["seed"],
+        seed=manifest.specification["seed"],
     )  # fmt: skip
     xr.testing.assert_equal(archive[outcomes], expected[outcomes])
     response = np.ptp(archive["source"].values, axis=2)
     assert (response[:, 0] > 10).all(), "the stimulated region"
     assert (response[:, 1:] > 0).any()
-    assert manifest["n_regions"] == 5
-    assert manifest["specification"]["connectome_digest"] == connectome.digest
+    assert manifest.layout.n_regions == 5
+    assert manifest.specification["connectome_digest"] == connectome.digest
 
 
 @pytest.mark.parametrize("noise_sd", [0.0, 60.0])
@@ -125,7 +125,7 @@ def test_a_process_builds_its_connectome_once(
     monkeypatch.setattr(Connectome, "synthetic", counted)
     monkeypatch.setattr("jrflow.model.connectome.hashlib.sha256", hashing)
     manifest = run_campaign(network_config(SYNTHETIC | {"seed": 17}), "train", tmp_path, progress=None)
-    assert manifest["n_shards"] > 1
+    assert manifest.layout.n_shards > 1
     assert built == [17]
     assert sum(content.startswith(b'[["lh-0"') for content in hashed) == 1
 
@@ -268,10 +268,10 @@ def test_parameters_that_differ_between_regions_are_drawn_stored_and_extended(
     order = np.argsort(connectome.centres[:, 1], kind="stable")
     assert (np.diff(archive["b_e"].values[:, order], axis=1) >= 0).all(), "larger towards the front"
     outcomes = ["source", "status", "failed_step", "n_trials"]
-    simulation = SimulationConfig.model_validate(manifest["specification"]["simulation"])
+    simulation = SimulationConfig.model_validate(manifest.specification["simulation"])
     expected = simulate(
         archive.drop_vars(outcomes), protocol=simulation.protocol, connectome=connectome,
-        seed=manifest["specification"]["seed"],
+        seed=manifest.specification["seed"],
     )  # fmt: skip
     xr.testing.assert_equal(archive[outcomes], expected[outcomes])
     explanation = archive.jrflow.explain(7)

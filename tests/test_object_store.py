@@ -100,7 +100,7 @@ def test_an_interrupted_campaign_goes_on(
     with pytest.raises(ArchiveError, match="is not sealed: 36 of 100"):
         open_archive(f"{folder}/train.zarr")
     manifest = run_campaign(_config(tiny_config), "train", folder, progress=None)
-    assert manifest["sealed"]["last_run"]["simulations"] == 36
+    assert manifest.sealed["last_run"]["simulations"] == 36
     assert _contents(place(f"{folder}/train.zarr")) == _contents(place(local))
 
 

@@ -81,7 +81,7 @@ def test_scores_are_between_the_mean_and_the_limit(run: Path) -> None:
     assert len(scores) == (3 * 2 + 3) * 2 * 13
     assert scores.groupby("noise").snr_db.mean().round(6).to_dict() == {"snr-0": 0.0, "snr-20": 20.0}
     assert scores.r2_limit.between(0, 1).all()
-    scores = scores[scores.n == 200]  # ten refined ones say little of their coverage
+    scores = scores[scores.n == 200]  # three refined ones say little of their coverage
     assert scores.coverage_90.between(0.7, 1).all()
 
     table = scores.set_index(["estimator", "preset", "noise", "parameter"]).sort_index()

@@ -153,8 +153,9 @@ def size_on_disk(folder: Path) -> tuple[int, int]:
 
 def _tell(case: str, store: Path, watched: Watched) -> Table:
     manifest = json.loads(store.with_suffix(".json").read_text())
-    n, n_regions, n_times = (manifest[f"n_{what}"] for what in ("simulations", "regions", "times"))
-    raw, simulating = 4 * n * n_regions * n_times, manifest["sealed"]["last_run"]["seconds"]
+    layout = manifest.layout
+    n, n_regions, n_times = layout.n_simulations, layout.n_regions, layout.n_times
+    raw, simulating = 4 * n * n_regions * n_times, manifest.sealed["last_run"]["seconds"]
     n_files, n_bytes = size_on_disk(store)
     table = Table(
         f"jrflow campaign, {case}: {n:,} simulations, {n_regions} regions, {readable(raw)}", "it took"

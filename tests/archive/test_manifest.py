@@ -11,7 +11,7 @@ import zarr
 from upath import UPath
 
 from jrflow.archive import ArchiveError, damaged_files, read_manifest
-from jrflow.archive.manifest import manifest_path, seal
+from jrflow.archive.manifest import Failures, SteadyState, manifest_path, seal
 from jrflow.archive.shards import write_shard
 from jrflow.archive.store import Archive
 
@@ -20,21 +20,21 @@ def test_manifest_counts_and_describes_what_is_there(full_store: UPath) -> None:
     assert read_manifest(full_store) is None
     manifest = seal(Archive.open(full_store), {"time": "now"})
     assert manifest == read_manifest(full_store)
-    assert manifest["counts"] == {
+    assert manifest.counts == {
         "ok": 66,
         "not_yet_simulated": 0,
         "non_finite": 34,
         "out_of_declared_range": 0,
     }
-    assert (manifest["n_simulations"], manifest["n_shards"], manifest["shard_size"]) == (100, 4, 32)
-    assert manifest["sealed"] == {"time": "now"}
-    assert manifest["n_regions"] == 1
+    layout = manifest.layout
+    assert (layout.n_simulations, layout.n_shards, layout.shard_size) == (100, 4, 32)
+    assert manifest.sealed == {"time": "now"}
+    assert manifest.layout.n_regions == 1
     # every third failed at ten times its id: 0, 30, ..., 990
-    expected = {"simulations": 34, "first_step": 0, "median_step": 495.0, "last_step": 990}
-    assert manifest["failures"] == {"non_finite": expected}
+    assert manifest.failures == {"non_finite": Failures(34, 0, 495.0, 990)}
     # of the other 66, every other one settled after 4 of 10 trials
-    assert manifest["steady_state"] == {"settled": 33, "fraction": 0.5, "median_trials": 7.0}
-    shards = [name for name in manifest["files"] if name.startswith("source/c/")]
+    assert manifest.steady_state == SteadyState(33, 0.5, 7.0)
+    shards = [name for name in manifest.files if name.startswith("source/c/")]
     assert shards == [f"source/c/{k}/0/0" for k in range(4)]
     assert damaged_files(full_store) == {}
 
@@ -50,8 +50,8 @@ def test_without_failures_and_at_rest_there_is_nothing_to_say(
         sound["failed_step"][:], sound["status"][:] = -1, 0
         write_shard(Archive.open(store), shard, sound)
     manifest = seal(Archive.open(store), {})
-    assert manifest["failures"] == {}
-    assert manifest["steady_state"] is None
+    assert manifest.failures == {}
+    assert manifest.steady_state is None
 
 
 def test_where_all_failed_no_fraction_settled(
@@ -62,8 +62,8 @@ def test_where_all_failed_no_fraction_settled(
         failed["failed_step"][:], failed["status"][:] = 7, 3
         write_shard(Archive.open(store), shard, failed)
     manifest = seal(Archive.open(store), {})
-    assert manifest["steady_state"] == {"settled": 0, "fraction": None, "median_trials": None}
-    assert manifest["failures"]["out_of_declared_range"]["first_step"] == 7
+    assert manifest.steady_state == SteadyState(0, None, None)
+    assert manifest.failures["out_of_declared_range"].first_step == 7
 
 
 def test_an_unfinished_store_cannot_be_sealed(store: UPath) -> None:
@@ -99,7 +99,7 @@ def test_leftovers_of_killed_writers_are_removed(full_store: UPath) -> None:
     leftover.write_bytes(b"half")
     manifest = seal(Archive.open(full_store), {})
     assert not leftover.exists()
-    assert not any("partial" in name for name in manifest["files"])
+    assert not any("partial" in name for name in manifest.files)
 
 
 def test_an_interrupted_seal_leaves_no_manifest(full_store: UPath, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,12 +108,13 @@ def test_an_interrupted_seal_leaves_no_manifest(full_store: UPath, monkeypatch: 
         with pytest.raises(KeyboardInterrupt):
             seal(Archive.open(full_store), {})
     assert [path.name for path in full_store.parent.iterdir()] == ["train.zarr"]
-    assert seal(Archive.open(full_store), {})["counts"]["ok"] == 66
+    assert seal(Archive.open(full_store), {}).counts["ok"] == 66
 
 
 def test_a_manifest_of_another_store_does_not_count(full_store: UPath) -> None:
-    manifest = seal(Archive.open(full_store), {})
-    manifest_path(full_store).write_text(json.dumps(manifest | {"config_hash": "other"}))
+    seal(Archive.open(full_store), {})
+    content = json.loads(manifest_path(full_store).read_text())
+    manifest_path(full_store).write_text(json.dumps(content | {"config_hash": "other"}))
     assert read_manifest(full_store) is None
     manifest_path(full_store).write_text("{")
     with pytest.raises(ArchiveError, match=r"train\.json: expected JSON, found something else"):

@@ -49,8 +49,8 @@ def _simulate(
 ) -> dict[str, str]:
     config = tiny_config(execution={"shard_size": 8, "chunk_size": 4})
     manifest = run_campaign(config, "train", folder, map_shards, progress=None)
-    assert manifest["counts"]["ok"] == 100
-    return {name: entry["sha256"] for name, entry in manifest["files"].items() if "/c/" in name}
+    assert manifest.counts["ok"] == 100
+    return {name: entry.sha256 for name, entry in manifest.files.items() if "/c/" in name}
 
 
 def test_in_process_is_the_builtin_map() -> None:

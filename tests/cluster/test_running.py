@@ -81,7 +81,7 @@ def test_its_workers_simulate(scheduler: str, tiny_config: MakeConfig, tmp_path:
     with map_over_workers(_execution(scheduler), None) as map_shards:
         manifest = run_campaign(tiny_config(), "train", tmp_path, map_shards, progress=None)
     expected = run_campaign(tiny_config(), "train", tmp_path / "here", progress=None)
-    assert manifest["files"] == expected["files"]
+    assert manifest.files == expected.files
 
 
 def test_without_certificates_it_is_said_where_they_belong(scheduler: str) -> None:

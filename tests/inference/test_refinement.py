@@ -15,9 +15,12 @@ from jrflow.inference.scoring.comparison import Comparison, Parts
 from jrflow.inference.scoring.evaluate import evaluate
 from jrflow.inference.scoring.refinement import refine, refined_estimates
 from jrflow.inference.training.train import train
+from jrflow.limits.exact import Effort
 from jrflow.observe.observation import NoiseLevels
 
-N = 60
+N = 40
+#: Enough for what does not depend on how well posteriors are sampled.
+SMALL = Effort(n_burn_in=2, n_rounds=5, n_most=5, n_along=1, n_ridges=1)
 
 
 @pytest.fixture(scope="module")
@@ -49,18 +52,19 @@ def test_intervals_cover(both: pd.DataFrame) -> None:
     refined = both.loc["bilstm+exact"]
     assert set(refined.n) == {N}
     assert refined.coverage_90.between(0.7, 1).all()
-    assert refined.coverage_90.mean() == pytest.approx(0.9, abs=0.07)
+    assert refined.coverage_90.mean() == pytest.approx(0.9, abs=0.08)
 
 
 def test_where_nothing_that_fits_is_found_the_networks_estimate_stands(
     network: Network, comparison: Comparison, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quiet = list(comparison.noise.names).index("snr-30")
-    fits = refined_estimates(network, comparison, 10, quiet)
+    monkeypatch.setattr(refinement, "_EFFORT", SMALL)
+    fits = refined_estimates(network, comparison, 4, quiet)
     with monkeypatch.context() as patched:
         patched.setattr(refinement, "_POOR", -100.0)
-        nothing_fits = refined_estimates(network, comparison, 10, quiet)
-    own = network.predict(*comparison.test(quiet))[:10]
+        nothing_fits = refined_estimates(network, comparison, 4, quiet)
+    own = network.predict(*comparison.test(quiet))[:4]
     np.testing.assert_array_equal(nothing_fits.estimates.value, own)
     assert (nothing_fits.estimates.low < own).all()
     assert (nothing_fits.estimates.high > own).all()
@@ -90,17 +94,19 @@ def test_the_control_begins_at_the_nearest_simulations_without_a_network(compari
         refine(None, "bilstm", comparison, 8)
 
 
-def test_the_same_again(network: Network, comparison: Comparison) -> None:
-    (one, estimates), (other, again) = (refine(network, "bilstm", comparison, 10) for _ in range(2))
+def test_the_same_again(network: Network, comparison: Comparison, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where importance sampling follows the chains."""
+    monkeypatch.setattr(refinement, "_EFFORT", SMALL)
+    (one, estimates), (other, again) = (refine(network, "bilstm", comparison, 4) for _ in range(2))
     pd.testing.assert_frame_equal(one, other)
     xr.testing.assert_identical(estimates, again)
     assert np.isfinite(one.r2).all()
     assert estimates.refined.sizes == {
         "noise": 2,
-        "first_sim": 10,
+        "first_sim": 4,
         "parameter": len(comparison.parts.test.names),
     }
     assert (estimates.refined_low < estimates.refined_high).all()
     assert estimates.refined_mcse.sizes == estimates.refined.sizes
     for name in ("ess", "rhat", "resolved", "found"):
-        assert estimates[f"refined_{name}"].sizes == {"noise": 2, "first_sim": 10}
+        assert estimates[f"refined_{name}"].sizes == {"noise": 2, "first_sim": 4}

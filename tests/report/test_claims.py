@@ -195,7 +195,7 @@ def test_parameters_and_presets_are_explained_before_they_are_used(
 def test_seeds_are_no_prose(patched: Patched) -> None:
     run = patched()
     blocks = run_section(run).blocks
-    seed = str(next(iter(run.manifests.values()))["specification"]["seed"])
+    seed = str(next(iter(run.manifests.values())).specification["seed"])
     assert not [b for b in blocks if isinstance(b, Text) and seed in b.html]
     assert any(isinstance(b, Folded) and seed in b.text for b in blocks)
 

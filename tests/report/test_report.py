@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from jrflow.archive import read_manifest
+from jrflow.archive.manifest import Failures, SteadyState
 from jrflow.campaign import run_campaign
 from jrflow.config import Config
 from jrflow.config.commented import commented_yaml
@@ -143,8 +145,11 @@ def test_numbers_are_those_of_the_results(page: Page) -> None:
 
 
 def test_what_settled_is_told(page: Page, full_run: Path) -> None:
-    steady = read_manifest(full_run / "archives" / "train.zarr")["steady_state"]  # type: ignore[index]
-    assert steady["settled"] == 0, "two trials are the fewest there are to compare"
+    manifest = read_manifest(full_run / "archives" / "train.zarr")
+    assert manifest is not None
+    steady = manifest.steady_state
+    assert steady is not None
+    assert steady.settled == 0, "two trials are the fewest there are to compare"
     assert row(page, "train").startswith("trainunit-consistentprior128128000\N{NO-BREAK SPACE}%2 of 2")
     assert not [text for text in page.texts["caption"] if "failed, and the integration step" in text]
 
@@ -152,11 +157,11 @@ def test_what_settled_is_told(page: Page, full_run: Path) -> None:
 @pytest.fixture
 def run_with_failures(full_run: Path) -> RunResults:
     run = RunResults.open(full_run)
-    manifest = dict(run.manifests["test"])
-    found = {"simulations": 1200, "first_step": 25, "median_step": 1040.5, "last_step": 61_000}
-    manifest["failures"] = {"non_finite": found, "out_of_declared_range": found | {"simulations": 7}}
-    manifest["steady_state"] = {"settled": 1, "fraction": 0.123, "median_trials": 1.5}
-    old = {k: v for k, v in manifest.items() if k not in ("failures", "steady_state")}
+    found = Failures(1200, 25, 1040.5, 61_000)
+    failures = {"non_finite": found, "out_of_declared_range": replace(found, simulations=7)}
+    steady = SteadyState(1, 0.123, 1.5)
+    manifest = replace(run.manifests["test"], failures=failures, steady_state=steady)
+    old = replace(manifest, failures={}, steady_state=None)
     run.__dict__["manifests"] = {"test": manifest, "train": old}
     return run
 
@@ -190,7 +195,7 @@ def test_a_network_is_named_and_not_projected(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(commented_yaml(config), encoding="utf-8")
     assert RunResults.open(tmp_path).config == config
     told = [block.html for block in run_section(run).blocks if isinstance(block, Text)]
-    digest = run.manifests["train"]["specification"]["connectome_digest"]
+    digest = run.manifests["train"].specification["connectome_digest"]
     assert f"Network: 4 regions, connectome of kind synthetic (sha256 <code>{digest[:12]}" in told[1]
     (block,) = evoked_section(run).blocks
     assert isinstance(block, Missing)

@@ -63,7 +63,7 @@ def test_only_what_is_damaged_is_made_again(
     manifest = run_campaign(tiny_config(), NAME, folder, progress=report)
     n_again = len(FILES[name])
     assert f"shards done: {4 - n_again} of 4" in report.getvalue()
-    assert manifest["sealed"]["last_run"]["simulations"] == sum({1: 32, 3: 4}[k] for k in FILES[name])
+    assert manifest.sealed["last_run"]["simulations"] == sum({1: 32, 3: 4}[k] for k in FILES[name])
     assert_nothing_twice(before, folder, apart_from=FILES[name])
     assert_same(folder, undisturbed_tiny())
 

@@ -49,7 +49,7 @@ def _state(archive: Archive, pending: list[int]) -> str:
         return described(ids, archive.attributes)
     manifest = manifest_of(archive)
     if manifest is not None:
-        return f"sealed {manifest['sealed'].get('time', '')}".rstrip()
+        return f"sealed {manifest.sealed_at}".rstrip()
     return f"not sealed: {n_shards - len(pending)} of {n_shards} shards are done"
 
 

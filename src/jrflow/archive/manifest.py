@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +18,7 @@ from upath import UPath
 from zarr.errors import ZarrUserWarning
 
 from jrflow.archive.errors import ArchiveError
-from jrflow.archive.layout import OUTCOMES
+from jrflow.archive.layout import OUTCOMES, ShardLayout
 from jrflow.archive.paths import AnyPath, files, place, read_json, remove_leftovers, write_atomically
 from jrflow.archive.shards import Stored, damage_and_outcomes, pending_shards
 from jrflow.archive.store import Archive, attributes_if_any
@@ -25,16 +26,120 @@ from jrflow.archive.vocabulary import FORMAT, NOT_SIMULATED, OK, STATUS_MEANINGS
 from jrflow.model.protocol import EvokedProtocol, RestProtocol
 from jrflow.provenance import git_commit, versions
 
-Manifest = dict[str, Any]
-
 #: SHA-256 is computed over pieces of this size, so that a file need not fit in memory, bytes.
 _PIECE = 2**24
 
+#: Keys of the layout, in the order of its fields.
+_SIZES = ("n_simulations", "n_regions", "n_times", "shard_size", "chunk_size")
 #: Keys that every manifest has.
 _REQUIRED = {
-    "format", "config_hash", "specification", "n_simulations", "n_regions", "n_times", "shard_size",
-    "chunk_size", "counts", "created", "sealed", "files",
+    "format", "config_hash", "specification", *_SIZES, "counts", "created", "sealed", "files",
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Failures:
+    """Simulations that failed in one way, and the integration steps at which they did."""
+
+    simulations: int
+    first_step: int
+    median_step: float
+    last_step: int
+
+
+@dataclass(frozen=True)
+class SteadyState:
+    """Simulations that did not fail and settled before the last trial; None of no simulation."""
+
+    settled: int
+    fraction: float | None
+    median_trials: float | None
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """Size in bytes and SHA-256 of one file."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a sealed archive, or a selection of one, declares.
+
+    Attributes
+    ----------
+    campaign, store
+        Names of the campaign and of the folder.
+    config_hash, specification
+        Of what the simulations depend on, as JSON.
+    layout
+        Sizes, shards and chunks.
+    counts
+        Number of simulations by the meaning of their status.
+    failures
+        By the meaning of the status.
+    steady_state
+        None at rest.
+    created, sealed
+        Provenance: time, commit, versions; under ``last_run`` of ``sealed`` what that run did.
+    files
+        By their name in the store.
+    is_selection
+        Whether it describes a selection of a campaign's simulations, not all of them.
+    """
+
+    campaign: str
+    store: str
+    config_hash: str
+    specification: Mapping[str, Any]
+    layout: ShardLayout
+    counts: Mapping[str, int]
+    failures: Mapping[str, Failures]
+    steady_state: SteadyState | None
+    created: Mapping[str, Any]
+    sealed: Mapping[str, Any]
+    files: Mapping[str, FileRecord]
+    is_selection: bool = False
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any], path: UPath) -> Manifest:
+        """Read the content of a file.
+
+        Raises
+        ------
+        ArchiveError
+            If it is not a manifest, or one of another version.
+        """
+        if not content.keys() >= _REQUIRED:
+            raise ArchiveError(f"{path}: expected the manifest of an archive, found something else")
+        if content["format"] != FORMAT:
+            raise ArchiveError(
+                f"{path}: expected a manifest of format {FORMAT!r}, found {content['format']!r}; read it "
+                "with the version of jrflow that made it, or with plain xarray: xr.open_zarr"
+            )
+        sizes = (content[key] for key in _SIZES)
+        steady = content.get("steady_state")
+        return cls(
+            campaign=content.get("campaign", path.stem),
+            store=content.get("store", f"{path.stem}.zarr"),
+            config_hash=content["config_hash"],
+            specification=content["specification"],
+            layout=replace(ShardLayout(*sizes), aligned=content.get("aligned", False)),
+            counts=content["counts"],
+            failures={name: Failures(**found) for name, found in content.get("failures", {}).items()},
+            steady_state=None if steady is None else SteadyState(**steady),
+            created=content["created"],
+            sealed=content["sealed"],
+            files={name: FileRecord(**found) for name, found in content["files"].items()},
+            is_selection=bool(content.get("selection")),
+        )
+
+    @property
+    def sealed_at(self) -> str:
+        """When it was sealed; empty if it does not say."""
+        return str(self.sealed.get("time", ""))
 
 
 def manifest_path(store: UPath) -> UPath:
@@ -68,7 +173,7 @@ def manifest_of(archive: Archive) -> Manifest | None:
     if path is None:
         return None
     manifest = load_manifest(path)
-    return manifest if manifest["config_hash"] == archive.attributes.get("config_hash") else None
+    return manifest if manifest.config_hash == archive.attributes.get("config_hash") else None
 
 
 def find_manifest(store: UPath) -> UPath | None:
@@ -95,15 +200,7 @@ def load_manifest(path: UPath) -> Manifest:
     ArchiveError
         If the file is not a manifest, or one of another version.
     """
-    manifest = read_json(path)
-    if not manifest.keys() >= _REQUIRED:
-        raise ArchiveError(f"{path}: expected the manifest of an archive, found something else")
-    if manifest["format"] != FORMAT:
-        raise ArchiveError(
-            f"{path}: expected a manifest of format {FORMAT!r}, found {manifest['format']!r}; read it "
-            "with the version of jrflow that made it, or with plain xarray: xr.open_zarr"
-        )
-    return manifest
+    return Manifest.of(read_json(path), path)
 
 
 def seal(archive: Archive, provenance: Mapping[str, Any]) -> Manifest:
@@ -139,9 +236,10 @@ def seal(archive: Archive, provenance: Mapping[str, Any]) -> Manifest:
         # Consolidated metadata await their place in the Zarr v3 specification; xarray reads them.
         warnings.simplefilter("ignore", ZarrUserWarning)
         zarr.consolidate_metadata(str(store))
-    manifest = _describe(archive, outcomes) | {"sealed": dict(provenance), "files": checksums(store)}
-    write_atomically(manifest_path(store), json.dumps(manifest, indent=1).encode())
-    return manifest
+    content = _describe(archive, outcomes) | {"sealed": dict(provenance), "files": checksums(store)}
+    path = manifest_path(store)
+    write_atomically(path, json.dumps(content, indent=1).encode())
+    return Manifest.of(content, path)
 
 
 def sealed_by(last_run: Mapping[str, Any]) -> dict[str, Any]:
@@ -186,7 +284,7 @@ def check_intact(store: UPath, manifest: Manifest) -> None:
         )
 
 
-def compare(store: UPath, manifest: Mapping[str, Any], *, contents: bool = True) -> dict[str, str]:
+def compare(store: UPath, manifest: Manifest, *, contents: bool = True) -> dict[str, str]:
     """Compare the files of a store with a manifest.
 
     Parameters
@@ -194,7 +292,7 @@ def compare(store: UPath, manifest: Mapping[str, Any], *, contents: bool = True)
     store
         The store.
     manifest
-        Manifest with the size and the SHA-256 of every file, under 'files'.
+        Has the size and the SHA-256 of every file.
     contents
         Read every file and compare checksums; otherwise compare sizes only.
 
@@ -204,15 +302,15 @@ def compare(store: UPath, manifest: Mapping[str, Any], *, contents: bool = True)
         What is wrong, by the name of the file.
     """
     there, faults = dict(files(store)), {}
-    for name, expected in manifest["files"].items():
+    for name, expected in manifest.files.items():
         if name not in there:
             faults[name] = "missing"
-        elif there[name] != expected["bytes"]:
-            faults[name] = f"{there[name]} bytes, expected {expected['bytes']}"
+        elif there[name] != expected.bytes:
+            faults[name] = f"{there[name]} bytes, expected {expected.bytes}"
     if contents:
-        sound = [name for name in manifest["files"] if name not in faults]
+        sound = [name for name in manifest.files if name not in faults]
         for name, digest in zip(sound, _digests(store, sound), strict=True):
-            if digest != manifest["files"][name]["sha256"]:
+            if digest != manifest.files[name].sha256:
                 faults[name] = "checksum differs"
     return dict(sorted(faults.items()))
 
@@ -240,7 +338,7 @@ def _sha256(path: UPath) -> str:
     return digest.hexdigest()
 
 
-def _describe(archive: Archive, outcomes: Stored) -> Manifest:
+def _describe(archive: Archive, outcomes: Stored) -> dict[str, Any]:
     layout, attrs, specification = archive.layout, archive.attributes, archive.specification
     n_trials, failed_step, status = (outcomes[name] for name in OUTCOMES)
     return {

@@ -94,18 +94,18 @@ def conclude(specification: Specification, manifest: Manifest, progress: TextIO 
     if progress is None:
         return
     name, protocol = specification.campaign, specification.simulation.protocol
-    steady = manifest["steady_state"]
-    if isinstance(protocol, EvokedProtocol) and steady["fraction"] is not None:
+    steady = manifest.steady_state
+    if isinstance(protocol, EvokedProtocol) and steady is not None and steady.fraction is not None:
         print(
-            f"{name}: settled before the last trial: {steady['settled']} simulations "
-            f"({steady['fraction']:.1%}); median of trials: {steady['median_trials']:g} of "
+            f"{name}: settled before the last trial: {steady.settled} simulations "
+            f"({steady.fraction:.1%}); median of trials: {steady.median_trials:g} of "
             f"{protocol.n_trials}",
             file=progress,
         )
-    for meaning, failed in manifest["failures"].items():
+    for meaning, failed in manifest.failures.items():
         print(
-            f"{name}: failed ({meaning}): {failed['simulations']} simulations, at steps "
-            f"{failed['first_step']} to {failed['last_step']}",
+            f"{name}: failed ({meaning}): {failed.simulations} simulations, at steps "
+            f"{failed.first_step} to {failed.last_step}",
             file=progress,
         )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import tempfile
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -14,7 +13,6 @@ from upath import UPath
 from zarr.errors import ZarrUserWarning
 
 from jrflow.archive.errors import ArchiveError
-from jrflow.archive.layout import ShardLayout
 from jrflow.archive.lock import claim_shards
 from jrflow.archive.manifest import Manifest, compare, find_manifest, load_manifest, seal, sealed_by
 from jrflow.archive.paths import place, remove_leftovers, write_atomically
@@ -64,7 +62,7 @@ def repair_archive(
     if path is None:
         raise ArchiveError(f"{store} is not sealed; start its campaign again, which repairs and finishes it")
     manifest = load_manifest(path)
-    if manifest.get("selection"):
+    if manifest.is_selection:
         raise ArchiveError(f"{store} is a selection of an archive: export it again")
     with claim_shards(store):
         faults = compare(store, manifest)
@@ -89,14 +87,12 @@ def _rebuild(store: UPath, manifest: Manifest, names: list[str]) -> None:
     """Recreate metadata and coordinates in a folder of their own, and copy those that are wanted."""
     if not names:
         return
-    sizes = [manifest[key] for key in ("n_simulations", "n_regions", "n_times", "shard_size", "chunk_size")]
-    layout = replace(ShardLayout(*sizes), aligned=manifest.get("aligned", False))
-    keyed = f"{CAMPAIGN_KEY}/zarr.json" in manifest["files"]
+    keyed = f"{CAMPAIGN_KEY}/zarr.json" in manifest.files
     with tempfile.TemporaryDirectory(prefix="jrflow-repair-") as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", ZarrUserWarning)
         fresh = place(Path(folder) / store.name)
         create_from(
-            Specification.parse(manifest["specification"]), fresh, layout, manifest["created"], keyed=keyed
+            Specification.parse(manifest.specification), fresh, manifest.layout, manifest.created, keyed=keyed
         )
         zarr.consolidate_metadata(str(fresh))
         for name in names:
@@ -107,7 +103,7 @@ def _rebuild(store: UPath, manifest: Manifest, names: list[str]) -> None:
 
 
 def _differs(store: UPath, manifest: Manifest, remaining: dict[str, str]) -> str:
-    changed = ", ".join(version_changes(manifest["created"]["versions"]))
+    changed = ", ".join(version_changes(manifest.created["versions"]))
     why = f"Versions have changed: {changed}" if changed else "No version has changed: is it another machine?"
     return "\n".join(
         [

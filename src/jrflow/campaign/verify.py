@@ -63,7 +63,7 @@ def verify_archive(store: UPath, n_simulate: int = 0) -> list[Finding]:
         selection = is_selection(archive.read("sim").reshape(-1), archive.attributes)
         found = [*(_copied(archive) if selection else _unsealed(archive))]
     else:
-        selection = "selection" in manifest
+        selection = manifest.is_selection
     found += [
         *_simulations(archive, manifest),
         _provenance(archive, manifest),
@@ -95,10 +95,10 @@ def _unsealed(archive: Archive) -> Iterator[Finding]:
 
 
 def _files(store: UPath, manifest: Manifest) -> Iterator[Finding]:
-    what = "a selection, not a sealed archive" if manifest.get("selection") else "sealed"
-    text = f"{what} {manifest['sealed'].get('time', '')}".rstrip()
-    yield Finding("selection" if manifest.get("selection") else "manifest", sound=True, text=text)
-    faults, n_files = compare(store, manifest), len(manifest["files"])
+    what = "a selection, not a sealed archive" if manifest.is_selection else "sealed"
+    text = f"{what} {manifest.sealed_at}".rstrip()
+    yield Finding("selection" if manifest.is_selection else "manifest", sound=True, text=text)
+    faults, n_files = compare(store, manifest), len(manifest.files)
     if faults:
         lines = [f"{name}: {fault}" for name, fault in faults.items()]
         text = "\n  ".join(
@@ -109,7 +109,7 @@ def _files(store: UPath, manifest: Manifest) -> Iterator[Finding]:
         yield Finding(
             "files", sound=True, text=f"all {n_files} are there, with the checksums of the manifest"
         )
-    strays = [name for name, _ in files(store) if name not in manifest["files"]]
+    strays = [name for name, _ in files(store) if name not in manifest.files]
     if strays:
         yield Finding(
             "strays",
@@ -122,8 +122,8 @@ def _simulations(archive: Archive, manifest: Manifest | None) -> Iterator[Findin
     counts = count_statuses(read_status(archive))
     text = ", ".join(f"{n} {meaning}" for meaning, n in counts.items() if n)
     sound = counts[STATUS_MEANINGS[NOT_SIMULATED]] == 0
-    if manifest is not None and counts != manifest["counts"]:
-        sound, text = False, f"{text}; the manifest says {manifest['counts']}"
+    if manifest is not None and counts != manifest.counts:
+        sound, text = False, f"{text}; the manifest says {manifest.counts}"
     yield Finding("simulations", sound=sound, text=text)
 
 
@@ -134,7 +134,7 @@ def _provenance(archive: Archive, manifest: Manifest | None) -> Finding:
         text = f"config_hash is {attrs['config_hash'][:12]}, but the specification's is {digest[:12]}"
         return Finding("provenance", sound=False, text=text)
     described = (specification.content, attrs["config_hash"])
-    if manifest is not None and (manifest["specification"], manifest["config_hash"]) != described:
+    if manifest is not None and (manifest.specification, manifest.config_hash) != described:
         return Finding("provenance", sound=False, text="the manifest is that of another archive")
     return Finding(
         "provenance", sound=True, text=f"specification {digest[:12]}, commit {attrs['git_commit'][:12]}"

@@ -131,6 +131,6 @@ def _require_folder(out: str) -> None:
 
 
 def _report(arguments: argparse.Namespace, manifest: Manifest) -> int:
-    counts = ", ".join(f"{n} {meaning}" for meaning, n in manifest["counts"].items() if n)
-    print(f"{arguments.out}/{manifest['store']}: {counts}")
+    counts = ", ".join(f"{n} {meaning}" for meaning, n in manifest.counts.items() if n)
+    print(f"{arguments.out}/{manifest.store}: {counts}")
     return 0

@@ -14,6 +14,7 @@ import xarray as xr
 from upath import UPath
 
 from jrflow.archive import open_archive, read_manifest
+from jrflow.archive.manifest import Manifest
 from jrflow.archive.paths import place
 from jrflow.config import Config, load_config
 from jrflow.report.scores import noise_levels
@@ -83,7 +84,7 @@ class RunResults:
         return list(dict.fromkeys(campaign.preset for campaign in self.config.campaigns.values()))
 
     @cached_property
-    def manifests(self) -> dict[str, dict[str, Any]]:
+    def manifests(self) -> dict[str, Manifest]:
         """Manifest of every sealed campaign, by name."""
         found = {name: read_manifest(self._archive_path(name)) for name in self.config.campaigns}
         return {name: manifest for name, manifest in found.items() if manifest is not None}
@@ -91,7 +92,7 @@ class RunResults:
     @cached_property
     def specifications(self) -> dict[str, Specification]:
         """What the simulations of every sealed campaign depend on, by name."""
-        return {name: Specification.parse(m["specification"]) for name, m in self.manifests.items()}
+        return {name: Specification.parse(m.specification) for name, m in self.manifests.items()}
 
     def archive(self, campaign: str) -> xr.Dataset | None:
         """Archive of a sealed campaign; ``source`` is lazy."""

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from jrflow.archive.manifest import Failures, Manifest
 from jrflow.report.content import Block, Folded, Section, Table, count, missing, percent, text
 from jrflow.report.inputs import RunResults
 
@@ -25,9 +26,9 @@ def run_section(run: RunResults) -> Section:
 def _provenance(run: RunResults) -> list[Block]:
     if not run.manifests:
         return [missing("No campaign is sealed yet: there are no versions and no commit to report.")]
-    commits = sorted({m["created"]["git_commit"] for m in run.manifests.values()})
-    versions = {json.dumps(m["created"]["versions"], sort_keys=True) for m in run.manifests.values()}
-    first: dict[str, str] = next(iter(run.manifests.values()))["created"]["versions"]
+    commits = sorted({m.created["git_commit"] for m in run.manifests.values()})
+    versions = {json.dumps(m.created["versions"], sort_keys=True) for m in run.manifests.values()}
+    first: dict[str, str] = next(iter(run.manifests.values())).created["versions"]
     packages = [Markup("{} {}").format(name, version) for name, version in first.items()]
     blocks: list[Block] = [
         text(
@@ -75,24 +76,24 @@ def _campaign_row(run: RunResults, name: str) -> list[Any]:
     manifest, specification = run.manifests[name], run.specifications[name]
     settings, protocol = specification.settings, specification.simulation.protocol
     steady = ["–", "–"] if protocol.kind == "rest" else _steady(manifest, protocol.n_trials)
-    counts = [f"{manifest['counts'][meaning]:,}" for meaning in _COUNTED]
-    total = f"{manifest['n_simulations']:,}"
+    counts = [f"{manifest.counts[meaning]:,}" for meaning in _COUNTED]
+    total = f"{manifest.layout.n_simulations:,}"
     return [name, settings.preset, settings.design, total, *counts, *steady]
 
 
-def _steady(manifest: dict[str, Any], n_trials: int) -> list[str]:
+def _steady(manifest: Manifest, n_trials: int) -> list[str]:
     """Fraction that settled early, and the trials that were simulated."""
-    steady = manifest.get("steady_state")
-    if steady is None or steady["fraction"] is None:
+    steady = manifest.steady_state
+    if steady is None or steady.fraction is None:
         return ["–", "–"]
-    return [percent(steady["fraction"]), f"{steady['median_trials']:g} of {n_trials}"]
+    return [percent(steady.fraction), f"{steady.median_trials:g} of {n_trials}"]
 
 
 def _network(run: RunResults) -> list[Block]:
     connectome = run.config.simulation.connectome
     if connectome is None:
         return []
-    n_regions = next(iter(run.manifests.values()))["n_regions"]
+    n_regions = next(iter(run.manifests.values())).layout.n_regions
     digest = str(next(iter(run.specifications.values())).connectome_digest)
     return [
         text(
@@ -106,9 +107,9 @@ def _failures(run: RunResults) -> list[Block]:
     """When simulations failed, where any did."""
     steps = {name: specification.simulation.dt for name, specification in run.specifications.items()}
     rows = [
-        [name, _COUNTED[meaning], f"{failed['simulations']:,}", *_when(failed, steps[name])]
+        [name, _COUNTED[meaning], f"{failed.simulations:,}", *_when(failed, steps[name])]
         for name, manifest in run.manifests.items()
-        for meaning, failed in manifest.get("failures", {}).items()
+        for meaning, failed in manifest.failures.items()
     ]
     if not rows:
         return []
@@ -120,8 +121,8 @@ def _failures(run: RunResults) -> list[Block]:
     return [Table(caption, header, rows, left=(0, 1))]
 
 
-def _when(failed: dict[str, float], dt: float) -> list[str]:
-    steps = (failed[f"{which}_step"] for which in ("first", "median", "last"))
+def _when(failed: Failures, dt: float) -> list[str]:
+    steps = (failed.first_step, failed.median_step, failed.last_step)
     return [f"{step:,.0f} ({step * dt:.3g})" for step in steps]
 
 

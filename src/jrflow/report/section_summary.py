@@ -38,8 +38,8 @@ def summary_section(run: RunResults) -> Section:
 
 def _simulated(run: RunResults) -> Iterator[Block]:
     if run.manifests:
-        total = sum(m["n_simulations"] for m in run.manifests.values())
-        failed = total - sum(m["counts"]["ok"] for m in run.manifests.values())
+        total = sum(m.layout.n_simulations for m in run.manifests.values())
+        failed = total - sum(m.counts["ok"] for m in run.manifests.values())
         yield text(
             "<b>{total}</b> simulations in {n} campaigns; {failed} of them failed.",
             total=f"{total:,}", n=len(run.manifests), failed=f"{failed:,}" if failed else "none",
