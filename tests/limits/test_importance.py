@@ -114,6 +114,17 @@ def test_a_case_that_chains_leave_unresolved_is_resolved(monkeypatch: pytest.Mon
     np.testing.assert_allclose(sd, np.broadcast_to(np.sqrt(np.diag(covariance)), sd.shape), rtol=0.1)
 
 
+def test_what_draws_without_weight_have_does_not_count() -> None:
+    """Outside the prior, targets are not defined."""
+    x = np.random.default_rng(0).standard_normal((8, 100, 2))
+    log_weight = np.where(x[..., 0] > 0, 0.0, -np.inf)
+    draws = Draws(x, log_weight)
+    undefined = np.where(x[..., :1] > 0, x, np.nan)
+    np.testing.assert_array_equal(draws.mean(undefined), draws.mean(x))
+    np.testing.assert_array_equal(draws.mean_error(undefined), draws.mean_error(x))
+    assert (draws.mean(x)[0] > 0.5).all()
+
+
 def test_weights_that_are_equal_are_as_good_as_none() -> None:
     x = np.random.default_rng(0).standard_normal((8, 100, 2))
     weighted, plain = Draws(x, np.zeros((8, 100))), Draws(x)

@@ -35,7 +35,7 @@ class Draws:
         if self._weight is None:
             mean: np.ndarray = values.mean(axis=(0, 1))
             return mean
-        return np.einsum("ck,ckn->n", self._weight, values)
+        return np.einsum("ck,ckn->n", self._weight, self._possible(values))
 
     def mean_error(self, values: np.ndarray) -> np.ndarray:
         """Monte Carlo standard errors of :meth:`mean`, (n,).
@@ -54,7 +54,7 @@ class Draws:
         """
         if self._weight is None:
             return convergence(values)
-        away = values - self.mean(values)
+        away = self._possible(values) - self.mean(values)
         variance = np.einsum("ck,ckn->n", self._weight, away**2)
         mcse = np.sqrt(np.einsum("ck,ckn->n", self._weight**2, away**2))
         of_group = np.einsum("ck,ckn->cn", self._weight, away) / self._weight.sum(axis=1)[:, None]
@@ -74,6 +74,11 @@ class Draws:
         place = (np.arange(n_chains * n) + rng.random()) / (n_chains * n)
         chosen = np.searchsorted(self._weight.ravel().cumsum(), place).clip(max=self._weight.size - 1)
         return self.x.reshape(-1, d)[rng.permutation(chosen)]
+
+    def _possible(self, values: np.ndarray) -> np.ndarray:
+        """Values (n_chains, n_kept, n), 0 for draws of no weight: outside the prior there are none."""
+        assert self._weight is not None
+        return np.where(self._weight[..., None] > 0, values, 0)
 
     @cached_property
     def _weight(self) -> np.ndarray | None:
