@@ -18,6 +18,8 @@ LogTarget = Callable[[np.ndarray], np.ndarray]
 #: Draws of each round of importance sampling that follows (the last size until the effective sample size is
 #: ENOUGH), and draws to which the next proposal is fitted.
 N_IMPORTANCE, ENOUGH, N_FITTED = (8192, 8192, 16384, 16384, 16384, 16384), 1000, 4000
+#: Draws by which two sets of draws are judged.
+N_JUDGED = 131_072
 #: Parts of the proposal, their degrees of freedom, and their variance over that of the fitted parts.
 N_PARTS, DF, WIDER = 6, 8, 1.2
 
@@ -29,6 +31,24 @@ class Weighted:
     draws: np.ndarray
     n_eff: float
     n_calls: int
+
+
+def judgement(log_target: LogTarget, sets: list[np.ndarray], n_draws: int, seed: int) -> Weighted:
+    """Sample from mixtures that are fitted to each of several sets of draws (n, d), in equal shares.
+
+    They are not adapted: a part of the posterior that is in one set only, and small there, stays in the
+    proposal.
+    """
+    rng = np.random.default_rng(seed)
+    proposals = [Proposal.of(draws[rng.choice(len(draws), N_FITTED)], seed) for draws in sets]
+    x = np.concatenate([proposal.draw(N_JUDGED // len(sets), rng) for proposal in proposals])
+    log_density = log_target(x)
+    each = np.stack([proposal.log_density(x) - proposal.log_volume for proposal in proposals])
+    log_weights = log_density - logsumexp(each, axis=0)
+    weights = np.exp(log_weights - log_weights.max())
+    n_eff = float(weights.sum() ** 2 / (weights**2).sum())
+    chosen = rng.choice(len(x), n_draws, p=weights / weights.sum())
+    return Weighted(x[chosen], n_eff, int(np.isfinite(log_density).sum()))
 
 
 def importance(
@@ -83,6 +103,11 @@ class Proposal:
             for part, k in zip(self.parts, counts, strict=True)
         ]
         return self.centre + np.concatenate(drawn) @ self.root.T
+
+    @property
+    def log_volume(self) -> float:
+        """What :meth:`log_density` lacks of a normalised density is minus this."""
+        return float(np.log(np.diag(self.root)).sum())
 
     def log_density(self, x: np.ndarray) -> np.ndarray:
         """Of draws (n, d), up to a constant."""

@@ -11,7 +11,7 @@ too small, docs/science/inference.md); its effective sample size does not show t
 sampling (n_eff) does. The referee shares no code with the project's sampler: its likelihood is written here
 from docs/science/eeg.md: jrflow.simulate, baseline correction, averages over blocks, and the covariance of an
 average of overlapping epochs. Both are given the same observations, which are drawn here. Where the two
-differ, importance sampling from a mixture that is fitted to the draws of both decides.
+differ, importance sampling from mixtures that are fitted to the draws of each decides.
 Needs the extra ``bench``.
 """
 
@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from importance import ENOUGH, LogTarget, importance
+from importance import ENOUGH, LogTarget, importance, judgement
 from markdown_table import table as markdown
 from scipy import sparse
 from scipy.linalg import solve_triangular
@@ -59,6 +59,8 @@ N_EPOCHS, PERIOD, BLOCK = 59, 1000, 5
 #: A mean is disputed if it differs by more than this many posterior standard deviations, and a standard
 #: deviation if it differs by more than this ratio, both beyond three Monte Carlo errors.
 MEAN_DISPUTED, SD_DISPUTED = 0.1, 1.1
+#: Effective sample size from which on the judge decides.
+DECIDES = 400
 #: Draws of each sampler that the classifier is given.
 N_DRAWS = 800
 #: Cases of a cell that the project's sampler is given at once.
@@ -240,9 +242,8 @@ def compared(preset: str, level: str, n_cases: int, path: Path) -> None:
             judge_mean_z=np.nan, judge_sd_ratio=np.nan, judge_n_eff=np.nan
         )
         if disputed(rows).any():
-            both = column.coordinates(np.concatenate([draws, referee[:: len(referee) // len(draws)]]))
             target = log_posterior(UniformPrior(column, case), log_likelihood)
-            judge = importance(target, both, np.ones(len(both)), 4 * N_DRAWS, case)
+            judge = judgement(target, [column.coordinates(x) for x in (draws, referee)], 4 * N_DRAWS, case)
             judged = rows_of(project, k, column.parameters(judge.draws), judge.n_eff)
             rows = rows.assign(
                 judge_mean_z=judged["mean_z"], judge_sd_ratio=judged["sd_ratio"], judge_n_eff=judge.n_eff
@@ -285,15 +286,7 @@ def table(path: Path) -> pd.DataFrame:
     rows, cells = pd.read_csv(path), []
     for (preset, noise), cell in rows.groupby(["preset", "noise"], sort=False):
         of_case = cell.groupby("case")
-        off = disputed(cell)
-        against = set(cell[disputed(cell, "judge_")]["case"])
-        cases = sorted(set(cell[off]["case"]))
-        unresolved = set(cell[~cell["resolved"]]["case"])
-        named = [
-            f"{case:.0f} (judged {'against' if case in against else 'for'} the project"
-            f"{', which calls it unresolved' if case in unresolved else ''})"
-            for case in cases
-        ]
+        named = [f"{case:.0f} ({verdict})" for case, verdict in verdicts(cell).items()]
         cells.append(
             {
                 "preset": preset, "noise": noise, "cases": of_case.ngroups,
@@ -304,6 +297,19 @@ def table(path: Path) -> pd.DataFrame:
             }
         )  # fmt: skip
     return pd.DataFrame(cells)
+
+
+def verdicts(cell: pd.DataFrame) -> dict[float, str]:
+    """What the judge says of every disputed case of a preset and level."""
+    found = {}
+    for case, rows in cell[cell["case"].isin(cell[disputed(cell)]["case"])].groupby("case"):
+        if rows["judge_n_eff"].iloc[0] < DECIDES:
+            found[float(case)] = "undecided"
+        else:
+            found[float(case)] = (
+                f"judged {'against' if disputed(rows, 'judge_').any() else 'for'} the project"
+            )
+    return found
 
 
 def quantiles(values: pd.Series) -> str:
