@@ -35,11 +35,12 @@ The run of `examples/benchmark.yaml`: priors of ±50 %, {n_test} test simulation
 response from -10 to 59 dB (`paper-1`, `paper-0.1`: the paper's covariance times 1 and 0.1; 49 and 59 dB for
 `unit-consistent`). One network serves all levels and is conditioned on the noise level. {n_seeds} training
 runs of each network, each with its own seed. R² of the nine parameters. The limit comes from reference
-posteriors, sampled on the exact likelihood. An independent sampler checks today's version of the sampler case
-by case ([method](science/inference.md), `benchmarks/referee.py`).
+posteriors, sampled on the exact likelihood. An independent sampler checks the sampler case by case
+([method](science/inference.md), `benchmarks/referee.py`).
 
-The limits, the refined estimates and one seed of `mlp` are of the present version. The other networks were
-trained with version 0.1 on the same simulations and noise levels.
+Limits and refined estimates come from Markov chains alone. Since then, importance sampling resolves most of
+the cases that are unresolved here ([counts](science/inference.md)). One seed of `mlp` is of the present
+version; the other networks were trained with version 0.1 on the same simulations and noise levels.
 """
 REFINED = """
 `<network>+exact` starts the sampler of the reference posteriors, with less effort, from a network's
