@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 
 import pytest
 import xarray as xr
@@ -123,3 +124,38 @@ def test_a_manifest_of_another_store_does_not_count(full_store: UPath) -> None:
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("files", {"zarr.json": {"bytes": 3}}),
+        ("files", {"zarr.json": {"bytes": 3, "sha256": "0", "more": 1}}),
+        ("files", ["zarr.json"]),
+        ("failures", {"non_finite": {"simulations": 3}}),
+        ("steady_state", {"settled": 3}),
+        ("n_simulations", "many"),
+        ("counts", "all"),
+        ("sealed", "now"),
+    ],
+)
+def test_a_damaged_manifest_is_named(full_store: UPath, key: str, value: object) -> None:
+    seal(Archive.open(full_store), {})
+    path = manifest_path(full_store)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(ArchiveError, match=r"train\.json: the manifest is damaged"):
+        read_manifest(full_store)
+
+
+def test_the_manifest_is_what_the_file_says(full_store: UPath) -> None:
+    """Nothing of the file is lost or changed where it is read as an object."""
+    manifest = seal(Archive.open(full_store), {"time": "now"})
+    content = json.loads(manifest_path(full_store).read_text())
+    for key in ("config_hash", "specification", "counts", "created", "sealed", "campaign", "store"):
+        assert getattr(manifest, key) == content[key]
+    assert {name: asdict(record) for name, record in manifest.files.items()} == content["files"]
+    assert {name: asdict(found) for name, found in manifest.failures.items()} == content["failures"]
+    assert manifest.steady_state is not None
+    assert asdict(manifest.steady_state) == content["steady_state"]
+    for key in ("n_simulations", "n_regions", "n_times", "n_shards", "shard_size", "chunk_size", "aligned"):
+        assert getattr(manifest.layout, key) == content[key]

@@ -8,7 +8,7 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -119,19 +119,31 @@ class Manifest:
                 f"{path}: expected a manifest of format {FORMAT!r}, found {content['format']!r}; read it "
                 "with the version of jrflow that made it, or with plain xarray: xr.open_zarr"
             )
-        sizes = (content[key] for key in _SIZES)
+        try:
+            return cls._parsed(content, path)
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ArchiveError(
+                f"{path}: the manifest is damaged ({error}); restore the file from a copy. The archive itself "
+                "can be read with plain xarray: xr.open_zarr"
+            ) from error
+
+    @classmethod
+    def _parsed(cls, content: Mapping[str, Any], path: UPath) -> Manifest:
+        n_simulations, n_regions, n_times, shard, chunk = (int(content[key]) for key in _SIZES)
         steady = content.get("steady_state")
         return cls(
             campaign=content.get("campaign", path.stem),
             store=content.get("store", f"{path.stem}.zarr"),
             config_hash=content["config_hash"],
             specification=content["specification"],
-            layout=replace(ShardLayout(*sizes), aligned=content.get("aligned", False)),
-            counts=content["counts"],
+            layout=ShardLayout(
+                n_simulations, n_regions, n_times, shard, chunk, aligned=content.get("aligned", False)
+            ),
+            counts={meaning: int(n) for meaning, n in content["counts"].items()},
             failures={name: Failures(**found) for name, found in content.get("failures", {}).items()},
             steady_state=None if steady is None else SteadyState(**steady),
-            created=content["created"],
-            sealed=content["sealed"],
+            created=dict(content["created"]),
+            sealed=dict(content["sealed"]),
             files={name: FileRecord(**found) for name, found in content["files"].items()},
             is_selection=bool(content.get("selection")),
         )
