@@ -60,7 +60,7 @@ def test_what_is_there_is_not_replaced_unasked(
 ) -> None:
     assert main([*INSTALL, "--cores", "3"]) == 0
     assert main([*INSTALL, "--cores", "4"]) == 2
-    assert f"{folder} exists already; --force replaces it, --name gives another" in capsys.readouterr().err
+    assert f"{folder} already exists; use --force to replace it" in capsys.readouterr().err
     assert len(slurm.asked("sinfo")) == 1, "nothing was asked for in vain"
     assert load_cluster(folder / "cluster.yaml").cores == 3
     assert main([*INSTALL, "--cores", "4", "--force"]) == 0
@@ -74,7 +74,7 @@ def test_what_slurm_refuses(slurm: Slurm, folder: Path, capsys: pytest.CaptureFi
     assert main([*INSTALL, "--account", "lba"]) == 2
     said = capsys.readouterr().err
     assert f"account: {NOT_TAKEN} (a job on CPUs: --time=240 --account=lba --cpus-per-task=8)" in said
-    assert "--no-check writes the profile nevertheless" in said
+    assert "use --no-check to write the profile without this check" in said
     assert not folder.exists()
     n_asked = len(slurm.asked("sbatch"))
     assert main([*INSTALL, "--account", "lba", "--no-check"]) == 0

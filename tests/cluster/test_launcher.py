@@ -176,14 +176,14 @@ def test_jobs_under_way_are_joined(tmp_path: Path) -> None:
     jobs = join("as before", tmp_path, said)
     assert jobs is not None
     assert [(job.job_id, job.num_tasks) for job in jobs] == [("17_0", 2), ("17_1", 2)]
-    assert "still under way, joined: job 17_0 RUNNING on c1, 0:23" in said.getvalue()
+    assert "still active, joined: job 17_0 RUNNING on c1, 0:23" in said.getvalue()
 
 
 def test_jobs_of_other_settings_are_cancelled(tmp_path: Path, submitted: Slurm) -> None:
     said = io.StringIO()
     assert join("otherwise", tmp_path, said) is None
     assert submitted.asked("scancel") == ["--quiet 17_0 17_1"]
-    assert "cancelled, because its settings have changed since: job 17_0" in said.getvalue()
+    assert "cancelled, because settings have changed since then: job 17_0" in said.getvalue()
 
 
 def test_jobs_that_are_over_are_not_joined(tmp_path: Path, submitted: Slurm) -> None:
@@ -194,7 +194,7 @@ def test_jobs_that_are_over_are_not_joined(tmp_path: Path, submitted: Slurm) -> 
 
 def test_nothing_is_submitted_twice_while_slurm_is_away(tmp_path: Path, submitted: Slurm) -> None:
     submitted.answers(squeue=Answer(err=AWAY, code=1))
-    with pytest.raises(SubmissionError, match=r"may still be under way \(17_0, 17_1\).*Unable to contact"):
+    with pytest.raises(SubmissionError, match=r"may still be active \(17_0, 17_1\).*Unable to contact"):
         join("as before", tmp_path, None)
 
 

@@ -102,7 +102,7 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "WAIT_FOR_SCHEDULER", "1 s")
     with (
         map_over_workers(_execution("tls://127.0.0.1:1"), None) as map_tasks,
-        pytest.raises(SchedulerError, match=r"lets this program in at tls://127.0.0.1:1 within 1 s"),
+        pytest.raises(SchedulerError, match=r"connect to a Dask scheduler at tls://127.0.0.1:1 within 1 s"),
     ):
         list(map_tasks(abs, [1]))
 

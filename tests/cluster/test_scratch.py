@@ -84,7 +84,7 @@ def test_a_variable_that_is_not_set(
     monkeypatch.chdir(tmp_path)
     used, said = _used(scratch)
     assert used == before
-    assert said == f"scratch {scratch}: there is no such variable here; using {before} instead\n"
+    assert said == f"scratch {scratch}: this variable is not set here; using {before} instead\n"
     assert [path.name for path in tmp_path.iterdir()] == ["system"], "no folder of that name"
 
 

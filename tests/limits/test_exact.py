@@ -184,7 +184,7 @@ def test_starts_are_sought_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (starts[..., 0] < 1.01).all()
     assert set(np.searchsorted([-0.6745, 0, 0.6745], starts[0, :, 1])) == {0, 1, 2, 3}
     monkeypatch.setattr(evoked, "simulate", simulator(linear, lambda p: p["A_e"] > 0))
-    with pytest.raises(ValueError, match="of 2000 draws from the prior none could be simulated"):
+    with pytest.raises(ValueError, match="none of 2000 draws from the prior could be simulated"):
         nearest_simulations(problem(observed, SD), 2000, 0)
 
 

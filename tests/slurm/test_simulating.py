@@ -109,8 +109,8 @@ def test_no_worker_comes(tmp_path: Path, write_config: WriteConfig) -> None:
     try:
         with campaign(config, tmp_path / "out", cluster) as driver:
             said = ends(driver, code=2)
-        assert "no Dask worker within 0.2 min (wait_for_workers in cluster.yaml)" in said
-        assert f"squeue says of the jobs {prefix(config)}: job" in said
+        assert "no Dask worker started within 0.2 min (wait_for_workers in cluster.yaml)" in said
+        assert f"Jobs {prefix(config)} in squeue: job" in said
         assert "PENDING (" in said
         assert_none_left(prefix(config))
     finally:

@@ -176,7 +176,7 @@ def test_what_slurm_refuses_is_told_with_its_words(
     said = ends(training.start(), code=1)
     assert f"Slurm refused {training.jobs}: " in said
     assert words in said
-    assert "asked for: " in said
+    assert "requested: " in said
     assert "jrflow profile install slurm" in said
     assert not training.model.exists()
 
@@ -210,7 +210,7 @@ def test_after_a_killed_driver_the_job_is_joined(
             driver.send_signal(signal.SIGKILL)
             driver.wait()
             again = training.start()
-            hears(again, f"still under way, joined: job {job} RUNNING")
+            hears(again, f"still active, joined: job {job} RUNNING")
         ends(again)
         assert training.weights() == undisturbed(1)
 

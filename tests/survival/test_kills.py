@@ -167,7 +167,7 @@ def _kill_scheduler(campaign: Campaign, write_config: WriteConfig) -> None:
         campaign.count("scheduler", f"{moment:.3f} s after a shard")
         code, text = driver.ends(SCHEDULER_NOTICED_WITHIN)
         assert code == 2, text
-        gone = "jrflow: the Dask scheduler has ended; finished work is kept: start the command again"
+        gone = "jrflow: the Dask scheduler has ended. Finished work is kept: start the same command again"
         assert text.splitlines()[-1].startswith(gone)
 
 

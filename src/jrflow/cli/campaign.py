@@ -53,7 +53,7 @@ def add_campaign(commands: Commands) -> None:
 
 
 def _add_cluster(parser: argparse.ArgumentParser) -> None:
-    """Add options for clusters; an empty value is the same as none, so that a workflow can always give it."""
+    """Add options for clusters. An empty value counts as none, so that a workflow can always pass them."""
     parser.add_argument(
         "--cluster", default="", metavar="FILE", help="cluster.yaml of the cluster whose nodes simulate"
     )
@@ -123,7 +123,7 @@ def _on_cluster(arguments: argparse.Namespace) -> int:
 
 
 def _require_folder(out: str) -> None:
-    """Refuse a file, or a path below one, where the archive's folder should be."""
+    """Refuse an ``--out`` that is a file, or a path below a file."""
     if "://" not in out:
         for folder in (Path(out), *Path(out).parents):
             if folder.exists() and not folder.is_dir():

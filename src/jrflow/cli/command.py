@@ -1,7 +1,7 @@
 """The jrflow command.
 
-Each group of commands is added by one function; what a command needs is imported when it runs, so
-that ``jrflow --help`` answers at once.
+One function adds each group of commands. A command imports its modules when it runs, so that
+``jrflow --help`` is fast.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from jrflow.cli.infer import add_infer
 from jrflow.cli.parts import add_debug
 from jrflow.cli.profile import add_profile
 
-#: Exit code if the user can repair what is wrong (argparse uses the same).
+#: Exit code for errors that the user can correct (argparse uses the same code).
 _USER_ERROR = 2
-#: Exit codes of a program that Ctrl-C or a closed pipe ended, as a shell reports them.
+#: Exit codes after Ctrl-C and after a closed pipe, as a shell reports them.
 _INTERRUPTED, _BROKEN_PIPE = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 
 
@@ -41,8 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 on success, 1 if something is not sound, 2 if the call must change, 130 after Ctrl-C, 141 if the
-        reader of the output went away.
+        0 on success, 1 if an archive is not sound, 2 after an error that the user can correct, 130 after
+        Ctrl-C, 141 if the output was closed before the end.
     """
     try:
         arguments = _parser().parse_args(argv)
@@ -56,11 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    """Run a command and turn errors that the user can repair into a message."""
+    """Run a command; show errors that the user can correct as a message without traceback."""
     try:
         code: int = arguments.run(arguments)
     except KeyboardInterrupt:
-        # What a library had begun in its event loop is dropped; asyncio would report that after our line.
+        # Libraries leave unfinished tasks in their event loops; keep asyncio from reporting them.
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         print(
             "jrflow: interrupted. Finished work is kept: start the same command again to resume",
@@ -78,7 +78,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _message(error: Exception) -> str:
-    """Say what is wrong in our own words; libraries' errors lose what is of no use to the reader."""
+    """Error message for the user, without details of libraries' errors that do not help."""
     if isinstance(error, ModuleNotFoundError):
         return advice(error)
     if isinstance(error, MemoryError):
@@ -89,7 +89,7 @@ def _message(error: Exception) -> str:
 
 
 def _discard_output() -> None:
-    """Let Python's last flush go nowhere, so that it does not complain about the closed pipe."""
+    """Redirect the output to the null device, so that Python does not report the closed pipe at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, sys.stdout.fileno())
@@ -100,7 +100,7 @@ def _discard_output() -> None:
 
 
 def _end_as_by_ctrl_c() -> None:
-    """Let SIGTERM, with which schedulers end programs, leave as little behind as Ctrl-C does."""
+    """Treat SIGTERM, which schedulers send to end programs, as Ctrl-C, so that cleaning up still happens."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -12,7 +12,9 @@ from jrflow.cli.parts import Commands, add_command, add_group
 def add_config(commands: Commands) -> None:
     """Add the group to the command line."""
     parts = add_group(commands, "config", "check a configuration, or print the default one")
-    check = add_command(parts, "check", _check, "report every error, or what would be run")
+    check = add_command(
+        parts, "check", _check, "report every error, or a summary of the run if there is none"
+    )
     check.add_argument("file", type=Path, metavar="FILE", help="configuration (YAML)")
     add_command(parts, "default", _default, "print the default configuration, every field explained")
     add_command(parts, "schema", _schema, "print the JSON schema of a configuration")

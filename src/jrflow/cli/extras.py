@@ -1,11 +1,11 @@
-"""Which optional part of jrflow brings a package that is missing."""
+"""Find the optional part (extra) of jrflow that installs a missing package."""
 
 from __future__ import annotations
 
 import re
 from importlib.metadata import packages_distributions, requires
 
-#: Modules whose package has another name and may not be installed, so that no metadata can tell.
+#: Packages whose modules have another name. If a package is not installed, no metadata lists its modules.
 _PACKAGES = {
     "dask_jobqueue": "dask-jobqueue",
     "sklearn": "scikit-learn",
@@ -13,7 +13,7 @@ _PACKAGES = {
 }
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _EXTRA = re.compile(r"extra\s*==\s*['\"]([\w-]+)['\"]")
-#: Extras for developers, and those that only name others: never the advice.
+#: Extras that are never advised: those for developers, and those that only combine others.
 _NOT_ADVISED = ("all", "dev", "bench")
 
 
@@ -31,7 +31,7 @@ def advice(error: ModuleNotFoundError) -> str:
 
 
 def extra_of(package: str) -> str | None:
-    """Extra of jrflow that brings a package; empty: jrflow itself does; None: nothing does."""
+    """Extra of jrflow that installs a package; '' if jrflow itself requires it; None if nothing does."""
     found: list[str] = []
     for requirement in requires("jrflow") or ():
         name = _NAME.match(requirement)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from jrflow.cli.parts import Commands, add_command
 
-#: Exit code where not every response has an estimate.
+#: Exit code if some responses have no estimate.
 _SOME_FAILED = 2
 
 
 def _millimetres(text: str) -> float:
-    """A coordinate of the source; what cannot be one is an error that names it."""
+    """Read a coordinate of the source, mm, for argparse."""
     value = float(text)
     if not abs(value) <= _LARGEST_MM:
         raise argparse.ArgumentTypeError(
@@ -22,13 +22,13 @@ def _millimetres(text: str) -> float:
     return value
 
 
-#: No part of a head is farther from the origin of MNI coordinates, mm.
+#: Largest distance of a part of a head from the origin of MNI coordinates, mm.
 _LARGEST_MM = 200.0
 
 
 def add_infer(commands: Commands) -> None:
     """Add the command to the command line."""
-    summary = "infer parameters from measured evoked responses, and say whether the model explains them"
+    summary = "infer parameters from measured evoked responses, and test whether the model explains them"
     parser = add_command(commands, "infer", _infer, summary)
     parser.add_argument(
         "evoked", type=Path, metavar="EVOKED", help="MNE evoked file with digitised electrodes"
@@ -42,15 +42,15 @@ def add_infer(commands: Commands) -> None:
         type=_millimetres,
         nargs=3,
         metavar=("X", "Y", "Z"),
-        help="source position, mm, MNI; default: that of the model's training",
+        help="source position, mm, MNI; default: the position used in training",
     )
     parser.add_argument(
         "--exact",
         action="store_true",
-        help="also sample the exact posterior of each response that the "
-        "model explains (half a minute for each)",
+        help="also sample the exact posterior of each response that the model explains "
+        "(half a minute per response)",
     )
-    parser.add_argument("--json", action="store_true", help="print everything as JSON instead of text")
+    parser.add_argument("--json", action="store_true", help="print all results as JSON instead of text")
 
 
 def _infer(arguments: argparse.Namespace) -> int:

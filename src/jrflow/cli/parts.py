@@ -1,4 +1,4 @@
-"""What the groups of commands have in common."""
+"""Options and helpers that several commands share."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from jrflow.campaign import MapShards
     from jrflow.config.execution import ExecutionConfig
 
-#: What a command does: 0 where it succeeded, 1 where what it looked at is not as it should be.
+#: Function that runs a command and returns its exit code.
 Run = Callable[[argparse.Namespace], int]
-#: Largest number that an option takes.
+#: Largest number that an option accepts.
 MOST = 100_000
-# What add_subparsers returns; argparse has no public name for it.
+# Type of the result of add_subparsers; argparse has no public name for it.
 Commands = Any
 
 
 def add_command(commands: Commands, name: str, run: Run, summary: str) -> argparse.ArgumentParser:
-    """Add a command that calls ``run``; --debug may stand before or behind it."""
+    """Add a command that calls ``run``; --debug may stand before or after its name."""
     parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
     add_debug(parser, default=argparse.SUPPRESS)
     parser.set_defaults(run=run)
@@ -28,7 +28,7 @@ def add_command(commands: Commands, name: str, run: Run, summary: str) -> argpar
 
 
 def add_group(commands: Commands, name: str, summary: str) -> Commands:
-    """Add a command that only has others below it."""
+    """Add a group of commands."""
     group = commands.add_parser(name, help=summary, description=summary)
     return group.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
@@ -46,17 +46,17 @@ def add_workers(parser: argparse.ArgumentParser, default: str) -> None:
         "--workers",
         type=count,
         metavar="N",
-        help=f"worker processes; 0: one for each core; by default {default}",
+        help=f"number of worker processes; 0: one for each core; default: {default}",
     )
 
 
 def count(text: str) -> int:
-    """Read a number of things, for argparse."""
+    """Read a whole number of at least 0, for argparse."""
     return _whole(text, 0)
 
 
 def positive(text: str) -> int:
-    """Read a number of things of which there must be at least one, for argparse."""
+    """Read a whole number of at least 1, for argparse."""
     return _whole(text, 1)
 
 
@@ -74,7 +74,7 @@ def _whole(text: str, least: int) -> int:
 
 @contextmanager
 def workers(execution: ExecutionConfig, arguments: argparse.Namespace) -> Iterator[MapShards]:
-    """Provide a ``map`` over workers: as many as --workers says, otherwise the configuration."""
+    """Provide a ``map`` over workers; their number is --workers or, by default, that of the configuration."""
     from jrflow.cluster.dask import map_over_workers
 
     if arguments.workers is not None:

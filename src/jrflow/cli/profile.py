@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jrflow.cluster.site import Partition
     from jrflow.config.cluster import ClusterConfig
 
-#: Options that are words of the cluster's own, and what they are.
+#: Options whose values are names on the cluster, and their meanings.
 _WORDS = {
     "account": "account that jobs are charged to",
     "partition": "partition of jobs without GPUs",
@@ -25,13 +25,13 @@ _WORDS = {
     "qos": "quality of service",
     "constraint": "features that nodes must have",
 }
-#: What is asked for where somebody can answer; the others have options only.
+#: Options that the command asks for if it runs in a terminal; the others are command-line options only.
 _ASKED = ("account", "partition", "gpu_partition", "gpu_type", "interface", "scratch")
 _NUMBERS = {
     "cores": "cores of a job that simulates",
     "nodes": "largest number of worker jobs (adaptive)",
     "most_jobs": "jobs in the queue at any time",
-    "shortest_job": "work is packed into jobs of at least so many minutes",
+    "shortest_job": "shortest job, minutes: work is packed into jobs of at least this length",
     "longest_job": "longest time limit, minutes",
 }
 
@@ -54,7 +54,10 @@ def add_profile(commands: Commands) -> None:
         "--gpus", type=int, metavar="N", help="number of GPUs per node for a training run; 0: none"
     )
     install.add_argument(
-        "--setup", action="append", metavar="LINE", help="shell that makes jrflow available, such as a module"
+        "--setup",
+        action="append",
+        metavar="LINE",
+        help="shell command that makes jrflow available in a job, such as 'module load ...'",
     )
     for name, meaning in _WORDS.items():
         install.add_argument(f"--{name.replace('_', '-')}", metavar="WORD", help=meaning)
@@ -68,7 +71,7 @@ def _install(arguments: argparse.Namespace) -> int:
 
     folder = _profiles() / arguments.name
     if folder.exists() and not arguments.force:
-        raise ValueError(f"{folder} exists already; --force replaces it, --name gives another name")
+        raise ValueError(f"{folder} already exists; use --force to replace it, or --name for another name")
     cluster = _accepted(arguments)
     for doubt in [] if arguments.no_check else doubts(cluster):
         print(f"warning: {doubt}", file=sys.stderr)
@@ -79,18 +82,18 @@ def _install(arguments: argparse.Namespace) -> int:
     (folder / "config.yaml").write_text(profile, encoding="utf-8")
     print(f"wrote {folder}/config.yaml and cluster.yaml; both may be edited\n")
     print(f"    snakemake --profile {arguments.name}\n")
-    print("where long programs are forbidden on the login node, as a job:\n")
+    print("if long programs are forbidden on the login node, run it as a job:\n")
     print(f"    jrflow driver --cluster {cluster_file} -- snakemake --profile {arguments.name}")
     return 0
 
 
 def _accepted(arguments: argparse.Namespace) -> ClusterConfig:
-    """Ask until the cluster has what is asked for; what was answered well is not asked again.
+    """Ask for values until the cluster accepts the jobs; ask again only for wrong values.
 
     Raises
     ------
     ValueError
-        If it has not, and nobody can answer.
+        If the cluster would refuse the jobs and the command does not run in a terminal.
     """
     from jrflow.cluster.site import partitions, site_faults
 
@@ -105,8 +108,8 @@ def _accepted(arguments: argparse.Namespace) -> ClusterConfig:
         said = "\n  ".join(map(str, faults))
         if not sys.stdin.isatty():
             raise ValueError(
-                f"Slurm would refuse such jobs, so nothing was written:\n  {said}\nChange the options; "
-                "--no-check writes the profile nevertheless"
+                f"Slurm would refuse such jobs, so nothing was written:\n  {said}\nChange the options, or "
+                "use --no-check to write the profile without this check"
             )
         print(f"Slurm would refuse such jobs:\n  {said}", file=sys.stderr)
         for key in dict.fromkeys(fault.key for fault in faults):
@@ -114,7 +117,7 @@ def _accepted(arguments: argparse.Namespace) -> ClusterConfig:
 
 
 def _given(arguments: argparse.Namespace, offered: dict[str, list[str]]) -> dict[str, Any]:
-    """From the options; where they are silent from the user, or from what Slurm offers."""
+    """Values from the options; if an option is absent, from the user or from Slurm."""
     from jrflow.cluster.site import has_accounting
 
     given: dict[str, Any] = {}
@@ -137,7 +140,7 @@ def _given(arguments: argparse.Namespace, offered: dict[str, list[str]]) -> dict
 
 
 def _checked(given: dict[str, Any], found: list[Partition]) -> ClusterConfig:
-    """Check the answers as a file is checked; numbers that nobody gave are what the partition allows."""
+    """Check the values like those of a file; missing numbers get values that the partition allows."""
     from jrflow.config.cluster import ClusterConfig, parse_cluster
     from jrflow.config.fault import Origin
 
@@ -155,7 +158,7 @@ def _checked(given: dict[str, Any], found: list[Partition]) -> ClusterConfig:
 
 
 def _ask_again(given: dict[str, Any], key: str, offered: dict[str, list[str]]) -> None:
-    """Replace one answer by another one."""
+    """Ask again for one value."""
     if key in _NUMBERS or key.startswith("training."):
         section, name = (given["training"], key.partition(".")[2]) if "." in key else (given, key)
         section[name] = _number(key)
@@ -172,7 +175,7 @@ def _number(key: str) -> int:
 
 
 def _known(found: list[Partition]) -> dict[str, list[str]]:
-    """Possible answers, as far as Slurm and this machine know."""
+    """Possible values of each option, from Slurm and this machine."""
     from jrflow.cluster.site import accounts, interfaces
 
     with_gpus = [partition for partition in found if partition.gpu_types]
@@ -187,7 +190,7 @@ def _known(found: list[Partition]) -> dict[str, list[str]]:
 
 
 def _ask(name: str, offered: dict[str, list[str]], given: dict[str, Any]) -> str:
-    """Ask for one word until it can be one; one that this machine does not know must be given twice."""
+    """Ask for one value until it is valid. An interface that this machine lacks must be entered twice."""
     from jrflow.config.cluster import parse_cluster
     from jrflow.config.fault import ConfigError, Origin
 
@@ -204,7 +207,7 @@ def _ask(name: str, offered: dict[str, list[str]], given: dict[str, Any]) -> str
             return answer
         doubted = answer
         print(
-            f"this machine has no interface {answer!r}; give it once more if the nodes have it",
+            f"this machine has no interface {answer!r}; enter it again if the nodes have it",
             file=sys.stderr,
         )
 
@@ -217,11 +220,11 @@ def _input(question: str, given: dict[str, Any]) -> str:
             f"--{name.replace('_', '-')} {value}" for name, value in given.items() if isinstance(value, str)
         )
         raise ValueError(
-            f"no answer to: {question.strip()} Nothing was written. --help lists the options; the answers so "
-            f"far: {options or 'none'}"
+            f"no answer to: {question.strip()} Nothing was written. --help lists the options. Answers: "
+            f"{options or 'none'}"
         ) from error
 
 
 def _profiles() -> Path:
-    """Where Snakemake looks for profiles."""
+    """Folder where Snakemake looks for profiles."""
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "snakemake"

@@ -1,4 +1,4 @@
-"""Dask workers that are Slurm jobs of their own, more or fewer as there is work (dask-jobqueue)."""
+"""Dask workers that run in their own Slurm jobs; the number of jobs follows the work (dask-jobqueue)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ from jrflow.cluster.record import private_folder
 from jrflow.config.cluster import ClusterConfig
 from jrflow.config.execution import ExecutionConfig
 
-#: A worker leaves before its job's time is up, so that no task is lost with it: with this share of the time
-#: left, and some earlier than others, so that not all are replaced at once.
+#: A worker stops before its job reaches the time limit, so that no task is lost. The first number is the
+#: share of the limit that is left then. The second one spreads the stops, so that workers are not all
+#: replaced at the same time.
 _LEAVES_WITH, _STAGGER = 0.2, 0.1
-#: A task may lose so many workers before it is blamed for it: jobs are preempted, cancelled, out of time.
+#: Largest number of lost workers for one task. Above it Dask reports the task as failed. Workers are also
+#: lost for other reasons: their jobs are preempted, cancelled or reach the time limit.
 _ALLOWED_FAILURES = 10
-#: A worker whose scheduler is gone ends after this time, and its job with it, s.
+#: Time after which a worker that has lost its scheduler ends, together with its job, s.
 _DEATH_TIMEOUT = 60
 _LOOPBACK = "127.0.0.1"
 
@@ -37,26 +39,26 @@ _LOOPBACK = "127.0.0.1"
 def adaptive_client(
     execution: ExecutionConfig, cluster: ClusterConfig, folder: Path, name: str
 ) -> Iterator[Client]:
-    """Start a scheduler here, submit jobs of workers as the work requires, and connect.
+    """Start a scheduler in this process, submit worker jobs as needed, and connect.
 
-    A worker job that is lost is replaced; all end with the context. Connections are encrypted, and need the
-    credentials, which lie in ``folder`` while the workers need them.
+    Lost worker jobs are replaced. All worker jobs end with the context. Connections are encrypted; their
+    credentials are stored in ``folder`` until the context ends.
 
     Parameters
     ----------
     execution
-        Memory of a worker, TLS.
+        Memory of a worker; whether to use TLS.
     cluster
-        What a job asks for, and the largest number of jobs.
+        Resources that a job requests; largest number of jobs.
     folder
-        Folder of credentials and logs; shared by all nodes, readable by the user alone.
+        Folder of credentials and logs. All nodes share it, and only the user can read it.
     name
         Name of the jobs.
 
     Raises
     ------
     WorkersLostError
-        If no worker starts in time; the message contains squeue's reasons.
+        If no worker starts in time. The message contains the reasons that squeue gives.
     """
     folder = private_folder(folder)
     security = Security.temporary() if execution.tls else None
@@ -92,10 +94,11 @@ def adaptive_client(
 
 
 async def _replace_lost(workers: Any) -> None:
-    """Forget jobs that Slurm no longer has; Dask then submits others in their place.
+    """Remove jobs that Slurm no longer has, so that Dask submits new ones.
 
-    Dask replaces a worker that has left, but counts one for each process: of a job of several, cancelled, it
-    knows none by the job's name, and would wait for it for ever; as for a job cancelled while pending.
+    Dask replaces workers by their names, and a job with several processes has a different name than its
+    workers. If the job is cancelled, Dask would wait for it without end. The same is true of a job that is
+    cancelled while it is pending.
     """
     jobs = {name: str(job.job_id) for name, job in workers.workers.items() if getattr(job, "job_id", None)}
     try:
@@ -110,20 +113,20 @@ async def _replace_lost(workers: Any) -> None:
 
 
 def no_workers(name: str, cluster: ClusterConfig) -> str:
-    """Say that no worker came, and what Slurm says of the jobs that should bring them."""
+    """Message: no worker has started; it lists the states of the worker jobs in Slurm."""
     try:
         waiting = [str(state) for state in named_jobs(name)]
     except SlurmAwayError as error:
         waiting = [str(error)]
     return (
-        f"no Dask worker within {cluster.wait_for_workers:g} min (wait_for_workers in cluster.yaml). squeue "
-        f"says of the jobs {name}: {'; '.join(waiting) or 'there are none (their logs may say why)'}. What "
-        "was finished is kept: start again to do the rest"
+        f"no Dask worker started within {cluster.wait_for_workers:g} min (wait_for_workers in cluster.yaml). "
+        f"Jobs {name} in squeue: {'; '.join(waiting) or 'none (see the logs of the jobs for the reason)'}. "
+        "Finished work is kept: start the same command again to resume"
     )
 
 
 def tunnel(client: Client) -> str:
-    """How to see the dashboard from one's own computer; empty where there is none."""
+    """Address of the dashboard and the ssh command that makes it reachable from the user's computer."""
     if not has_dashboard():
         return "none (bokeh is not installed)"
     port = client.scheduler_info()["services"].get("dashboard")
@@ -132,7 +135,7 @@ def tunnel(client: Client) -> str:
 
 
 def _scratch(cluster: ClusterConfig) -> list[str]:
-    """Shell that makes workers use the node's own disk, where there is one that can be written."""
+    """Shell lines that make workers use the node's own disk, if that disk is writable."""
     if not cluster.scratch:
         return []
     return [
@@ -143,7 +146,7 @@ def _scratch(cluster: ClusterConfig) -> list[str]:
 
 
 def _job(execution: ExecutionConfig, cluster: ClusterConfig, folder: Path) -> dict[str, object]:
-    """What a job of workers asks for: one process for each core."""
+    """Resources that a worker job requests: one process per core."""
     minutes = cluster.longest_job
     lifetime = round(60 * minutes * (1 - _LEAVES_WITH))
     extra = {"qos": cluster.qos, "constraint": cluster.constraint}

@@ -1,4 +1,4 @@
-"""A campaign that is simulated on the nodes of a cluster: in one job, or by Dask workers in several."""
+"""Simulate a campaign on the nodes of a cluster: in one job, or with Dask workers in several jobs."""
 
 from __future__ import annotations
 
@@ -32,28 +32,30 @@ def run_on_cluster(
     attempt: int = 1,
     progress: TextIO | None = sys.stderr,
 ) -> Manifest:
-    """Simulate a campaign on a cluster, or the rest of it, and seal its archive.
+    """Simulate a campaign, or what is missing of it, on a cluster, and seal its archive.
 
     Parameters
     ----------
     config_file, name, folder
-        Configuration, campaign and the archive's folder, as for ``run_campaign``.
+        Configuration, name of the campaign and folder of the archive, as for ``run_campaign``.
     cluster_file
-        Description of the cluster. 'adaptive' starts Dask's scheduler here and submits jobs of workers;
-        'node' submits one job that simulates everything.
+        Description of the cluster. With ``simulate: adaptive``, this process runs the Dask scheduler and
+        submits worker jobs. With ``simulate: node``, one job simulates everything.
     jobs
-        Folder of the jobs' files; shared by all nodes.
+        Folder of the jobs' files. All nodes share it.
     attempt
-        Which attempt this is: later ones ask for more.
+        Number of the attempt, from 1. Later attempts request more time and memory.
     progress
-        Where states and progress are written; None for silence.
+        Stream for states and progress; None for no output.
 
     Raises
     ------
-    SubmissionError, JobFailedError
-        If Slurm refuses a job, or a job fails.
+    SubmissionError
+        If Slurm refuses a job.
+    JobFailedError
+        If a job fails.
     WorkersLostError
-        If no worker comes in time.
+        If no worker starts in time.
     """
     config, cluster = load_config(config_file), load_cluster(cluster_file)
     title = f"jrflow-{config.run.name}-{name}"
@@ -67,7 +69,7 @@ def run_on_cluster(
             return run_campaign(config, name, folder, mapped, progress, wait=float("inf"))
     arguments = (config_file.resolve(), name, _absolute(folder), cluster_file.resolve())
     request = _request(config, name, cluster, title, attempt)
-    # Statuses are written last: they change with every shard.
+    # Every shard writes its statuses last, so the status files show progress.
     statuses = () if "://" in folder else (Path(folder).resolve() / f"{name}.zarr" / "status",)
     launch([Task(_simulate, arguments, statuses)], request, cluster, jobs, progress)
     return run_campaign(config, name, folder, progress=None)
@@ -76,11 +78,11 @@ def run_on_cluster(
 def _simulate(
     config_file: Path, name: str, folder: str, cluster_file: Path, progress: TextIO | None = sys.stderr
 ) -> None:
-    """Be the job that simulates a campaign."""
+    """Simulate a campaign inside a job."""
     config, cluster = load_config(config_file), load_cluster(cluster_file)
     execution = config.execution
     if cluster.cluster == "slurm":
-        # What the job asked for; a node without cgroups shows all of its cores.
+        # Use the cores that the job requested: a node without cgroups shows all of its cores.
         execution = execution.model_copy(update={"n_workers": cluster.cores})
     with local_folder(cluster.scratch), map_over_workers(execution) as map_shards:
         run_campaign(config, name, folder, map_shards, progress, wait=float("inf"))

@@ -1,4 +1,4 @@
-"""Clients of Dask: of workers started on this machine, or of a scheduler that is running already."""
+"""Dask clients: with workers on this machine, or connected to a scheduler that is already running."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from jrflow.config.execution import ExecutionConfig
 
 _LOOPBACK = "127.0.0.1"
 
-#: By default Dask gives a killed worker 15 s to come back, then closes its place for good; on a busy machine
-#: a restart takes longer, and with the last place gone the tasks would wait for ever. So places are kept,
-#: and tasks that still find no worker fail.
+#: Dask restarts a killed worker, but by default it gives up after 15 s. On a busy machine a restart takes
+#: longer, and tasks without any worker would wait without end. So Dask keeps trying to restart workers, and
+#: a task that finds no worker within WAIT_FOR_WORKERS fails.
 _KEEP_PLACES_FOR = "1 day"
 WAIT_FOR_WORKERS = 300.0  # s
 
-#: So long may a scheduler that is said to be running take to answer.
+#: Longest time that a running scheduler may take to answer.
 WAIT_FOR_SCHEDULER = "20 s"
 
 
 class WorkersLostError(ChildProcessError):
-    """A task was given up because the workers that tried it were killed, or none is left."""
+    """A task failed because its workers were killed, or because no worker is left."""
 
 
 class SchedulerError(ConnectionError):
-    """A Dask scheduler cannot be reached, or is gone."""
+    """A Dask scheduler cannot be reached, or has ended."""
 
 
 @contextmanager
 def local_client(execution: ExecutionConfig) -> Iterator[Client]:
-    """Start worker processes and connect to them; all of it ends with the context.
+    """Start worker processes and connect to them; the workers end with the context.
 
-    Whoever connects to a Dask scheduler can run code on it. So only the loopback interface is listened
-    on, and with TLS only who holds the certificate made for this run is let in.
+    Anyone who can connect to a Dask scheduler can run code on it. The scheduler therefore listens on the
+    loopback interface only. With TLS it accepts only clients with the certificate made for this run.
     """
     security = Security.temporary() if execution.tls else None
     dashboard = f"{_LOOPBACK}:8787" if has_dashboard() else None
@@ -54,14 +54,14 @@ def local_client(execution: ExecutionConfig) -> Iterator[Client]:
             }
         ),
     ):
-        # Another cluster may hold the dashboard's usual port; Dask then takes the next and warns.
+        # If another cluster uses the dashboard's default port, Dask takes another port and warns.
         warnings.filterwarnings("ignore", message="Port .* is already in use")
         with (
             LocalCluster(
                 n_workers=execution.n_cores,
                 threads_per_worker=1,
                 processes=True,
-                silence_logs=logging.ERROR,  # that a worker takes long to end is nothing to report
+                silence_logs=logging.ERROR,  # no warnings about workers that are slow to end
                 host=_LOOPBACK,
                 security=security,
                 memory_limit=execution.memory_per_worker,
@@ -76,39 +76,40 @@ def local_client(execution: ExecutionConfig) -> Iterator[Client]:
 
 @contextmanager
 def running_client(execution: ExecutionConfig) -> Iterator[Client]:
-    """Connect to a scheduler that is running already, and wait for its first worker.
+    """Connect to a scheduler that is already running, and wait for its first worker.
 
     Raises
     ------
     SchedulerError
-        If it does not answer, or lets nobody in who comes like this.
+        If the scheduler does not answer or refuses the connection.
     WorkersLostError
-        If no worker comes.
+        If the scheduler has no worker within 300 s.
     """
     if execution.tls and dask.config.get("distributed.comm.tls.client.cert", None) is None:
         raise SchedulerError(
-            f"execution.scheduler is {execution.scheduler}, but Dask's configuration names no certificate to "
-            "show it; set distributed.comm.tls.ca-file, .client.cert and .client.key there, or in the "
-            "environment: DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT and so on"
+            f"execution.scheduler is {execution.scheduler}, but Dask's configuration has no certificate for "
+            "the connection: set distributed.comm.tls.ca-file, .client.cert and .client.key in Dask's "
+            "configuration, or as environment variables (such as DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT)"
         )
     security = Security(require_encryption=True) if execution.tls else None
     try:
         client = Client(execution.scheduler, security=security, timeout=WAIT_FOR_SCHEDULER)
     except OSError as error:
         raise SchedulerError(
-            f"no Dask scheduler lets this program in at {execution.scheduler} within {WAIT_FOR_SCHEDULER}: "
-            f"{error}; is it running, can this machine reach it, do both have certificates of one authority?"
+            f"cannot connect to a Dask scheduler at {execution.scheduler} within {WAIT_FOR_SCHEDULER}: "
+            f"{error}. Check that the scheduler is running, that this machine can reach it, and that both "
+            "have certificates from the same authority"
         ) from error
     with client:
         try:
             client.wait_for_workers(1, timeout=WAIT_FOR_WORKERS)
         except TimeoutError as error:
             raise WorkersLostError(
-                f"the scheduler at {execution.scheduler} has no worker within {WAIT_FOR_WORKERS:g} s"
+                f"the scheduler at {execution.scheduler} had no worker within {WAIT_FOR_WORKERS:g} s"
             ) from error
         yield client
 
 
 def has_dashboard() -> bool:
-    """Whether Dask can draw its dashboard."""
+    """Whether Dask can show its dashboard, which needs bokeh."""
     return importlib.util.find_spec("bokeh") is not None

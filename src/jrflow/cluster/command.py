@@ -1,4 +1,4 @@
-"""A stage of a run as a job: what it asks for, and the call of the launcher."""
+"""One step of a run as a job: the resources that the job requests, and the call of the launcher."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _FAILED, _INTERRUPTED = 1, 130
 
 @dataclass(frozen=True)
 class Job:
-    """One step of a run, wherever it is carried out.
+    """One step of a run, in this process or as a job.
 
     Attributes
     ----------
     cluster
-        Where it is carried out.
+        Description of the cluster, which says where the step runs.
     folder
-        Folder of the jobs' files, ``results/<run>/logs/jobs/<step>``; names of jobs are made of it.
+        Folder of the jobs' files, ``results/<run>/logs/jobs/<step>``. Job names contain run and step.
     attempt
-        Number of the attempt, from 1; later attempts ask for more time and memory.
+        Number of the attempt, from 1. Later attempts request more time and memory.
     here_threads
-        Threads where it is not submitted.
+        Number of threads if the step runs in this process.
     """
 
     cluster: ClusterConfig
@@ -41,16 +41,26 @@ class Job:
 
     @property
     def submitted(self) -> bool:
-        """Whether it becomes a job."""
+        """Whether the step runs as a job, not in this process."""
         return self.cluster.cluster != "in-process"
 
     @property
     def threads(self) -> int:
-        """Threads of one process of a training."""
+        """Threads of one process of a training run."""
         return self.cluster.training.cores_per_rank if self.submitted else self.here_threads
 
     def training_request(self, seconds: float, n_bytes: float, *, several: bool = True) -> Request:
-        """What a training asks for that takes so long, and so much memory for each process."""
+        """Resources for a training run.
+
+        Parameters
+        ----------
+        seconds
+            Expected duration, s.
+        n_bytes
+            Expected memory of each process, bytes.
+        several
+            Whether the training run may use several processes.
+        """
         nodes = self.cluster.training
         ranks = nodes.ranks if several else 1
         return Request(
@@ -64,11 +74,19 @@ class Job:
         )
 
     def request(self, seconds: float, n_bytes: float) -> Request:
-        """What a step on one core asks for."""
+        """Resources for a step on one core.
+
+        Parameters
+        ----------
+        seconds
+            Expected duration, s.
+        n_bytes
+            Expected memory, bytes.
+        """
         return Request(self._title, self._minutes(seconds), requested_mb(n_bytes, self.attempt))
 
     def run(self, tasks: Sequence[Task], request: Request, progress: TextIO = sys.stderr) -> int:
-        """Carry tasks out; exit code, after the error has been reported."""
+        """Run tasks and return an exit code; an error is reported on ``progress``."""
         try:
             launch(tasks, request, self.cluster, self.folder, progress)
         except FinalError as error:
@@ -78,8 +96,8 @@ class Job:
             print(error, file=progress)
             return _FAILED
         except KeyboardInterrupt as error:
-            cancelled = f" by {error}; its jobs are cancelled" if self.submitted else ""
-            print(f"interrupted{cancelled}; started again, it continues", file=progress)
+            cancelled = f" by {error}; the jobs were cancelled" if self.submitted else ""
+            print(f"interrupted{cancelled}. Start the same command again to resume", file=progress)
             return _INTERRUPTED
         return 0
 

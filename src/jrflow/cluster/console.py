@@ -1,7 +1,7 @@
-"""What Snakemake's console shows of a run: failed steps with their reasons, and the states of all jobs.
+"""Console output of a run: failed steps with their reasons, and the states of all jobs.
 
-Snakemake's own report of a failed step is hidden where its console is quiet, and is the whole log where it is
-not. Here it is the rule, the end of its log or the error of jrflow's own, and what to do.
+Snakemake itself reports a failed step either not at all (quiet) or with its whole log. This module shows the
+rule, the end of its log or jrflow's own error message, and what to do.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from jrflow.cluster.outcome import is_final, log_end, meaning, own_error, progre
 from jrflow.cluster.queue import JobState, SlurmAwayError
 
 _JOB_ERROR = "job_error"
-#: What the Slurm plugin says of a job that failed.
+#: Messages of the Slurm plugin: a job failed; sbatch refused a job.
 _SLURM = re.compile(r"SLURM-job '(?P<job>[\d_]+)' failed.*?SLURM status is: '(?P<state>[A-Z_]+)")
 _REFUSED = re.compile(r"SLURM sbatch failed\. The error message was '(?P<reason>.*?)'\.", re.DOTALL)
-#: That nothing has changed is reported after this time, s; and so many lines of progress are shown.
+#: Time after which unchanged states are reported again, s; largest number of progress lines in a report.
 _TELL_EVERY, _LINES = 300.0, 5
 
 
@@ -33,9 +33,10 @@ class FailedSteps(logging.Handler):
     Parameters
     ----------
     give_up
-        Called with Snakemake's number of a job that must not be tried again: cancelled, or the disk is full.
+        Function that stops further attempts of a job, given Snakemake's number of the job. It is called if
+        the job was cancelled or the disk is full.
     stream
-        The console.
+        Stream for the report.
     """
 
     def __init__(self, give_up: Callable[[int], None], stream: TextIO = sys.stderr) -> None:
@@ -44,17 +45,17 @@ class FailedSteps(logging.Handler):
         self._shown: dict[int, str] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Report one failed step, once for each failure."""
+        """Report a failed step, once per failure."""
         if str(getattr(record, "event", "")) != _JOB_ERROR:
             return
         fields = record.__dict__
         outputs, logs = list(fields.get("output") or []), list(fields.get("log") or [])
-        # A group reports all of its steps, also those that were done and those that never began.
+        # A failed group reports all of its steps, including steps that succeeded or never started.
         if outputs and all(Path(path).exists() for path in outputs):
             return
         number, message = fields["jobid"], str(fields.get("rule_msg") or "")
         text, final = explain(message, [Path(path) for path in logs])
-        # At its end Snakemake reports all failed steps once more, without a message.
+        # When Snakemake ends, it reports all failed steps again, without a message.
         if not text or self._shown.get(number) == text or (number in self._shown and not message):
             return
         self._shown[number] = text
@@ -65,21 +66,21 @@ class FailedSteps(logging.Handler):
 
 
 def explain(message: str, logs: list[Path]) -> tuple[str, bool]:
-    """Say why a step failed, from what Snakemake says of its job and from the ends of its logs.
+    """Explain why a step failed, from Snakemake's message and the ends of the step's logs.
 
     Parameters
     ----------
     message
-        Snakemake's, or its Slurm plugin's.
+        Message of Snakemake or its Slurm plugin.
     logs
-        Of the step, its own first; the first that says something is shown.
+        Log files of the step; the step's own log comes first. The first one that is not empty is shown.
 
     Returns
     -------
     str
-        Reason, end of the log, and what to do; empty where nothing is known, as for a step that never began.
+        Reason, end of the log, and what to do. Empty if nothing is known, as for a step that never started.
     bool
-        Whether another attempt is not wanted, or would end in the same way.
+        Whether the failure is final: another attempt is not wanted or would fail in the same way.
     """
     lines, final = [], False
     refused, job = _REFUSED.search(message), _SLURM.search(message)
@@ -108,20 +109,20 @@ def explain(message: str, logs: list[Path]) -> tuple[str, bool]:
 
 
 class Overview(threading.Thread):
-    """Report states, reasons for waiting and progress of all jobs of a run, whenever they change.
+    """Thread that reports states, reasons for waiting and progress of all jobs of a run when they change.
 
     Parameters
     ----------
     states
-        Gives the states of jobs by their ids.
+        Function that returns the states of jobs by job id.
     is_ours
-        Whether a job belongs to the run.
+        Function that says whether a job belongs to the run.
     logs
         Folder of the run's logs.
     every
-        Time between two questions, s.
+        Time between two queries, s.
     stream
-        The console.
+        Stream for the report.
     """
 
     def __init__(
@@ -144,7 +145,7 @@ class Overview(threading.Thread):
             self.look(time.monotonic())
 
     def look(self, now: float) -> None:
-        """Ask once, and report what has changed, or that nothing has for a long time."""
+        """Query the states once. Report them if they have changed or were not reported for a long time."""
         try:
             ours = [state for state in self._states().values() if state.under_way and self._is_ours(state)]
         except (SlurmAwayError, OSError) as error:
@@ -156,7 +157,7 @@ class Overview(threading.Thread):
             print("\n".join([f"jobs: {text}", *self._progress()]), file=self._stream, flush=True)
 
     def _progress(self) -> Iterator[str]:
-        """Last lines of progress of the steps that have written one since the last report."""
+        """Last progress lines of the steps whose logs have changed recently."""
         logs = {
             path: path.stat().st_mtime
             for pattern in ("campaign/*.log", "jobs/*/*/*_0_log.out", "jobs/*/*/*_0_log.err")
@@ -170,7 +171,7 @@ class Overview(threading.Thread):
 
 
 def summary(states: list[JobState]) -> str:
-    """Numbers of jobs by step, state and reason for waiting: 'block: 3 RUNNING, 2 PENDING (Priority)'."""
+    """Count jobs by step, state and reason for waiting: 'block: 3 RUNNING, 2 PENDING (Priority)'."""
     steps: dict[str, Counter[str]] = {}
     for state in states:
         why = f" ({state.reason})" if state.reason not in ("", "None") and state.state != "RUNNING" else ""
@@ -182,17 +183,17 @@ def summary(states: list[JobState]) -> str:
 
 
 def _step(state: JobState) -> str:
-    """Rule of a job of Snakemake, which its comment names, or the name of a job of jrflow."""
+    """Step of a job: the rule in the comment of a Snakemake job, or the name of a jrflow job."""
     rule = re.match(r"(?:rule_|group_)?(.*?)(?:_wildcards_.*)?$", state.comment)
     named = rule[1] if rule and state.comment not in ("", "(null)") else ""
     return named or state.name.removeprefix("jrflow-")
 
 
 def notice_cancelled_jobs() -> None:
-    """Let Snakemake notice that a job was cancelled.
+    """Make Snakemake notice that a job was cancelled.
 
-    Its Slurm plugin (2.8.0) compares states with CANCELLED, where sacct writes 'CANCELLED by 1000'. It takes
-    such a job for one that still runs, and waits for ever.
+    Snakemake's Slurm plugin (2.8.0) compares states with 'CANCELLED', but sacct writes 'CANCELLED by 1000'.
+    The plugin therefore treats a cancelled job as running and waits without end.
     """
     import snakemake_executor_plugin_slurm as plugin
 

@@ -1,4 +1,4 @@
-"""A campaign's shards, mapped over Dask workers."""
+"""Map a function over the shards of a campaign with Dask workers."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ Result = TypeVar("Result")
 Map = Callable[[Callable[[Task], Result], Iterable[Task]], Iterable[Result]]
 
 _MEMORY = (
-    "all workers that tried a task were killed, most likely for want of memory; "
+    "all workers that tried a task were killed, probably because they ran out of memory: "
     "raise execution.memory_per_worker, or lower execution.shard_size or execution.n_workers"
 )
 
-#: Tasks handed out per worker: one to work on and one to go on with.
+#: Number of tasks per worker that are submitted at a time: a current one and a next one.
 _IN_FLIGHT = 2
 
 
 @contextmanager
 def map_over_workers(execution: ExecutionConfig, messages: TextIO | None = sys.stderr) -> Iterator[Map]:
-    """Provide a ``map`` that works on several cores, of this machine or of many.
+    """Provide a ``map`` that uses several cores, on this machine or on a cluster.
 
     Parameters
     ----------
     execution
-        Backend, number of workers, memory, TLS. 'in-process' is the builtin ``map``.
+        Backend, number of workers, memory, TLS. The backend 'in-process' is the builtin ``map``.
     messages
-        Where the dashboard's address is written; None for silence.
+        Stream for the dashboard's address; None for no output.
 
     Yields
     ------
-    A function with the arguments of ``map``. The workers start when it is first called. Results come in
-    the order of completion; a task whose worker is killed is tried again elsewhere; an error in a task is
-    raised here.
+    A function with the arguments of ``map``. The workers start at its first call. Results come in the order
+    of completion. If a worker is killed, another worker repeats its task. An error in a task is raised in
+    this process.
     """
     if execution.backend == "in-process":
         yield map
@@ -75,25 +75,25 @@ def map_over_workers(execution: ExecutionConfig, messages: TextIO | None = sys.s
 
 
 def map_on(client: Client, n_places: int = 1, why_none: Callable[[], str] = lambda: "") -> Map:
-    """Provide a ``map`` that works on the workers of a Dask client.
+    """Provide a ``map`` that uses the workers of a Dask client.
 
-    A bounded number of tasks is in flight, so that a million of them cost no memory.
+    The number of submitted tasks is bounded, so that a million tasks need no more memory than a few.
 
     Parameters
     ----------
     client
-        Connected.
+        Connected client.
     n_places
-        Workers that there may be: a cluster that grows with its work must see work for all of them.
+        Largest number of workers. An adaptive cluster adds workers only if tasks wait for them.
     why_none
-        What to say where no worker is left, instead of advice about memory.
+        Function that returns the error message if no worker is left; '' for advice about memory.
     """
 
     def map_tasks(function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[Result]:
         waiting, running = iter(tasks), as_completed()
 
         def hand_out() -> None:
-            # Workers may come and go, so they are counted each time.
+            # The number of workers changes, so count them each time.
             room = _IN_FLIGHT * max(n_places, len(client.nthreads())) - running.count()
             for task in islice(waiting, max(0, room)):
                 running.add(client.submit(function, task, pure=False))
@@ -114,7 +114,7 @@ def _explain_lost_scheduler() -> Iterator[None]:
         yield
     except (CommClosedError, CancelledError, FutureCancelledError) as error:
         raise SchedulerError(
-            "the Dask scheduler has ended; finished work is kept: start the command again to do the rest"
+            "the Dask scheduler has ended. Finished work is kept: start the same command again to resume"
         ) from error
 
 

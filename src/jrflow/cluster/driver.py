@@ -1,4 +1,4 @@
-"""The program that submits jobs, as a job itself: for clusters that forbid long programs on login nodes."""
+"""Run a program that submits jobs as a job: for clusters that forbid long programs on login nodes."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from jrflow.cluster.queue import absent
 from jrflow.cluster.record import SubmissionError
 from jrflow.config.cluster import ClusterConfig
 
-#: Time before its end at which a driver stops what it drives, and asks to be started again, s.
+#: Time before its time limit at which a driver interrupts its command and requeues its job, s.
 _NOTICE = 120
 
 _BODY = """\
-# Slurm's variables for this job would contradict what its own jobs ask for.
+# Slurm's variables for this job would override the requests of the jobs that the command submits.
 job=$SLURM_JOB_ID starts=${SLURM_RESTART_COUNT:-0}
 unset ${!SLURM_@} ${!SRUN_@} ${!SBATCH_@} CUDA_VISIBLE_DEVICES
 command=(%(command)s)
-# A driver that was killed leaves Snakemake's lock; nobody else drives here.
+# A driver that was killed leaves Snakemake's lock. Remove it: no other driver runs in this folder.
 if [ "$starts" -gt 0 ] && [ "$(basename "${command[0]}")" = snakemake ]; then "${command[@]}" --unlock; fi
 again=
-# Job control: the command leads a group of its own, which is interrupted as by Ctrl-C.
+# Job control: the command has its own process group, which can be interrupted as Ctrl-C does.
 set -m
 "${command[@]}" &
 driven=$!
 trap 'again=yes; kill -INT -- -$driven' USR1
 trap 'kill -INT -- -$driven' TERM
-# A signal ends a wait, too; the last one is of the command that has ended, maybe at once.
+# A signal also ends "wait", so wait until the command has ended; the last "wait" gives its exit code.
 while kill -0 "$driven" 2>/dev/null; do wait "$driven"; done
 wait "$driven"
 code=$?
@@ -48,31 +48,32 @@ exit "$code"
 def submit_driver(
     command: Sequence[str], cluster: ClusterConfig, log: Path, minutes: int | None = None
 ) -> tuple[str, Path]:
-    """Submit a job that runs a command which submits jobs.
+    """Submit a driver: a job that runs a command which submits jobs.
 
-    Before its time is up it interrupts the command, which cancels its jobs, and is put back into the queue:
-    so it may be shorter than the run. If it is cancelled, it interrupts the command, too. Submitted again
-    from the same folder, it starts when its predecessor has ended.
+    The driver may be shorter than the run. Before its time limit it interrupts the command, which cancels
+    its jobs, and Slurm puts the driver back into the queue. A driver that is cancelled also interrupts its
+    command. If the same driver is submitted again from the same folder, it starts after the first one has
+    ended.
 
     Parameters
     ----------
     command
-        Such as snakemake --profile slurm.
+        Words of the command, such as ``snakemake --profile slurm``.
     cluster
-        Account, partition, longest time.
+        Account, partition and longest time limit.
     log
-        File of its output; %j stands for the job.
+        File for the output; %j is replaced by the job id.
     minutes
-        Time limit; by default the cluster's longest.
+        Time limit, minutes; by default the longest of the cluster.
 
     Returns
     -------
-    Id of the job, and its log.
+    Id of the job, and path of its log.
 
     Raises
     ------
     SubmissionError
-        If Slurm refuses.
+        If Slurm refuses the job.
     """
     if shutil.which("sbatch") is None:
         raise SubmissionError(absent("sbatch"))
@@ -92,7 +93,7 @@ def submit_driver(
 
 
 def _name(command: Sequence[str]) -> str:
-    """Of the job: one for each command and folder, for Slurm runs one job of a name at a time."""
+    """Name of the job, unique to command and folder: Slurm runs only one driver of a name at a time."""
     words = "\0".join([str(Path.cwd()), *command])
     return f"jrflow-driver-{hashlib.sha256(words.encode()).hexdigest()[:8]}"
 
@@ -100,7 +101,7 @@ def _name(command: Sequence[str]) -> str:
 def _head(cluster: ClusterConfig, name: str, log: Path, minutes: int) -> Iterator[str]:
     yield "#!/bin/bash"
     yield "#SBATCH --requeue"
-    # One that is being cancelled holds Snakemake's lock until all its jobs have ended.
+    # A driver that is being cancelled holds Snakemake's lock until all its jobs have ended.
     yield "#SBATCH --dependency=singleton"
     options = {
         "job-name": name, "output": str(log), "open-mode": "append",

@@ -1,4 +1,4 @@
-"""What jobs inherit of the environment of the shell that submits them."""
+"""Environment variables that jobs inherit from the shell that submits them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from jrflow.config.cluster import ClusterConfig
 
-#: Variables that a job needs where its environment must stay clean. Everything else, such as tokens and
-#: passwords, stays behind.
+#: Variables that a job inherits with ``environment: clean``. It does not inherit other variables, such as
+#: tokens and passwords.
 _NEEDED = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR", "TERM", "VIRTUAL_ENV"}
 _NEEDED_PREFIXES = (
     "LC_", "JRFLOW_", "OMP_", "OPENBLAS_", "MKL_", "NUMBA_", "SLURM_", "SBATCH_", "CUDA_", "NCCL_", "GLOO_",
@@ -18,12 +18,18 @@ _NEEDED_PREFIXES = (
 
 
 def clean_environment(cluster: ClusterConfig) -> dict[str, str]:
-    """Remove from this process's environment what jobs must not inherit; what was removed.
+    """Remove variables that jobs must not inherit from this process's environment.
 
     Parameters
     ----------
     cluster
-        Says whether jobs inherit everything (environment: user) or what they need (clean).
+        Description of the cluster: jobs inherit all variables (``environment: user``) or only those they
+        need (``clean``).
+
+    Returns
+    -------
+    dict
+        Names and values of the removed variables.
     """
     if cluster.environment == "user":
         return {}
@@ -39,7 +45,7 @@ def clean_environment(cluster: ClusterConfig) -> dict[str, str]:
 
 @contextmanager
 def inherited(cluster: ClusterConfig) -> Iterator[None]:
-    """Let what is submitted meanwhile inherit only what it may."""
+    """Restrict the environment of jobs that are submitted within this context; restore it afterwards."""
     removed = clean_environment(cluster)
     try:
         yield

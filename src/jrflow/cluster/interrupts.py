@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM reach all processes that a workflow has started on this machine."""
+"""Pass Ctrl-C and SIGTERM on to all processes that a workflow has started on this machine."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from types import FrameType
 
 import psutil
 
-#: Ctrl-C on a terminal has reached the children already; who goes on after this time has not heard it, s.
+#: Ctrl-C on a terminal also reaches the children. A child that still runs after this time has not received
+#: it, s.
 _HEARD_WITHIN = 3.0
-#: Time in which they cancel their jobs and end, s.
+#: Time that children may take to cancel their jobs and end, s.
 _END_WITHIN = 60.0
 _TICK = 0.1
 _SHELLS = {"bash", "sh", "dash"}
 
 
 def end_children_with_parent() -> None:
-    """On SIGINT or SIGTERM, end the processes that this one has started, then interrupt this one.
+    """On SIGINT or SIGTERM, end the child processes, then interrupt this process.
 
-    Without it, a signal to Snakemake's process alone leaves the steps that run here, and their jobs.
+    Otherwise, after a signal to Snakemake's process alone, steps on this machine and their jobs continue.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    # A second signal interrupts the waiting below.
+    # A second signal interrupts the waits below.
     signal.signal(number, signal.default_int_handler)
     pending = list(_programs(psutil.Process(os.getpid())))
     pending = _running_after(_HEARD_WITHIN, pending)
@@ -42,7 +43,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 def _programs(parent: psutil.Process) -> Iterator[psutil.Process]:
-    """Programs that a process has started; of a shell those that it has started in turn."""
+    """Programs that a process has started. A shell is replaced by the programs that it has started."""
     for child in parent.children():
         try:
             is_shell = child.name() in _SHELLS
@@ -62,7 +63,7 @@ def _running_after(seconds: float, programs: list[psutil.Process]) -> list[psuti
 
 
 def _runs(program: psutil.Process) -> bool:
-    """Whether it runs; how it ended is left to whoever started it."""
+    """Whether a program still runs; a zombie has ended."""
     try:
         return program.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""dask-jobqueue, without what its import does to the process."""
+"""Import dask-jobqueue without its side effects."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 def slurm_cluster_class() -> Any:
     """Import ``SLURMCluster``.
 
-    The import replaces the process's handler of Ctrl-C by one that exits silently; this restores the handler
-    that was set before.
+    The import replaces the process's handler of Ctrl-C by one that exits silently. This function restores
+    the previous handler.
     """
     before = signal.getsignal(signal.SIGINT)
     try:

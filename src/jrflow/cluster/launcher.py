@@ -1,4 +1,4 @@
-"""The launcher of training and Sobol jobs: in this process, in processes of this machine, or on Slurm."""
+"""Launcher of training and Sobol jobs: in this process, in other processes of this machine, or on Slurm."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from jrflow.cluster.task import Request, Task
 from jrflow.cluster.waiting import States, Waiting, states_here
 from jrflow.config.cluster import ClusterConfig
 
-#: Time between the signal that a job's time is up and its end, s, and at most as a share of its time: what is
-#: written is written atomically, so it need only be enough to get back into the queue.
+#: Time from Slurm's warning signal to the time limit of a job, s, and its largest share of the time limit. A
+#: job only needs to get back into the queue in this time: all files are written atomically.
 _NOTICE, _NOTICE_SHARE = 90, 0.25
-#: Times that a job of this machine may take to notice Ctrl-C, and to end its ranks, s.
+#: Time that a job on this machine may take to notice Ctrl-C, and to end its ranks, s.
 _HEARD_WITHIN, _ENDS_WITHIN = 2.0, 10.0
-#: Starts in a row that finish nothing, after which a step is given up.
+#: Number of consecutive starts without progress after which a step fails.
 _FRUITLESS = 2
-#: Folder of all steps of a run; in it their launchers share one answer of Slurm.
+#: Name of the folder of all steps of a run, and of the file with Slurm's answer that their launchers share.
 _SHARED, _ANSWER = "jobs", "squeue.txt"
 
 
@@ -52,33 +52,33 @@ def launch(
     folder: Path,
     progress: TextIO | None = sys.stderr,
 ) -> None:
-    """Carry out tasks as jobs and wait for them; several tasks are an array of jobs.
+    """Run tasks as jobs and wait for them; several tasks become a job array.
 
-    Called again after an interruption it joins the jobs that are still under way, if they are the same, and
-    submits nothing. Ended by SIGINT or SIGTERM, it cancels them: none is left behind. A job that uses up its
-    time limit and finishes nothing is submitted once more, with the cluster's longest limit.
+    After an interruption, a new call for the same tasks joins the jobs that are still active and submits
+    nothing. SIGINT or SIGTERM cancels all jobs. A job that reaches its time limit without progress is
+    submitted once more, with the longest time limit of the cluster.
 
     Parameters
     ----------
     tasks
-        Each is one job, carried out by all of its ranks.
+        Tasks, one job for each; all ranks of the job call the task.
     request
-        What a job asks for.
+        Resources that each job requests.
     cluster
-        Where they go.
+        Description of the cluster.
     folder
-        Folder of the jobs' files and logs, on a file system that all nodes share. Jobs execute what lies
-        there, so only the user may read or write it.
+        Folder of the jobs' files and logs, on a file system that all nodes share. Jobs execute files of this
+        folder, so only the user may read or write it.
     progress
-        Where states are written as they change; None for silence.
+        Stream for states when they change; None for no output.
 
     Raises
     ------
     SubmissionError
-        If Slurm refuses: with its words, what was asked for and where to change that.
+        If Slurm refuses a job. The message contains Slurm's reason, the request and where to change it.
     JobFailedError
-        If a job failed: with the first error of its ranks, and the ends of their logs. ``FinalError`` where
-        another attempt is not wanted or would not help.
+        If a job failed. The message contains the first error of the job's ranks and the ends of their logs.
+        It is a ``FinalError`` if another attempt is not wanted or would not help.
     """
     if cluster.cluster == "in-process":
         for task in tasks:
@@ -97,7 +97,7 @@ def _until_done(
     progress: TextIO | None,
     check_interrupted: Callable[[], None],
 ) -> None:
-    """Carry tasks out; again with more time where a start finishes nothing, but not twice in a row."""
+    """Run tasks. Repeat a start without progress with more time; fail after two of them in a row."""
     fruitless, last = 0, ""
     while True:
         before = [task.progress() for task in tasks]
@@ -108,9 +108,9 @@ def _until_done(
             fruitless, last = (fruitless + 1 if now == last else 1), now
             if fruitless == _FRUITLESS:
                 raise FinalError(
-                    f"{error}\n{request.name}: {_FRUITLESS} starts in a row finished nothing. Its first part "
-                    f"takes more than {request.minutes} min: raise longest_job in cluster.yaml (now "
-                    f"{cluster.longest_job} min)"
+                    f"{error}\n{request.name}: {_FRUITLESS} starts in a row finished nothing. The first part "
+                    f"of this job takes more than {request.minutes} min: raise longest_job in cluster.yaml "
+                    f"(now {cluster.longest_job} min)"
                 ) from error
             request = replace(request, minutes=cluster.longest_job)
             say(progress, f"{error}\n{request.name}: submitted again, with {request.minutes} min")
@@ -152,7 +152,7 @@ def _carry_out(
 
 
 def _tidy(folder: Path) -> None:
-    """Remove the record of jobs that have ended, and their pickles, which are code that nobody needs."""
+    """Remove the record of jobs that have ended, and their pickled tasks and submission scripts."""
     forget_jobs(folder)
     for executable in [*folder.glob("*.pkl"), *folder.glob("*/*.pkl")]:
         executable.unlink(missing_ok=True)
@@ -166,7 +166,7 @@ def _submit(
     executor = _executor(request, cluster, folder)
     timed = [replace(task, minutes=request.minutes) for task in tasks]
     try:
-        # From within a job, variables of Slurm for that job would contradict what the new one asks for.
+        # Inside a job, Slurm's variables for that job would override the requests of the new job.
         with clean_env(("CUDA_VISIBLE_DEVICES",)), inherited(cluster):
             if len(timed) == 1:
                 return [executor.submit(timed[0])]
@@ -193,7 +193,7 @@ def _executor(request: Request, cluster: ClusterConfig, folder: Path) -> submiti
     if cluster.cluster == "slurm":
         executor.update_parameters(**_slurm_parameters(request, cluster))
     elif request.gres:
-        # Else submitit hides all GPUs.
+        # Without this parameter submitit hides all GPUs.
         executor.update_parameters(gpus_per_node=int(request.gres.rpartition(":")[2]))
     return executor
 
@@ -212,13 +212,13 @@ def _slurm_parameters(request: Request, cluster: ClusterConfig) -> dict[str, Any
         "slurm_array_parallelism": cluster.most_jobs,
         "slurm_signal_delay_s": round(min(_NOTICE, _NOTICE_SHARE * 60 * request.minutes)),
         "slurm_additional_parameters": {"requeue": True},
-        # One rank that fails ends the others, which would wait for it.
+        # If one rank fails, end the others: they would wait for it.
         "slurm_srun_args": ["--kill-on-bad-exit=1"],
     }
 
 
 def _interface(cluster: ClusterConfig, request: Request) -> Iterator[str]:
-    """Shell that makes ranks on several nodes talk over the interface that is named."""
+    """Shell lines that make ranks on several nodes communicate over the interface of cluster.yaml."""
     if cluster.interface and request.nodes > 1:
         for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
             yield f"export {name}={cluster.interface}"
@@ -243,14 +243,15 @@ def _refusal(error: Exception, request: Request, cluster: ClusterConfig) -> str:
     )
     return (
         f"Slurm refused {request.name}: {reason.removeprefix('sbatch: error: ')}\n"
-        f"asked for: {words}\n"
-        "what there is: sinfo -o '%P %l %c %m %G'; your accounts: sacctmgr show assoc user=$USER; change "
-        "cluster.yaml beside the profile, or write it again: jrflow profile install slurm"
+        f"requested: {words}\n"
+        "To list partitions: sinfo -o '%P %l %c %m %G'; to list your accounts: sacctmgr show assoc "
+        "user=$USER. Then edit cluster.yaml beside the profile, or write it again: jrflow profile install "
+        "slurm"
     )
 
 
 def _cancel(jobs: Sequence[submitit.Job[None]], cluster: ClusterConfig, progress: TextIO | None) -> bool:
-    """End jobs; whether that could be done."""
+    """Cancel jobs and return whether it succeeded."""
     ids = [str(job.job_id) for job in jobs]
     if cluster.cluster == "local":
         _end_here(jobs)
@@ -258,16 +259,16 @@ def _cancel(jobs: Sequence[submitit.Job[None]], cluster: ClusterConfig, progress
     try:
         cancel(ids)
     except SlurmAwayError as error:
-        say(progress, f"could not cancel: {error}; do it later: scancel {' '.join(ids)}")
+        say(progress, f"could not cancel jobs: {error}. Cancel them later: scancel {' '.join(ids)}")
         return False
     return True
 
 
 def _end_here(jobs: Sequence[submitit.Job[None]]) -> None:
-    """End jobs of this machine, and wait until they have.
+    """End jobs on this machine, and wait until they have ended.
 
-    Ctrl-C has reached them already; a second signal would disturb the process that is ending their ranks, so
-    it is only given to jobs that go on.
+    Ctrl-C on a terminal also reaches these jobs. A second signal would disturb a job that is ending its
+    ranks, so only jobs that continue to run receive one.
     """
     for job in _running_after(_HEARD_WITHIN, jobs):
         job.cancel()
@@ -275,7 +276,7 @@ def _end_here(jobs: Sequence[submitit.Job[None]]) -> None:
 
 
 def _running_after(seconds: float, jobs: Sequence[submitit.Job[None]]) -> list[submitit.Job[None]]:
-    """Jobs of this machine that go on after so long a time."""
+    """Jobs on this machine that still run after the given time, s."""
     give_up = time.monotonic() + seconds
     while (running := [job for job in jobs if job.state == "RUNNING"]) and time.monotonic() < give_up:
         time.sleep(0.05)
@@ -284,7 +285,10 @@ def _running_after(seconds: float, jobs: Sequence[submitit.Job[None]]) -> list[s
 
 @contextmanager
 def _interruptible() -> Iterator[Callable[[], None]]:
-    """Turn SIGINT and SIGTERM into an exception at places where no job can be lost: between submissions."""
+    """Turn SIGINT and SIGTERM into KeyboardInterrupt, raised only where no job can be lost.
+
+    Yields a function that raises it if a signal has arrived; call this function between submissions.
+    """
     received: list[int] = []
 
     def note(number: int, _: FrameType | None) -> None:

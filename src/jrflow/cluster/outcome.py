@@ -1,4 +1,4 @@
-"""Outcome of a job: results of its ranks, the first error, the ends of the logs, and what to do."""
+"""Outcome of a job: results of its ranks, first error, ends of the logs, and advice."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ from jrflow.cluster.task import Request
 #: Lines of a log that are shown when its step failed.
 _LINES = 15
 _LOG_BYTES = 20_000
-#: What a rank says that fails because another one is gone.
+#: Errors of a rank that failed because another rank had ended.
 _CONSEQUENCE = re.compile(
     "connection (closed|reset)|broken pipe|first rank gave up|ncclRemoteError|RanksError", re.IGNORECASE
 )
 _TRACEBACK = "Traceback (most recent call last):\n"
-#: Last line of a traceback of an error of jrflow's own: its message says everything.
+#: Last line of the traceback of jrflow's own errors. Their messages are sufficient without the traceback.
 _OWN_ERROR = re.compile(r"^jrflow\.[\w.]+: ", re.MULTILINE)
-#: How lines of the launchers begin. They are about themselves, but where a rank left no error they are all
-#: that is known.
+#: Beginnings of log lines that submitit and Slurm write. They are shown only if no rank left an error.
 _CHATTER, _LAUNCHERS = ("submitit INFO", "submitit WARNING"), ("srun: ", "slurmstepd")
-#: With this a launcher ends its log where another attempt is not wanted.
+#: Last line of a launcher's log if another attempt is not wanted.
 FINAL = "not tried again"
 _PROGRESS = re.compile(r"\d \w+ to go\b|\d+ of \d+|epoch \d+")
 _DISK_FULL = re.compile(r"DiskFullError|No space left on device|Disk quota exceeded|no space left for")
@@ -35,20 +34,30 @@ _TIME_LIMIT = re.compile("DUE TO TIME LIMIT|User defined signal 2|this job is ti
 
 
 class JobFailedError(ChildProcessError):
-    """A job did not do its work."""
+    """A job failed."""
 
 
 class FinalError(JobFailedError):
-    """Another attempt is not wanted, or would end in the same way: cancelled, or the disk is full."""
+    """A job failed, and another attempt is not wanted or would fail too: cancelled, or the disk is full."""
 
 
 class FruitlessError(JobFailedError):
-    """A job used up its time limit and finished nothing."""
+    """A job reached its time limit without progress."""
 
 
 @dataclass(frozen=True)
 class RankOutcome:
-    """Result that one rank left: when, and its error; None where it succeeded."""
+    """Result of one rank.
+
+    Attributes
+    ----------
+    rank
+        Number of the rank.
+    time
+        Time when the rank wrote its result, s.
+    error
+        Error message; None if the rank succeeded.
+    """
 
     rank: int
     time: float
@@ -56,7 +65,7 @@ class RankOutcome:
 
 
 def rank_outcomes(job: submitit.Job[None], n_ranks: int) -> list[RankOutcome]:
-    """Results of the ranks that have left one, the first first."""
+    """Results that ranks have written so far, in order of time."""
     found = []
     for rank in range(n_ranks):
         path = _paths(job, rank).result_pickle
@@ -69,12 +78,12 @@ def rank_outcomes(job: submitit.Job[None], n_ranks: int) -> list[RankOutcome]:
 
 
 def progress_line(job: submitit.Job[None]) -> str:
-    """Last line in which the first rank reports its progress; empty where there is none."""
+    """Last progress line of the first rank; empty if there is none."""
     return progress_line_of([_paths(job, 0).stdout, _paths(job, 0).stderr])
 
 
 def progress_line_of(logs: Sequence[Path]) -> str:
-    """Last line of logs that reports progress; empty where there is none."""
+    """Last progress line of the given logs; empty if there is none."""
     lines = [line for log in logs for line in log_end(log)]
     return next((line for line in reversed(lines) if _PROGRESS.search(line)), "")
 
@@ -87,24 +96,24 @@ def failure(
     Parameters
     ----------
     request
-        What it asked for.
+        Resources that the job requested.
     job
         The job.
     state
-        Its last state; None where Slurm does not know it any more.
+        Last state of the job; None if Slurm no longer knows it.
     progressed
-        Whether it has finished a part of its work.
+        Whether the job has finished a part of its work.
 
     Returns
     -------
     JobFailedError
-        ``FinalError`` where another attempt is not wanted or would not help, ``FruitlessError`` where its
-        time limit ended it before anything was finished. The message holds the state, the first error of its
-        ranks, the ends of all logs, and what to do.
+        ``FinalError`` if another attempt is not wanted or would not help. ``FruitlessError`` if the job
+        reached its time limit without progress. The message contains the state, the first error of the
+        job's ranks, the ends of all logs, and advice.
     """
     n_ranks = request.n_ranks
     errors = [outcome for outcome in rank_outcomes(job, n_ranks) if outcome.error is not None]
-    # A rank that fails first releases the others, and may leave its result after theirs.
+    # The rank that fails first may write its result after the ranks that fail as a consequence.
     errors.sort(key=lambda outcome: bool(_CONSEQUENCE.search(outcome.error or "")))
     shown = list(_shown(job, n_ranks, errors))
     first = [errors[0].error or ""] if errors else []
@@ -116,7 +125,7 @@ def failure(
 
 
 def _shown(job: submitit.Job[None], n_ranks: int, errors: list[RankOutcome]) -> Iterator[str]:
-    """The first error and the ends of the logs; of an error of jrflow's own its message alone."""
+    """First error and ends of the logs; for jrflow's own errors only the message."""
     if errors:
         own = own_error(errors[0].error or "")
         yield f"first error, of rank {errors[0].rank} of {n_ranks}:"
@@ -125,7 +134,7 @@ def _shown(job: submitit.Job[None], n_ranks: int, errors: list[RankOutcome]) -> 
             return
     for rank in range(n_ranks):
         if errors and rank == errors[0].rank:
-            continue  # its log ends with the same
+            continue  # its log ends with the same error
         for path in (_paths(job, rank).stderr, _paths(job, rank).stdout):
             lines = log_end(path, _LINES, launchers=not errors)
             if lines:
@@ -134,7 +143,7 @@ def _shown(job: submitit.Job[None], n_ranks: int, errors: list[RankOutcome]) -> 
 
 
 def _raw_ends(job: submitit.Job[None], n_ranks: int) -> Iterator[str]:
-    """Ends of the logs with what the launchers say: whether a time limit was reached is known from them."""
+    """Ends of the logs including lines of the launchers, which say whether a time limit was reached."""
     for rank in range(n_ranks):
         yield from log_end(_paths(job, rank).stderr, launchers=True, chatter=True)
 
@@ -142,7 +151,7 @@ def _raw_ends(job: submitit.Job[None], n_ranks: int) -> Iterator[str]:
 def _kind(
     state: JobState | None, shown: str, has_error: bool, progressed: bool, minutes: int
 ) -> tuple[type[JobFailedError], str]:
-    """Kind of a failure, and what a user can do about it."""
+    """Class of a failure, and advice for the user."""
     if _DISK_FULL.search(shown):
         return (
             FinalError,
@@ -150,35 +159,37 @@ def _kind(
         )
     out_of_time = (state is not None and state.state == "TIMEOUT") or bool(_TIME_LIMIT.search(shown))
     if "NoProgressError" in shown or (out_of_time and not progressed):
-        return FruitlessError, f"its time limit of {minutes} min ended it before anything was finished"
+        return FruitlessError, f"it reached its time limit of {minutes} min before any work was finished"
     if state is not None and state.state == "CANCELLED" and not has_error:
         return FinalError, "it was cancelled and is not submitted again. To continue the run, start it again"
     return JobFailedError, meaning(state) or ("it ran out of time; raise longest_job" if out_of_time else "")
 
 
 def own_error(text: str) -> str:
-    """Message of an error of jrflow's own at the end of a traceback or a log; empty where there is none."""
+    """Message of jrflow's own error at the end of a traceback or log; empty if there is none."""
     *_, message = _OWN_ERROR.split(text)
     if message == text:
         return ""
     message = message.strip()
-    # Only if it is the end: another error may have followed it.
+    # Ignore it if another error followed.
     return "" if _TRACEBACK in message else message
 
 
 def log_end(
     path: Path, n_lines: int = _LINES, *, launchers: bool = False, chatter: bool = False
 ) -> Sequence[str]:
-    """Last lines of a log, without empty ones and those of the launchers.
+    """Last lines of a log, without empty lines and lines of the launchers.
 
     Parameters
     ----------
     path
-        The log; it may be absent.
+        Path of the log; the file may be absent.
     n_lines
-        Number of lines.
-    launchers, chatter
-        Whether lines of srun and slurmstepd belong to it, and those of submitit.
+        Largest number of lines.
+    launchers
+        Whether to include lines of srun and slurmstepd.
+    chatter
+        Whether to include lines of submitit.
     """
     try:
         with path.open("rb") as file:
@@ -192,7 +203,7 @@ def log_end(
 
 
 def meaning(state: JobState | None) -> str:
-    """What a user can do about a state; empty where the state says nothing."""
+    """Explanation of a state and advice for the user; empty for all other states."""
     if state is None:
         return ""
     if state.never_starts:
@@ -213,7 +224,7 @@ def meaning(state: JobState | None) -> str:
 
 
 def is_final(shown: str) -> bool:
-    """Whether the end of a log tells of a failure that another attempt would repeat: a full disk."""
+    """Whether the end of a log reports a failure that another attempt would repeat, such as a full disk."""
     return bool(_DISK_FULL.search(shown)) or FINAL in shown
 
 
@@ -222,7 +233,7 @@ def _paths(job: submitit.Job[None], rank: int) -> JobPaths:
 
 
 def _without_launcher(traceback: str) -> str:
-    """A traceback without the frames of the launcher, which are always the same; causes stay."""
+    """Traceback without the frames of the launcher, which are always the same; causes remain."""
     head, call, rest = traceback.partition("self.function(*self.arguments)\n")
     causes, title, _ = head.rpartition(_TRACEBACK)
     return f"{causes}{title}{rest}" if call else head

@@ -1,4 +1,4 @@
-"""States of jobs, as Slurm reports them. All launchers of a run share one query."""
+"""States of jobs as Slurm reports them. All launchers of a run share one query."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-#: States in which a job may still do something.
+#: States of jobs that have not ended.
 _UNDER_WAY = {
     "PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT",
     "RESIZING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD",
 }  # fmt: skip
-#: From these a job may return to the queue; they are no end before they have lasted.
+#: States from which a job may return to the queue; they are final only if they persist.
 _PERHAPS_REQUEUED = {"PREEMPTED", "NODE_FAIL"}
-#: Why a job waits that will wait for ever: it asks for what its partition, account or quality of service does
-#: not give to any job.
+#: Reasons of jobs that can never start: they request more than their partition, account or quality of
+#: service allows for any job.
 _NEVER = re.compile(
     "PartitionConfig|Partition(Node|Time)Limit|BadConstraints|AccountNotAllowed|QOSNotAllowed|"
     "Invalid(Account|QOS)|(Assoc|QOS)Max.*Per(Job|Node)"
 )
 _ANSWER_WITHIN = 60.0  # s
 _FIELDS = "%i|%T|%r|%N|%M|%j|%k|%Z"
-#: Fields without which a line is not about a job.
+#: Smallest number of fields in a line that describes a job.
 _NEEDED = 5
 
 
@@ -41,17 +41,21 @@ class JobState:
     Attributes
     ----------
     job
-        Its id: 17, or 17_3.
+        Job id, such as 17 or 17_3.
     state
-        Slurm's word for it, such as PENDING.
+        State as Slurm names it, such as PENDING.
     reason
-        Why it waits, or what it failed of; Slurm's word, too.
+        Why the job waits or has failed, as Slurm names it.
     nodes
-        Where it runs; empty while it does not.
+        Nodes where the job runs; empty if it does not run.
     elapsed
-        Time it has run, as Slurm writes it.
-    name, comment, folder
-        Its name, its comment (Snakemake writes the rule there), and the folder it was submitted from.
+        Time that the job has run, as Slurm writes it.
+    name
+        Name of the job.
+    comment
+        Comment of the job; Snakemake writes the rule there.
+    folder
+        Folder from which the job was submitted.
     """
 
     job: str
@@ -65,22 +69,22 @@ class JobState:
 
     @property
     def belongs_to_a_run(self) -> bool:
-        """Whether Snakemake or jrflow submitted it."""
+        """Whether Snakemake or jrflow submitted the job."""
         return self.comment.startswith(("rule_", "group_")) or self.name.startswith("jrflow")
 
     @property
     def under_way(self) -> bool:
-        """Whether it may still do something."""
+        """Whether the job has not ended."""
         return self.state in _UNDER_WAY
 
     @property
     def may_return(self) -> bool:
-        """Whether it may have been put back into the queue."""
+        """Whether Slurm may put the job back into the queue."""
         return self.state in _PERHAPS_REQUEUED
 
     @property
     def never_starts(self) -> bool:
-        """Whether it waits for what cannot happen."""
+        """Whether the job can never start."""
         return self.state == "PENDING" and bool(_NEVER.match(self.reason))
 
     def __str__(self) -> str:
@@ -90,12 +94,12 @@ class JobState:
 
 
 def absent(command: str) -> str:
-    """Message where one of Slurm's commands is not installed."""
+    """Message for a Slurm command that is not installed."""
     return f"{command}: command not found. Run this on a login node of a Slurm cluster."
 
 
 def job_states(jobs: Iterable[str]) -> dict[str, JobState]:
-    """Ask squeue about jobs; those it has forgotten, some minutes after their end, are absent.
+    """Ask squeue about jobs. Jobs that ended some minutes ago are absent, because squeue forgets them.
 
     Raises
     ------
@@ -107,15 +111,15 @@ def job_states(jobs: Iterable[str]) -> dict[str, JobState]:
 
 
 def shared_states(answer: Path, max_age: float) -> dict[str, JobState]:
-    """States of the user's jobs; several processes that ask through one file share one question to Slurm.
+    """States of the user's jobs by job id; several processes share one query to Slurm through a file.
 
     Parameters
     ----------
     answer
-        File of Slurm's last answer, in a folder of the run. Who finds it too old asks again, while the others
-        wait for the new answer.
+        File with Slurm's last answer, in a folder of the run. If it is too old, one process asks Slurm again
+        and the others wait for the new answer.
     max_age
-        Age up to which an answer is taken, s.
+        Largest age of an answer that is used, s.
 
     Raises
     ------
@@ -131,7 +135,7 @@ def shared_states(answer: Path, max_age: float) -> dict[str, JobState]:
 
 
 def named_jobs(name: str) -> list[JobState]:
-    """Ask squeue about the user's jobs of one name that have not ended.
+    """Ask squeue about the user's jobs with a name that have not ended.
 
     Raises
     ------
@@ -142,7 +146,7 @@ def named_jobs(name: str) -> list[JobState]:
 
 
 def accounted_state(job: str) -> JobState | None:
-    """Ask the accounting about a job that squeue has forgotten; None where there is none, or no answer."""
+    """Ask sacct about a job that squeue has forgotten; None if sacct has no record or does not answer."""
     command = ["sacct", "--noheader", "--allocations", "--parsable2", "--jobs", job, "-o"]
     try:
         lines = _ask([*command, "JobID,State,Reason,NodeList,Elapsed"]).splitlines()
@@ -156,12 +160,12 @@ def accounted_state(job: str) -> JobState | None:
 
 
 def cancel(jobs: Iterable[str]) -> None:
-    """Cancel jobs, or say which could not be: those are still Slurm's.
+    """Cancel jobs.
 
     Raises
     ------
     SlurmAwayError
-        If the controller does not answer.
+        If the controller does not answer. Some jobs may then continue.
     """
     ids = sorted(set(jobs))
     if ids:
@@ -183,12 +187,12 @@ def _parsed(answer: str) -> list[JobState]:
 
 
 def answered(command: list[str]) -> subprocess.CompletedProcess[str]:
-    """Run one of Slurm's commands to its end, whatever it says.
+    """Run a Slurm command to its end; its exit code is not checked.
 
     Raises
     ------
     SlurmAwayError
-        If it is absent, or does not end in time.
+        If the command is absent or does not end in time.
     """
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=_ANSWER_WITHIN, check=False)

@@ -1,4 +1,4 @@
-"""Record of submitted jobs: a launcher that starts after an interruption joins those still under way."""
+"""Record of submitted jobs: a launcher that starts after an interruption joins jobs that are still active."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class SubmissionError(OSError):
 
 
 def private_folder(folder: Path) -> Path:
-    """Make a folder that only the user may read or write; its absolute path."""
+    """Make a folder that only the user may read or write, and return its absolute path."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     return folder.resolve()
 
 
 def fingerprint(tasks: Sequence[Task], request: Request) -> str:
-    """What is asked for: functions, arguments, the content of those that are files, and the ranks."""
+    """Hash of functions, arguments, contents of argument files, and number of ranks of a request."""
     described = [
         [f"{t.function.__module__}.{t.function.__qualname__}", *map(_described, t.arguments)] for t in tasks
     ]
@@ -40,19 +40,19 @@ def fingerprint(tasks: Sequence[Task], request: Request) -> str:
 
 
 def _described(argument: Any) -> list[str]:
-    """An argument; of a file what is in it, too, such as settings that have changed since."""
+    """Describe an argument; for a file also by its content, because settings in it may change."""
     is_file = isinstance(argument, Path) and argument.is_file()
     return [str(argument), *([hashlib.sha256(argument.read_bytes()).hexdigest()] if is_file else [])]
 
 
 def record_jobs(asked: str, jobs: Sequence[submitit.Job[None]], request: Request, folder: Path) -> None:
-    """Record what was submitted, for a launcher that starts after an interruption."""
+    """Record submitted jobs, for a launcher that starts after an interruption."""
     record = {"tasks": asked, "jobs": [str(job.job_id) for job in jobs], "ranks": request.n_ranks}
     write_atomically(place(folder / _SUBMITTED), json.dumps(record).encode())
 
 
 def join(asked: str, folder: Path, progress: TextIO | None) -> list[submitit.Job[None]] | None:
-    """Jobs of the same tasks that an earlier launcher left under way; None where there are none."""
+    """Active jobs that an earlier launcher has submitted for the same tasks; None if there are none."""
     path = folder / _SUBMITTED
     if not path.exists():
         return None
@@ -62,29 +62,29 @@ def join(asked: str, folder: Path, progress: TextIO | None) -> list[submitit.Job
         return _living(record, known, asked, folder, progress)
     except SlurmAwayError as error:
         raise SubmissionError(
-            f"jobs of an earlier start may still be under way ({', '.join(record['jobs'])}), but: {error}; "
-            "start again when Slurm answers"
+            f"jobs of an earlier start may still be active ({', '.join(record['jobs'])}), but Slurm did not "
+            f"answer: {error}. Start the same command again when Slurm answers"
         ) from error
 
 
 def _living(
     record: dict[str, Any], known: dict[str, JobState], asked: str, folder: Path, progress: TextIO | None
 ) -> list[submitit.Job[None]] | None:
-    """Jobs that are still under way, if they do what is asked for; those that do not are cancelled."""
+    """Jobs that are still active, if they do the same tasks; otherwise cancel them and return None."""
     alive = [state for state in known.values() if state.under_way and state.job in record["jobs"]]
     if not alive:
         return None
     if record["tasks"] != asked:
-        say(progress, f"cancelled, because its settings have changed since: {', '.join(map(str, alive))}")
+        say(progress, f"cancelled, because settings have changed since then: {', '.join(map(str, alive))}")
         cancel(record["jobs"])
         return None
-    say(progress, f"still under way, joined: {', '.join(map(str, alive))}")
+    say(progress, f"still active, joined: {', '.join(map(str, alive))}")
     ranks = list(range(record["ranks"]))
     return [SlurmJob(folder=folder / "%j", job_id=job, tasks=ranks) for job in record["jobs"]]
 
 
 def forget_jobs(folder: Path) -> None:
-    """Remove the record, once no job is under way any more."""
+    """Remove the record; call this only after all jobs have ended."""
     (folder / _SUBMITTED).unlink(missing_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""A node's own disk, for temporary files of a job."""
+"""Temporary files of a job on the node's own disk."""
 
 from __future__ import annotations
 
@@ -15,29 +15,31 @@ from typing import TextIO
 
 from jrflow.config.sizes import readable
 
-#: With less than this, the system's folder for temporary files is taken, bytes: workers spill and unpack.
+#: Smallest free space of a scratch folder, bytes, for temporary files of workers. With less space, the
+#: system's folder for temporary files is used.
 _LEAST = 100e6
 
 
 @contextmanager
 def local_folder(scratch: str | None, progress: TextIO | None = sys.stderr) -> Iterator[None]:
-    """Let temporary files go to a node's own disk, in this process and those that it starts.
+    """Use a node's own disk for temporary files of this process and its child processes.
 
-    Where that disk cannot be used, because it is full or absent, a message says so and the system's folder is
-    used: nothing that is kept goes there, so nothing is lost.
+    If the disk is full or absent, a message reports it and the system's temporary folder is used. No results
+    are stored there, so nothing is lost.
 
     Parameters
     ----------
     scratch
-        Folder, with variables of the node's environment such as $TMPDIR; None or '' for the system's.
+        Folder; it may contain environment variables of the node, such as $TMPDIR. None or '' for the
+        system's temporary folder.
     progress
-        Where the message goes; None for silence.
+        Stream for the message; None for no output.
     """
     if not scratch:
         yield
         return
     folder = Path(os.path.expandvars(scratch))
-    unfit = "there is no such variable here" if is_unset(folder) else _unfit(folder)
+    unfit = "this variable is not set here" if is_unset(folder) else _unfit(folder)
     if unfit:
         if progress is not None:
             instead = tempfile.gettempdir()
@@ -60,12 +62,12 @@ def local_folder(scratch: str | None, progress: TextIO | None = sys.stderr) -> I
 
 
 def _prefix() -> str:
-    """How the names of this machine's folders begin; then comes the number of a process."""
+    """Beginning of the names of this machine's temporary folders; a process id follows."""
     return f"jrflow-{socket.gethostname()}-"
 
 
 def _remove_left(folder: Path) -> None:
-    """Remove what killed processes of this machine have left, such as those of jobs that were requeued."""
+    """Remove folders of processes on this machine that were killed, such as those of requeued jobs."""
     for left in folder.glob(f"{_prefix()}*-*"):
         process = left.name.removeprefix(_prefix()).partition("-")[0]
         if process.isdecimal() and not _is_alive(int(process)):
@@ -83,12 +85,12 @@ def _is_alive(process: int) -> bool:
 
 
 def is_unset(folder: Path) -> bool:
-    """Whether a variable was left in its path, since this node's environment has none of that name."""
+    """Whether the path still contains a variable, because this node's environment does not set it."""
     return re.search(r"\$(\w+|\{\w+\})", str(folder)) is not None
 
 
 def _unfit(folder: Path) -> str | None:
-    """Why a folder cannot be used; None where it can."""
+    """Reason why a folder cannot be used; None if it can."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder) as probe:

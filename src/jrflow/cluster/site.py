@@ -1,4 +1,4 @@
-"""What a Slurm cluster offers (partitions, GPUs, accounts), and whether a description of it asks for more."""
+"""Partitions, GPUs and accounts of a Slurm cluster, and checks of cluster.yaml against them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from jrflow.config.config import Config
 from jrflow.config.shards import shard_count
 from jrflow.planning.cost import block_timer
 
-#: What sbatch says of requests that it will never accept. All else may pass, such as a drained node or a
-#: controller that has just started: the job would be queued.
+#: Messages of sbatch about requests that it never accepts. Other messages may be temporary, such as a
+#: drained node or a controller that has just started: the job would be queued.
 _WRONG = re.compile("invalid (account|partition|qos|feature)|not permitted to use", re.IGNORECASE)
 
 
 class NoSlurmError(OSError):
-    """Slurm's commands are not here, or do not answer."""
+    """Slurm's commands are not installed, or do not answer."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,17 @@ class Partition:
     Attributes
     ----------
     name
-        As sbatch takes it.
+        Name for sbatch.
     is_default
-        Whether jobs go there that name none.
+        Whether Slurm uses this partition for jobs that do not name one.
     gpu_types
         Types of its GPUs; '' for GPUs whose type has no name.
     cores
         Cores of its smallest node.
     most_cores
-        Cores of its largest node; infinite where sinfo does not say.
+        Cores of its largest node; infinite if sinfo does not report it.
     most_gpus
-        GPUs of the node that has most.
+        Largest number of GPUs in a node.
     most_minutes
         Longest time limit of a job, minutes; infinite without one.
     nodes
@@ -98,7 +98,7 @@ def partitions() -> list[Partition]:
 
 
 def _minutes(limit: str) -> float:
-    """Minutes of a limit such as 2-00:00:00, 1:00:00 or 30:00; infinite where there is none."""
+    """Minutes of a limit such as 2-00:00:00, 1:00:00 or 30:00; infinite without a limit."""
     parts = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", limit.strip())
     if parts is None:
         return math.inf
@@ -107,17 +107,17 @@ def _minutes(limit: str) -> float:
 
 
 def _gpus(gres: str) -> Iterator[tuple[str, int]]:
-    """Types and numbers of the GPUs in gpu:a100:4(S:0-1),shard:8; the type is '' where it has no name."""
+    """Types and numbers of GPUs in a text such as gpu:a100:4(S:0-1),shard:8; '' for a type without name."""
     for each in re.sub(r"\([^)]*\)", "", gres).split(","):
         name, *words = each.split(":")
         if name == "gpu":
-            # The number may be left out, and types such as 2080ti begin with a digit.
+            # The number is optional, and types such as 2080ti begin with a digit.
             number = words.pop() if words and re.fullmatch(r"\d+[KMGTP]?", words[-1]) else "1"
             yield ":".join(words), int(number.rstrip("KMGTP"))
 
 
 def accounts() -> list[str]:
-    """Accounts that the user may charge; none where there is no accounting."""
+    """Accounts that the user may charge; empty without accounting."""
     user = getpass.getuser()
     try:
         lines = _run(["sacctmgr", "-nP", "show", "assoc", f"user={user}", "format=account"]).splitlines()
@@ -137,14 +137,14 @@ def has_accounting() -> bool:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong with a description of a cluster.
+    """One error in a cluster.yaml.
 
     Attributes
     ----------
     key
-        Key of the description.
+        Key in cluster.yaml.
     text
-        What is expected, and what was given.
+        Expected and received values.
     """
 
     key: str
@@ -155,14 +155,14 @@ class Finding:
 
 
 def site_faults(cluster: ClusterConfig, found: list[Partition] | None = None) -> list[Finding]:
-    """What a description asks for that the cluster does not have: nothing that waiting would change.
+    """Requests in a cluster.yaml that this cluster can never satisfy.
 
     Parameters
     ----------
     cluster
-        The description.
+        Content of cluster.yaml.
     found
-        Partitions of the cluster; by default Slurm is asked.
+        Partitions of the cluster; by default those that sinfo reports.
 
     Raises
     ------
@@ -179,7 +179,7 @@ def site_faults(cluster: ClusterConfig, found: list[Partition] | None = None) ->
 
 
 def doubts(cluster: ClusterConfig) -> list[str]:
-    """What sbatch says today against the largest jobs, though it would queue them."""
+    """Objections of sbatch to the largest jobs that may be temporary: sbatch would queue these jobs."""
     return [
         f"jobs may have to wait: {asked}: {said}"
         for _, asked, said in _tried(cluster)
@@ -188,7 +188,7 @@ def doubts(cluster: ClusterConfig) -> list[str]:
 
 
 def too_short(config: Config, cluster: ClusterConfig, n_regions: int) -> list[str]:
-    """Campaigns of which a job of the longest time limit is not expected to finish a single shard."""
+    """Messages about campaigns whose first shards probably take longer than the longest time limit."""
     found = []
     for name in config.campaigns:
         n_cores = min(cluster.cores, shard_count(config, name, n_regions))
@@ -196,8 +196,8 @@ def too_short(config: Config, cluster: ClusterConfig, n_regions: int) -> list[st
         if minutes > cluster.longest_job:
             found.append(
                 f"longest_job: expected {math.ceil(minutes)} min or more, received {cluster.longest_job}. A "
-                f"job of campaign {name!r} takes that long to start and to finish its first shards: raise "
-                "longest_job, or lower execution.shard_size"
+                f"job of campaign {name!r} needs {math.ceil(minutes)} min to start and to finish its first "
+                "shards: raise longest_job, or lower execution.shard_size"
             )
     return found
 
@@ -212,7 +212,7 @@ def _partition_faults(
     chosen = _chosen(found, name)
     if chosen is None:
         if name is None:
-            return []  # no default: sbatch says what it thinks of that
+            return []  # no default partition: sbatch reports the error
         names = ", ".join(partition.name for partition in found)
         return [Finding(key, f"expected one of {names}, received {name!r}")]
     faults = []
@@ -238,7 +238,9 @@ def _gpu_faults(cluster: ClusterConfig, found: list[Partition], key: str, name: 
         ("training.nodes", nodes.nodes, chosen.nodes),
     ):
         if given > most:
-            faults.append(Finding(what, f"expected at most {most}, what {chosen.name} has; received {given}"))
+            faults.append(
+                Finding(what, f"expected at most {most}, the number in {chosen.name}; received {given}")
+            )
     if cluster.longest_job > chosen.most_minutes:
         text = f"expected at most {chosen.most_minutes:g} min, the limit of {chosen.name}"
         faults.append(Finding("longest_job", f"{text}; received {cluster.longest_job}"))
@@ -246,13 +248,13 @@ def _gpu_faults(cluster: ClusterConfig, found: list[Partition], key: str, name: 
 
 
 def interfaces() -> list[str]:
-    """Network interfaces of this machine; none where that cannot be known."""
+    """Network interfaces of this machine; empty if they are not known."""
     folder = Path("/sys/class/net")
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
 def _interface_faults(cluster: ClusterConfig) -> list[Finding]:
-    """An interface that does not exist here, where Dask's scheduler would listen on it."""
+    """Error if this machine, where Dask's scheduler listens, lacks the interface of cluster.yaml."""
     here = interfaces()
     if cluster.simulate != "adaptive" or not cluster.interface or not here or cluster.interface in here:
         return []
@@ -260,7 +262,7 @@ def _interface_faults(cluster: ClusterConfig) -> list[Finding]:
 
 
 def _refused(cluster: ClusterConfig) -> list[Finding]:
-    """Requests that sbatch will never accept: the wrong account, partition or quality of service."""
+    """Requests that sbatch never accepts: wrong account, partition, quality of service or feature."""
     return [
         Finding(_key_of(said), f"{said} ({kind}: {asked})")
         for kind, asked, said in _tried(cluster)
@@ -274,7 +276,7 @@ def _key_of(said: str) -> str:
 
 
 def _tried(cluster: ClusterConfig) -> Iterator[tuple[str, str, str]]:
-    """Try the longest request of each kind without submitting it: kind, options, and Slurm's objection."""
+    """Test the longest request of each kind without submitting it; yield kind, options and objection."""
     options = {
         "time": str(cluster.longest_job), "account": cluster.account, "qos": cluster.qos,
         "constraint": cluster.constraint, "partition": cluster.partition_of(None),

@@ -1,4 +1,4 @@
-"""What is submitted: an importable function and its arguments, safe to run again."""
+"""Task of a job: an importable function and its arguments, safe to run again."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ import psutil
 import submitit
 from submitit.helpers import DelayedSubmission, TorchDistributedEnvironment
 
-#: A start that lasted for less than this share of its time limit was not ended by it, but preempted: submitit
-#: signals 30 s before the end on this machine, and the launcher has Slurm signal in the last quarter.
+#: A start that lasted less than this share of its time limit was preempted; otherwise it was out of time.
+#: Signals for the time limit come late: submitit sends them 30 s before the end on this machine, and Slurm
+#: in the last quarter.
 _OUT_OF_TIME = 0.4
 
 
 class NoProgressError(RuntimeError):
-    """A start of a job used up its time and finished nothing."""
+    """A start of a job reached its time limit without progress."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One job's work; each of its ranks calls the function.
+    """Work of one job; each rank of the job calls the function.
 
     Attributes
     ----------
     function
-        Importable by its name where jrflow is installed. It writes its results, and leaves those that are
-        finished: it may be called any number of times.
+        Function that can be imported by name wherever jrflow is installed. It writes its results and skips
+        results that are finished, so it may be called any number of times.
     arguments
-        Of the function: paths and settings, never data.
+        Arguments of the function: paths and settings, never data.
     products
-        Files and folders that change when a part of the work is finished. None: all paths among the
-        arguments; empty: they are not known, and every start counts as progress.
+        Files and folders that change when a part of the work is finished. None for all paths among the
+        arguments. Empty if they are not known; then every start counts as progress.
     minutes
-        Time limit of a start; None: unknown.
+        Time limit of a start, minutes; None if unknown.
     """
 
     function: Callable[..., object]
@@ -47,29 +48,29 @@ class Task:
     _start: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def __call__(self) -> None:
-        """Work as one rank of a job."""
+        """Call the function as one rank of a job."""
         environment = submitit.JobEnvironment()
-        # A job that was put back into the queue may have left a result of its previous start.
+        # A requeued job may have a result of its previous start.
         environment.paths.result_pickle.unlink(missing_ok=True)
         self.begin()
         if environment.num_tasks > 1:
-            # The training binds the devices: Slurm may show each rank its own only.
+            # Training assigns the devices itself: Slurm may show each rank only its own device.
             TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
         self.function(*self.arguments)
 
     def begin(self) -> None:
-        """Note when a start begins, and what is finished then."""
-        # Of the process: to import everything may be most of a short limit.
+        """Store the time when the start began and the work that is finished."""
+        # Count from the start of the process: imports may take most of a short time limit.
         self._start.update(time=psutil.Process().create_time(), progress=self.progress())
 
     def checkpoint(self) -> DelayedSubmission:
-        """Continue in another start of the job, with what is on disk.
+        """Continue in another start of the job, from the files on disk.
 
         Raises
         ------
         NoProgressError
-            If this start used up its time and finished nothing: another one of the same length would not
-            either.
+            If this start reached its time limit without progress: another start of the same length would
+            not progress either.
         """
         ran = (time.time() - self._start["time"]) / 60
         out_of_time = self.minutes is not None and ran > _OUT_OF_TIME * self.minutes
@@ -78,7 +79,7 @@ class Task:
         return DelayedSubmission(replace(self, _start={}))
 
     def progress(self) -> str:
-        """Digest of what is finished; it changes when more is."""
+        """Digest of the finished work; it changes when more work is finished."""
         paths = tuple(_paths(self.arguments)) if self.products is None else self.products
         if not paths:
             return str(time.time_ns())
@@ -94,7 +95,7 @@ def _paths(arguments: tuple[Any, ...]) -> Iterator[Path]:
 
 
 def _files(paths: tuple[Path, ...]) -> Iterator[tuple[str, int, int]]:
-    """Names, sizes and times of files, and of those in folders."""
+    """Names, sizes and times of files, including files in folders."""
     for path in paths:
         for each in path.rglob("*") if path.is_dir() else [path]:
             try:
@@ -106,20 +107,20 @@ def _files(paths: tuple[Path, ...]) -> Iterator[tuple[str, int, int]]:
 
 @dataclass(frozen=True)
 class Request:
-    """What each of the jobs asks for.
+    """Resources that each job requests.
 
     Attributes
     ----------
     name
         Name of the jobs.
     minutes
-        Time limit.
+        Time limit, minutes.
     memory_mb
-        Memory on each node.
+        Memory on each node, MB.
     nodes, ranks_per_node, cores_per_rank
-        Shape of a job.
+        Number of nodes, of ranks on each node, and of cores for each rank.
     gres
-        Generic resources of a node, such as gpu:2; None for none.
+        Generic resources of each node, such as gpu:2; None for none.
     """
 
     name: str
@@ -132,5 +133,5 @@ class Request:
 
     @property
     def n_ranks(self) -> int:
-        """Processes of a job."""
+        """Number of processes of a job."""
         return self.nodes * self.ranks_per_node

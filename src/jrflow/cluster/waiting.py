@@ -1,4 +1,4 @@
-"""Waiting for jobs: every change of their states is reported, and every wait ends."""
+"""Wait for jobs: every change of their states is reported, and every wait ends."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ from jrflow.cluster.queue import JobState, SlurmAwayError, accounted_state
 from jrflow.cluster.task import Request
 from jrflow.config.cluster import ClusterConfig
 
-#: A shared file system may take this long to show the result of a job that has ended, and Slurm may take this
-#: long to put a job back into the queue that was preempted, or whose node died, s.
+#: Longest delay of a shared file system until it shows the result of a job that has ended. Also the longest
+#: delay of Slurm until it requeues a job that was preempted or whose node failed, s.
 _SETTLES_WITHIN = 90.0
-#: Number of polls for which Slurm must say that a job can never start before it is given up: an administrator
-#: may be changing limits.
+#: A job fails if Slurm reports for more than this number of polls that it can never start. One report is not
+#: enough, because an administrator may be changing limits.
 _HOPELESS_AFTER = 6
-#: That nothing has changed is reported after this time, s.
+#: Time after which an unchanged state is reported again, s.
 _TELL_EVERY = 300.0
-_TICK = 0.2  # s, in which an interruption is noticed
+_TICK = 0.2  # longest delay until an interruption is noticed, s
 
 States = Mapping[str, JobState]
 
 
 @dataclass(frozen=True)
 class Clock:
-    """The time, and how to wait; tests hand in another one."""
+    """Functions that return the time and wait; tests replace them."""
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
 
 class Waiting:
-    """Follow jobs to their end.
+    """Wait for jobs until they end.
 
     Parameters
     ----------
     jobs
-        Submitted.
+        Submitted jobs.
     request
-        What they asked for.
+        Resources that the jobs requested.
     cluster
-        Where they are, and how often to ask.
+        Description of the cluster, with the time between two queries.
     progress
-        Where states are reported; None for silence.
+        Stream for states; None for no output.
     ask
-        Gives the states of jobs by their ids.
+        Function that returns the states of jobs by job id.
     progressed
-        Whether anything was finished since the jobs were submitted.
+        Function that says whether any work was finished since the jobs were submitted.
     clock
-        Time.
+        Functions that return the time and wait.
     """
 
     def __init__(
@@ -74,12 +74,17 @@ class Waiting:
         self._told: dict[str, tuple[str, float]] = {}
 
     def wait(self, check_interrupted: Callable[[], None]) -> None:
-        """Return when all have succeeded.
+        """Return when all jobs have succeeded.
+
+        Parameters
+        ----------
+        check_interrupted
+            Function that raises if the process was interrupted; called several times per second.
 
         Raises
         ------
         JobFailedError
-            As soon as one has failed.
+            As soon as one job has failed.
         """
         unfinished = dict(self._jobs)
         while unfinished:
@@ -96,11 +101,11 @@ class Waiting:
             self._sleep(self._cluster.poll if unfinished else 0, check_interrupted)
 
     def _states(self) -> States | None:
-        """States by job; None where nobody answers: then what was known still holds."""
+        """States by job id; None if Slurm does not answer: then the last known states still apply."""
         try:
             return self._ask()
         except SlurmAwayError as error:
-            self._tell("Slurm", f"no answer, jobs are not affected, asking again: {error}")
+            self._tell("Slurm", f"no answer; jobs are not affected, asking again: {error}")
             return None
 
     def _has_succeeded(self, job: submitit.Job[None], state: JobState | None) -> bool:
@@ -110,14 +115,14 @@ class Waiting:
         return len([outcome for outcome in outcomes if outcome.error is None]) == self._request.n_ranks
 
     def _has_failed(self, job: submitit.Job[None], state: JobState | None) -> bool:
-        """Whether it has ended without success, and so long ago that this is final."""
+        """Whether a job has failed and its state can no longer change."""
         job_id, now = str(job.job_id), self._clock.now()
         if state is not None and state.never_starts:
             return now - self._hopeless.setdefault(job_id, now) > _HOPELESS_AFTER * self._cluster.poll
         self._hopeless.pop(job_id, None)
         if state is not None and state.under_way:
             self._ended.pop(job_id, None)
-            # Slurm ends the other ranks of one that failed; on this machine nobody else does.
+            # If one rank fails, Slurm ends the other ranks; on this machine jrflow must do it.
             return self._cluster.cluster == "local" and self._has_error(job)
         since = now - self._ended.setdefault(job_id, now)
         if state is not None and state.may_return:
@@ -125,9 +130,9 @@ class Waiting:
         return self._has_error(job) or since > self._settles_within(state)
 
     def _settles_within(self, state: JobState | None) -> float:
-        """Time in which the results of a job that has ended may still appear, s."""
+        """Time in which results may still appear after a job has ended, s."""
         if self._cluster.cluster == "local":
-            return 0.0  # they are on this machine
+            return 0.0  # the files are on this machine
         was_ended = state is not None and state.state != "COMPLETED"
         return min(_SETTLES_WITHIN, 2 * self._cluster.poll) if was_ended else _SETTLES_WITHIN
 
@@ -143,7 +148,7 @@ class Waiting:
         return progress_line(self._jobs[job_id]) if state.state == "RUNNING" else ""
 
     def _tell(self, about: str, text: str, how_far: str = "") -> None:
-        """Report what has changed; the time that a job has run is no change."""
+        """Report a change of state. A longer run time alone is not a change."""
         essence = text.rsplit(",", 1)[0] + how_far
         known, told = self._told.get(about, ("", 0.0))
         now = self._clock.now()
@@ -161,12 +166,12 @@ class Waiting:
 
 
 def states_here(jobs: Sequence[submitit.Job[None]]) -> States:
-    """States of jobs of this machine."""
+    """States of jobs on this machine, by job id."""
     return {str(job.job_id): _local_state(job) for job in jobs}
 
 
 def _local_state(job: submitit.Job[None]) -> JobState:
-    """State of a job of this machine: its processes have ended, or they have not; files say whether well."""
+    """State of a job on this machine: it runs, or it has ended with or without a result file."""
     if job.state == "RUNNING":
         return JobState(str(job.job_id), "RUNNING")
     has_result = job.paths.result_pickle.exists()

@@ -9,24 +9,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: R-hat above which chains do not agree. Vehtari et al. recommend 1.01 for chains that are run once; chains
-#: here are extended until the Monte Carlo error is small (MOST_ERROR), and eight chains of an effective
-#: sample size of 400 have an R-hat of up to 1.03 by chance.
+#: R-hat above which chains do not agree. Vehtari et al. recommend 1.01 for chains of fixed length. Chains
+#: here are extended until the Monte Carlo error is small (MOST_ERROR). Eight chains with an effective sample
+#: size of 400 can have an R-hat of up to 1.03 by chance.
 _DISAGREEMENT = 1.05
 
-#: Largest Monte Carlo standard error of a resolved posterior mean, in posterior standard deviations: an
-#: effective sample size of 400. The error adds 1/400 to the mean square distance of an estimator.
+#: Largest Monte Carlo standard error of a resolved posterior mean, in posterior standard deviations. It
+#: corresponds to an effective sample size of 400, and adds 1/400 of the posterior variance to the mean
+#: square distance between an estimator and the posterior mean.
 MOST_ERROR = 0.05
 
 
 @dataclass(frozen=True)
 class Convergence:
-    """How well chains determine the posterior of some quantities.
+    """Quality of the draws of some quantities.
 
     Attributes
     ----------
     rhat
-        Rank-normalised potential scale reduction, 1 if the chains agree; infinite if none of them moves.
+        Rank-normalised potential scale reduction; 1 if the chains agree, infinite if no chain moves.
     ess
         Effective sample size for the mean; 0 if no chain moves.
     mcse
@@ -52,18 +53,18 @@ def convergence(draws: np.ndarray) -> Convergence:
     Parameters
     ----------
     draws
-        Shape (n_chains, n_kept, n_quantities).
+        Draws of the quantities, shape (n_chains, n_kept, n_quantities).
 
     Returns
     -------
     Convergence
-        Each part of shape (n_quantities,). A quantity that no chain changes counts as not sampled at all.
+        Attributes of shape (n_quantities,). A quantity that is constant in every chain counts as not sampled.
     """
-    from arviz_stats.base.array import array_stats  # a second to import: only where chains are run
+    from arviz_stats.base.array import array_stats  # imported here because the import takes a second
 
     sd = draws.std(axis=(0, 1), ddof=1)
     moves = (np.ptp(draws, axis=1) > 0).any(axis=0)
-    # ArviZ takes chains that are constant and equal for perfect ones.
+    # ArviZ reports perfect convergence for constant and equal chains, so replace them.
     x = np.where(moves, draws, np.random.default_rng(0).standard_normal(draws.shape))
     with np.errstate(divide="ignore", invalid="ignore"):
         rhat, ess = (
@@ -79,9 +80,9 @@ def convergence(draws: np.ndarray) -> Convergence:
 
 
 def reliability(rhat: float | None, ess: float, resolved: bool) -> tuple[str, bool]:
-    """R-hat and effective sample size in words, and whether means and intervals can be relied on.
+    """R-hat and effective sample size in words, and whether means and intervals are reliable.
 
-    ``rhat`` is None, as JSON has it, where the chains did not move.
+    ``rhat`` is None (null in JSON) if the chains did not move.
     """
     if rhat is None:
         return "its chains did not move", False

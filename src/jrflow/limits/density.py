@@ -1,7 +1,7 @@
-"""The interface of posterior densities for samplers, searches for modes and refinement.
+"""Interface of posterior densities for samplers, searches for modes and refinement.
 
-Nothing in these methods depends on what was observed or on the model: they use a :class:`LogDensity`. Evoked
-responses are one (:mod:`jrflow.limits.evoked`).
+These methods use only a :class:`LogDensity`: they do not depend on the kind of data or on the model.
+:mod:`jrflow.limits.evoked` provides the density for evoked responses.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class Curvature:
     Attributes
     ----------
     log_likelihood
-        Up to a constant of the case, shape (n,); -inf where the data are impossible.
+        Log likelihood up to a constant for each case, shape (n,); -inf where the data are impossible.
     information
-        Expected curvature: positive semidefinite, shape (n, d, d).
+        Fisher information, positive semidefinite, shape (n, d, d).
     score
         Gradient of the log likelihood, shape (n, d).
     """
@@ -36,7 +36,7 @@ class LogDensity(ABC):
     """Log posterior densities of several cases (data sets), in coordinates with a nearly normal prior.
 
     Points of different cases are evaluated together, because a batch of simulations is faster than single
-    ones: ``cases`` names the case of each point.
+    simulations. The argument ``cases`` gives the case of each point, as a position.
     """
 
     @property
@@ -47,7 +47,7 @@ class LogDensity(ABC):
     @property
     @abstractmethod
     def rank(self) -> int:
-        """Degrees of freedom of the misfit: twice the negative log likelihood is chi-square with so many."""
+        """Degrees of freedom of the misfit: of twice the negative log likelihood, which is chi-square."""
 
     @property
     @abstractmethod
@@ -62,7 +62,7 @@ class LogDensity(ABC):
     @property
     @abstractmethod
     def n_scored(self) -> int:
-        """Number of coordinates whose prior is exactly N(0, 1), the first ones; ridges follow these."""
+        """Number of coordinates with the prior N(0, 1). They come first; ridges are traced along them."""
 
     @abstractmethod
     def take(self, cases: np.ndarray | slice) -> Self:
@@ -78,7 +78,7 @@ class LogDensity(ABC):
 
     @abstractmethod
     def log_likelihood(self, x: np.ndarray, cases: np.ndarray) -> np.ndarray:
-        """Log likelihood of points (n, d) for their cases (n,), up to a constant of the case, shape (n,)."""
+        """Log likelihood of points (n, d) for their cases (n,), up to a constant per case, shape (n,)."""
 
     @abstractmethod
     def curvature(self, x: np.ndarray, cases: np.ndarray) -> Curvature:
@@ -87,6 +87,7 @@ class LogDensity(ABC):
     def misfits(self, x: np.ndarray) -> np.ndarray:
         """Misfits of the same points (n, d) to every case, (n_cases, n); infinite where data are impossible.
 
-        Their order is that of the negative log likelihoods of a case; constants and factors may differ.
+        Within a case, misfits have the same order as negative log likelihoods. They may differ from these by
+        a constant and a factor.
         """
         return np.stack([-self.log_likelihood(x, np.full(len(x), case)) for case in range(self.n_cases)])

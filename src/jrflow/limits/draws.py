@@ -1,4 +1,4 @@
-"""Draws from the posterior of one case: of Markov chains, or weighted, of importance sampling."""
+"""Draws from the posterior of one case: from Markov chains, or weighted draws of importance sampling."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from jrflow.limits.chains import Convergence, convergence
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """Draws of one posterior, and how certain what is computed from them is.
+    """Draws from one posterior, with means and their Monte Carlo errors.
 
     Attributes
     ----------
     x
-        Coordinates, shape (n_chains, n_kept, d). Of weighted draws, "chains" are independent groups.
+        Coordinates, shape (n_chains, n_kept, d). For weighted draws, a "chain" is an independent group.
     log_weight
-        Of each draw, up to a constant, shape (n_chains, n_kept); None: draws of chains, of equal weight.
+        Log weight of each draw, up to a constant, shape (n_chains, n_kept). None for draws of chains, which
+        have equal weights.
     """
 
     x: np.ndarray
@@ -31,7 +32,7 @@ class Draws:
         return self.convergence_of(self.x)
 
     def mean(self, values: np.ndarray) -> np.ndarray:
-        """Posterior means, (n,), of a value for each draw (n_chains, n_kept, n)."""
+        """Posterior means, (n,), of values of each draw (n_chains, n_kept, n)."""
         if self._weight is None:
             mean: np.ndarray = values.mean(axis=(0, 1))
             return mean
@@ -40,17 +41,17 @@ class Draws:
     def mean_error(self, values: np.ndarray) -> np.ndarray:
         """Monte Carlo standard errors of :meth:`mean`, (n,).
 
-        Quantities that are the same in every draw, for instance one that is known exactly, have no error.
+        The error is 0 for quantities that are the same in every draw, such as exactly known quantities.
         """
         found = self.convergence_of(values)
         return np.where(found.sd > 0, found.mcse, 0.0)
 
     def convergence_of(self, values: np.ndarray) -> Convergence:
-        """Convergence of a value for each draw (n_chains, n_kept, n).
+        """Convergence of values of each draw (n_chains, n_kept, n).
 
-        Of weighted draws the Monte Carlo error is that of self-normalised importance sampling (Owen 2013,
-        Monte Carlo theory, methods and examples, eq. 9.8), the effective sample size the variance over its
-        square, and R-hat compares the groups.
+        For weighted draws, the Monte Carlo error is that of self-normalised importance sampling (Owen 2013,
+        Monte Carlo theory, methods and examples, eq. 9.8). The effective sample size is the variance divided
+        by the square of this error, and R-hat compares the groups.
         """
         if self._weight is None:
             return convergence(values)
@@ -64,13 +65,13 @@ class Draws:
         return Convergence(rhat, ess, mcse, np.sqrt(variance))
 
     def equally_weighted(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """As many draws as ``n`` of each chain, at most all, of equal weight, shape (n_chains * n, d)."""
+        """Draws of equal weight: ``n`` per chain, or all if there are fewer, shape (n_chains * n, d)."""
         n_chains, n_kept, d = self.x.shape
         n = min(n, n_kept)
         if self._weight is None:
             spaced = np.linspace(0, n_kept - 1, n).round().astype(int)
             return self.x[:, spaced].reshape(-1, d)
-        # Systematic resampling repeats a draw as often as its weight says, to within one.
+        # Systematic resampling: the number of copies of a draw is proportional to its weight, within one.
         place = (np.arange(n_chains * n) + rng.random()) / (n_chains * n)
         chosen = np.searchsorted(self._weight.ravel().cumsum(), place).clip(max=self._weight.size - 1)
         return self.x.reshape(-1, d)[rng.permutation(chosen)]

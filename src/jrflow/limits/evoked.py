@@ -1,9 +1,9 @@
-"""The likelihood of an observed response: the model is deterministic, its noise Gaussian and known.
+"""Likelihood of an observed evoked response: the model is deterministic; its noise is Gaussian and known.
 
-There is one log likelihood, of simulations in double precision that are followed until the response is
-stationary to 1e-10. Modes, proposals and every move of the chains use it. Its error in log-likelihood
-differences is below 1e-4 up to 59 dB (docs/science/inference.md); of simulations in single precision it
-would be of order 1 and more from 49 dB on, so that moves that used both would have no common target.
+The log likelihood uses simulations in double precision, computed until the response is stationary to 1e-10.
+The search for modes, the proposals and all moves of the chains use this same log likelihood. Its differences
+have an error below 1e-4 at noise levels up to 59 dB (docs/science/inference.md). In single precision the
+error would be 1 or more from 49 dB on: moves in single and double precision would have different targets.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ from jrflow.simulation import simulate
 from jrflow.space.joint import JointDistribution
 from jrflow.space.scores import Coordinates
 
-#: Simulations at a time: 8192 double-precision responses of 1,201 samples are 80 MB.
+#: Largest number of simulations in a batch: 8192 double-precision responses of 1,201 samples are 80 MB.
 _AT_ONCE = 8192
-#: Simulations that are compared with all cases at a time.
+#: Largest number of simulations that are compared with all cases in a batch.
 _COMPARED_AT_ONCE = 4096
-#: Points that are differentiated at a time, each by d + 1 simulations: bounds memory.
+#: Largest number of points that are differentiated in a batch, with d + 1 simulations each; limits memory.
 _DIFFERENTIATED_AT_ONCE = 256
-#: Step of the forward differences in coordinates, whose unit is the spread of the prior. Truncation is then
-#: of order 1e-5 of a derivative, and so is the error of simulations that stop at a steady state of 1e-10.
+#: Step of the forward differences, in coordinates (unit: spread of the prior). The truncation error is of
+#: order 1e-5 of a derivative. So is the error of simulations that stop at a steady state of 1e-10.
 _DIFFERENCE_STEP = 1e-5
 
 
 @dataclass(frozen=True)
 class EvokedLikelihood(LogDensity):
-    """Posterior of the parameters given observed responses, which simulations are compared with.
+    """Posterior of the parameters given observed responses.
 
     Attributes
     ----------
     observed
-        Data, mV, shape (n_cases, n_inputs, n_samples).
+        Observed data, mV, shape (n_cases, n_inputs, n_samples).
     observation
-        How sources become such data, and the covariance of their noise.
+        Observation model: how sources become data, and the covariance of the noise.
     sd
-        Noise of one sample before baseline correction, mV, shape (n_cases,).
+        Standard deviation of the noise of one sample before baseline correction, mV, shape (n_cases,).
     coordinates
-        Of the parameters.
+        Coordinates of the parameters.
     simulation
-        Protocol, solver and grid.
+        Protocol, solver and time grid.
     """
 
     observed: np.ndarray
@@ -66,12 +66,23 @@ class EvokedLikelihood(LogDensity):
         simulation: SimulationConfig,
         sd: float | np.ndarray | None = None,
     ) -> EvokedLikelihood:
-        """Check the arguments; one ``sd`` may serve all cases, and is the observation's if none is given.
+        """Check the arguments and construct the likelihood.
+
+        Parameters
+        ----------
+        observed, observation, simulation
+            See the class.
+        prior
+            Prior distribution of the parameters.
+        sd
+            Noise of one sample, mV: one value for all cases, or shape (n_cases,). None for the noise of
+            ``observation``.
 
         Raises
         ------
         ValueError
-            If shapes do not fit, a noise is not positive, a value is not finite, or a network is simulated.
+            If shapes do not match, a noise level is not positive, a value is not finite, or ``simulation``
+            has a connectome.
         """
         observed = np.asarray(observed, dtype=float)
         expected = observation.n_inputs, len(observation.temporal)
@@ -88,14 +99,16 @@ class EvokedLikelihood(LogDensity):
             )
         sd = np.broadcast_to(np.asarray(observation.sd if sd is None else sd, dtype=float), len(observed))
         if not (np.isfinite(observed).all() and np.isfinite(sd).all() and (sd > 0).all()):
-            raise ValueError("expected finite observations (mV) and a noise sd above 0 mV for each of them")
+            raise ValueError("expected finite observations (mV) and a noise sd above 0 mV for each case")
         if simulation.connectome is not None:
-            raise ValueError("the exact posterior is that of one column: simulation.connectome must be null")
+            raise ValueError(
+                "exact posteriors are available for one column only: simulation.connectome must be null"
+            )
         return cls(observed, observation, sd, Coordinates.of(prior), simulation)
 
     @property
     def rank(self) -> int:
-        """Degrees of freedom of the noise: those of chi-square at the true parameters."""
+        """Degrees of freedom of chi-square at the true parameters."""
         return self.observation.rank
 
     @property
@@ -115,7 +128,7 @@ class EvokedLikelihood(LogDensity):
 
     @property
     def n_scored(self) -> int:
-        """Number of parameters that are described by a normal score."""
+        """Number of parameters whose coordinate is a normal score."""
         return len(self.coordinates.scored)
 
     def sample_prior(self, n: int, seed: int) -> np.ndarray:
@@ -131,12 +144,14 @@ class EvokedLikelihood(LogDensity):
         return replace(self, observed=self.observed[cases], sd=self.sd[cases])
 
     def log_likelihood(self, x: np.ndarray, cases: np.ndarray) -> np.ndarray:
-        """Log likelihood up to a constant, shape (n,); -inf where the simulation failed.
+        """Log likelihood up to a constant, shape (n,); -inf if the simulation failed.
 
         Parameters
         ----------
-        x, cases
-            Coordinates (n, n_coordinates), and to which case each belongs (n,).
+        x
+            Coordinates, shape (n, n_coordinates).
+        cases
+            Case of each point, shape (n,).
         """
         density = np.empty(len(x))
         for first in range(0, len(x), _AT_ONCE):
@@ -146,19 +161,21 @@ class EvokedLikelihood(LogDensity):
         return density
 
     def differences(self, x: np.ndarray, cases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Observed less simulated responses in units of the noise of a sample.
+        """Observed minus simulated responses, in units of the noise of one sample.
 
         Parameters
         ----------
-        x, cases
-            Coordinates (n, n_coordinates), and to which case each belongs (n,).
+        x
+            Coordinates, shape (n, n_coordinates).
+        cases
+            Case of each point, shape (n,).
 
         Returns
         -------
         difference
-            Shape (n, n_inputs, n_samples); 0 where the simulation failed.
+            Differences, shape (n, n_inputs, n_samples); 0 if the simulation failed.
         ok
-            Shape (n,): simulations with status 0.
+            Whether the simulation has status 0, shape (n,).
         """
         clean, ok = self.clean(x)
         left = (self.observed[cases] - clean) / self.sd[cases, None, None]
@@ -167,18 +184,18 @@ class EvokedLikelihood(LogDensity):
     def whitened(self, difference: np.ndarray) -> np.ndarray:
         """Whiten differences (n, n_inputs, n_samples) in units of the noise: (n, rank), in double precision.
 
-        The product is taken in single precision, which halves its time. What is left of a response that fits
-        is of order 1, so that this costs the log likelihood at most 2e-5.
+        The product is computed in single precision, which halves its time. Differences are of order 1 if the
+        simulation fits, so the error of the log likelihood is at most 2e-5.
         """
         return self.observation.whiten(difference.astype(np.float32)).astype(float)
 
     @staticmethod
     def log_density(white: np.ndarray, ok: np.ndarray) -> np.ndarray:
-        """Log likelihood, (n,), of whitened differences (n, rank); -inf where the simulation failed."""
+        """Log likelihood, (n,), of whitened differences (n, rank); -inf if the simulation failed."""
         return np.where(ok, -0.5 * np.einsum("nr,nr->n", white, white), -np.inf)
 
     def clean(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Data without noise of simulations, mV, (n, n_inputs, n_samples), and which succeeded, (n,)."""
+        """Simulate data without noise, mV, (n, n_inputs, n_samples), and say which succeeded, (n,)."""
         prior = self.coordinates.prior
         parameters = dict(zip(prior.names, self.coordinates.representative(x).T, strict=True))
         with unremarked():
@@ -188,18 +205,21 @@ class EvokedLikelihood(LogDensity):
     def curvature(self, x: np.ndarray, cases: np.ndarray) -> Curvature:
         """Log likelihood, Fisher information and score, by forward differences.
 
-        If a perturbed simulation fails, the derivative along that coordinate is taken in the other direction;
-        if that fails too, it is set to zero and the prior alone determines the step along that coordinate.
+        If a perturbed simulation fails, the derivative along that coordinate is a backward difference. If
+        that simulation fails too, the derivative is zero: only the prior determines steps along the
+        coordinate.
 
         Parameters
         ----------
-        x, cases
-            Coordinates (n, n_coordinates), and to which case each belongs (n,).
+        x
+            Coordinates, shape (n, n_coordinates).
+        cases
+            Case of each point, shape (n,).
 
         Returns
         -------
         Curvature
-            Its log likelihood is -inf where the simulation failed.
+            The log likelihood is -inf if the simulation failed.
         """
         n, d = x.shape
         log_likelihood, information, score = np.empty(n), np.zeros((n, d, d)), np.zeros((n, d))
@@ -222,8 +242,8 @@ class EvokedLikelihood(LogDensity):
     def misfits(self, x: np.ndarray) -> np.ndarray:
         """Squared distances (n_cases, n) of the simulations at points (n, d) from every observed response.
 
-        Up to a constant and a factor of the case; infinity where a simulation failed. Each point is simulated
-        once for all cases.
+        The distances are known up to a constant and a factor for each case. They are infinite if the
+        simulation failed. Each point is simulated once for all cases.
         """
         observed = self.observation.whiten(self.observed.astype(np.float32))
         distance = np.empty((len(observed), len(x)), np.float32)
@@ -231,7 +251,7 @@ class EvokedLikelihood(LogDensity):
             part = slice(first, first + _COMPARED_AT_ONCE)
             clean, ok = self.clean(x[part])
             white = self.observation.whiten(np.where(ok[:, None, None], clean, 0).astype(np.float32))
-            # The observation's square is common to all, and the noise a factor: neither changes the order.
+            # Leave out the square of the observation and the noise: they do not change the order.
             squares = np.einsum("nr,nr->n", white, white) - 2 * observed @ white.T
             distance[:, part] = np.where(ok, squares, np.inf)
         return distance
@@ -239,7 +259,7 @@ class EvokedLikelihood(LogDensity):
     def _backward(
         self, x: np.ndarray, cases: np.ndarray, here: np.ndarray, ok: np.ndarray, slope: np.ndarray
     ) -> None:
-        """Replace derivatives (n, d, ...) whose forward simulation failed; updates ``ok`` (n, 1 + d)."""
+        """Replace derivatives (n, d, ...) whose forward simulation failed; update ``ok`` (n, 1 + d)."""
         row, column = np.nonzero(~ok[:, 1:] & ok[:, :1])
         if len(row) == 0:
             return

@@ -1,12 +1,15 @@
-"""Draws from a posterior density that can be evaluated: the reference for every other method.
+"""Draws from the exact posterior: the reference for every other method.
 
-The model is deterministic and its noise Gaussian, so the likelihood is known. Chains sample the posterior by
-two kinds of moves: independent proposals (:mod:`jrflow.limits.proposal`), which reach every known part of it,
-and Langevin steps (:mod:`jrflow.limits.langevin`), which explore what the proposals do not cover. Both are
-accepted by Metropolis and Hastings with one target: a :class:`jrflow.limits.density.LogDensity`. Where the
-first rounds leave large Monte Carlo errors of the means, importance sampling from what they found
-(:mod:`jrflow.limits.importance`) replaces them if its weights are reliable. If not, chains are extended up to
-a limit; a case that does not get there counts as unresolved.
+The model is deterministic and its noise is Gaussian, so the likelihood is known. Chains sample the posterior
+with two kinds of moves: independent proposals (:mod:`jrflow.limits.proposal`), which reach all known parts of
+the posterior, and Langevin steps (:mod:`jrflow.limits.langevin`), which explore parts that the proposals do
+not cover. Both use the Metropolis-Hastings rule with the same target, a
+:class:`jrflow.limits.density.LogDensity`.
+
+If the means have large Monte Carlo errors after the first rounds, importance sampling from a mixture that is
+fitted to the chains (:mod:`jrflow.limits.importance`) replaces the chains, provided that its weights are
+reliable. Otherwise the chains are extended up to a limit. A case whose errors are still large then counts as
+unresolved.
 """
 
 from __future__ import annotations
@@ -23,31 +26,36 @@ from jrflow.limits.langevin import Local, langevin_step
 from jrflow.limits.proposal import Proposal
 from jrflow.progress import Progress
 
-#: Cases at a time.
+#: Number of cases in a batch.
 _AT_ONCE = 64
-#: States that are kept of each round: after half of the proposals, and after the Langevin step.
+#: Number of states that each round keeps: after half of the proposals, and after the Langevin step.
 _KEPT_PER_ROUND = 2
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is spent on each case.
+    """Settings of the sampler, for each case.
 
     Attributes
     ----------
-    n_chains, n_burn_in
-        Chains, and rounds that are discarded.
+    n_chains
+        Number of chains.
+    n_burn_in
+        Number of rounds at the start that are discarded.
     n_rounds
-        Rounds after which convergence is judged first; two states of each are kept. As long as a case is not
-        resolved (see :class:`jrflow.limits.chains.Convergence`), its number of rounds is doubled.
+        Number of rounds before convergence is checked for the first time; each round keeps two states. The
+        number of rounds is doubled until the case is resolved (see
+        :class:`jrflow.limits.chains.Convergence`).
     n_most
         Largest number of rounds.
     n_proposals
-        Independent proposals of a round; a Langevin step follows them.
-    n_along, n_ridges
-        Coordinates along which ridges are traced for the proposals, and most ridges along each.
+        Number of independent proposals in a round; a Langevin step follows them.
+    n_along
+        Number of coordinates along which ridges are traced for the proposals.
+    n_ridges
+        Largest number of ridges along each of these coordinates.
     importance
-        Whether importance sampling is tried where chains are not resolved.
+        Whether to try importance sampling if the chains do not resolve the case.
     """
 
     n_chains: int = 8
@@ -67,9 +75,11 @@ class Posteriors:
     Attributes
     ----------
     draws
-        Of the coordinates of each case; their number differs between cases.
-    jumps, steps
-        Acceptance rates of independent proposals and of Langevin steps, each (n_cases,).
+        Draws of the coordinates for each case; their number differs between cases.
+    jumps
+        Acceptance rate of independent proposals, shape (n_cases,).
+    steps
+        Acceptance rate of Langevin steps, shape (n_cases,).
     """
 
     draws: tuple[Draws, ...]
@@ -85,7 +95,7 @@ class Posteriors:
         return np.stack([draws.convergence.ess for draws in self.draws])
 
     def resolved(self) -> np.ndarray:
-        """Cases whose means have small Monte Carlo errors along every coordinate, (n_cases,)."""
+        """Whether all coordinates of a case have means with small Monte Carlo errors, (n_cases,)."""
         return np.array([draws.convergence.is_resolved for draws in self.draws])
 
 
@@ -99,14 +109,14 @@ def exact_posteriors(
     target
         Posterior density of each case.
     starts
-        Coordinates from which modes are sought, shape (n_cases, n_starts, d). Parts of a posterior to which
-        none of them leads may be missed.
+        Coordinates where searches for modes start, shape (n_cases, n_starts, d). If no start leads to a part
+        of a posterior, the sampler may miss this part.
     effort
-        How much is spent.
+        Settings of the sampler.
     seed
-        Of proposals.
+        Seed of the random numbers.
     stream
-        Where progress is shown; None for silence.
+        Stream for progress; None for no output.
     """
     n_cases = len(starts)
     found: list[tuple[Draws, float, float]] = []
@@ -181,7 +191,7 @@ class _Sampler:
         self.jumps, self.steps = np.zeros(n_cases), np.zeros(n_cases)
 
     def keep(self, chosen: np.ndarray) -> None:
-        """Go on with some of the cases only, (n_cases,)."""
+        """Continue with some of the cases only, given as a mask (n_cases,)."""
         chains = np.repeat(chosen, self._effort.n_chains)
         self._target, self._proposal = self._target.take(chosen), self._proposal.take(chosen)
         self.x, self._log_weight = self.x[chosen], self._log_weight[chosen]
@@ -190,7 +200,7 @@ class _Sampler:
         self.jumps, self.steps = self.jumps[chosen], self.steps[chosen]
 
     def advance(self) -> np.ndarray:
-        """One round of all chains; states of it that are kept, (n_cases, n_chains, n_kept, d)."""
+        """Run one round of all chains and return the states to keep, (n_cases, n_chains, n_kept, d)."""
         halfway = self._jump()
         n_cases, n_chains, d = self.x.shape
         x, everywhere = self.x.reshape(-1, d), np.arange(n_cases * n_chains)
@@ -207,7 +217,7 @@ class _Sampler:
         return np.stack([halfway, self.x], axis=2)
 
     def importance(self, case: int, chains: np.ndarray) -> Draws | None:
-        """Weighted draws that resolve a case, from draws of its chains (n_chains, n_kept, d), or None."""
+        """Weighted draws that resolve a case, or None; ``chains`` are its draws, (n_chains, n_kept, d)."""
         alone = np.arange(len(self.x)) == case
         target, ridges = self._target.take(alone), self._proposal.take(alone)
 
@@ -220,7 +230,7 @@ class _Sampler:
         return importance_sample(posterior, chains, self._rng)
 
     def _jump(self) -> np.ndarray:
-        """Independent proposals one after another (Metropolis-Hastings); the state after half of them."""
+        """Try independent proposals in turn (Metropolis-Hastings); return the state after half of them."""
         n_cases, n_chains, d = self.x.shape
         n = self._effort.n_proposals
         proposed = self._proposal.draw(n_chains * n, self._rng)
@@ -240,13 +250,13 @@ class _Sampler:
         return halfway
 
     def _log_weights(self, x: np.ndarray) -> np.ndarray:
-        """Log of posterior over proposal density of points (n_cases, n, d), shape (n_cases, n)."""
+        """Log of posterior density over proposal density at points (n_cases, n, d), shape (n_cases, n)."""
         cases = np.repeat(np.arange(len(x)), x.shape[1])
         density = _log_posterior(self._target, x.reshape(-1, x.shape[2]), cases)
         return density.reshape(x.shape[:2]) - self._proposal.log_density(x)
 
     def _local(self, x: np.ndarray, chains: np.ndarray) -> Local:
-        """Log posterior; its gradient and metric with the prior approximated by a normal distribution."""
+        """Log posterior, gradient and metric; the last two approximate the prior by a normal distribution."""
         target = self._target
         density = target.log_prior(x)
         score = (target.mean - x) @ target.precision
@@ -262,7 +272,7 @@ class _Sampler:
 
 
 def _log_posterior(target: LogDensity, x: np.ndarray, cases: np.ndarray) -> np.ndarray:
-    """Log posterior density of points (n, d) for their cases (n,), (n,)."""
+    """Log posterior density, (n,), of points (n, d) for their cases (n,)."""
     density = target.log_prior(x)
     # Points outside the prior are not simulated: their density is zero whatever the response.
     possible = np.flatnonzero(np.isfinite(density))

@@ -1,11 +1,12 @@
-"""Posterior variance of C and the contact probabilities, which is not Gaussian at any noise level.
+"""Posterior variance of C and the contact probabilities, whose posterior is never Gaussian.
 
-Data constrain the products C * a_k only. Given these, C lies between sharp ends. Laplace's approximation
-uses only the variance of the prior and overestimates what is left: without noise a fifth of the variance of
-C instead of a seventh (relative uniform prior of half width 1/2). Here the response is linearised in the
-coordinates of jrflow.space.scores and the prior is exact: the posterior of the coordinates is a normal
-distribution, reweighted by the ratio of the true prior to its normal approximation, and C is integrated out
-of every draw.
+Data constrain only the products C * a_k. Given the products, C lies between sharp bounds. Laplace's
+approximation uses only the variance of the prior and overestimates the posterior variance: without noise it
+gives a fifth of the prior variance of C instead of a seventh (relative uniform prior of half width 1/2).
+
+Here the response is linearised in the coordinates of jrflow.space.scores, and the prior is exact. The
+posterior of the coordinates is a normal distribution, reweighted by the ratio of the true prior to its
+normal approximation. C is integrated out for every draw.
 """
 
 from __future__ import annotations
@@ -17,30 +18,30 @@ import numpy as np
 
 from jrflow.space.scores import Coordinates
 
-#: Draws from each posterior; pairs of opposite ones.
+#: Number of draws from each posterior, in antithetic pairs.
 _N_DRAWS = 128
-#: Second word of the seed, so that these numbers differ from those of the parameters' draws.
+#: Second word of the seed, so that these random numbers differ from those of the parameters' draws.
 _STREAM = 1
 
 
 @dataclass(frozen=True)
 class Factors:
-    """Posteriors of the degenerate factors given data of some parameters, at any noise level.
+    """Posteriors of the degenerate factors (C and a_k), given data simulated from known parameters.
 
     Attributes
     ----------
     coordinates
-        Of a prior of which all five vary.
+        Coordinates of a prior under which all five factors vary.
     true
-        Coordinates of the parameters, shape (n, n_coordinates).
+        Coordinates of the true parameters, shape (n, n_coordinates).
     slope
         Derivative of the parameters, in prior standard deviations, with respect to the coordinates, shape (n,
         n_parameters, n_coordinates).
     error
-        Normal deviates that stand for the noise of the data, of the same shape.
+        Normal deviates that represent the noise of the data, of the same shape as ``true``.
     deviates
         Normal deviates of the draws from each posterior, shape (n, n_draws, n_coordinates). They are the same
-        at every noise level, so that levels differ by the observations only.
+        at every noise level, so that results differ only because of the noise.
     """
 
     coordinates: Coordinates
@@ -51,7 +52,7 @@ class Factors:
 
     @classmethod
     def of(cls, coordinates: Coordinates, parameters: np.ndarray, seed: int) -> Factors:
-        """Choose the deviates for parameters (n, n_parameters)."""
+        """Draw the deviates for parameters (n, n_parameters)."""
         rng = np.random.default_rng([seed, _STREAM])
         n, d = len(parameters), coordinates.n
         half = rng.standard_normal((n, _N_DRAWS // 2, d))
@@ -62,7 +63,7 @@ class Factors:
 
     @cached_property
     def variance_without(self) -> np.ndarray:
-        """Variance of the factors without data, shape (n, n_factors): the prior's, of as many draws."""
+        """Variance of the factors without data, shape (n, n_factors): prior variance of the same draws."""
         return self.variance(np.zeros((len(self.true), 1, self.slope.shape[1])))
 
     def variance(self, whitened: np.ndarray) -> np.ndarray:
@@ -105,6 +106,6 @@ class Factors:
         mean = np.einsum("nk,nkf->nf", weight, first)
         within = np.einsum("nk,nkf->nf", weight, second - first**2)
         between = np.einsum("nk,nkf->nf", weight, (first - mean[:, None]) ** 2)
-        # The mean is taken over the same draws: divide by one less the sum of squared weights.
+        # The mean uses the same draws, so divide by (1 - sum of squared weights).
         lost = (weight**2).sum(axis=1)[:, None]
         return within + np.divide(between, 1 - lost, out=np.zeros_like(between), where=lost < 1)

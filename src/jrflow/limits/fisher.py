@@ -1,13 +1,15 @@
-"""The limit of what any method can recover: Fisher information and prior, averaged over the prior.
+"""R2 limit: the largest R2 that any method can reach, on average over the prior.
 
-The deterministic model in Gaussian noise has an exact likelihood. In Laplace's approximation the
-posterior covariance at a draw is (F + P^-1)^-1, with the Fisher information F = J' N^-1 J of the
-evoked response's derivative J in noise N, and the prior covariance P. The limit of R2 is one less the
-mean posterior variance over the prior variance. It is approximate where the posterior is far from
-Gaussian: at low signal-to-noise ratios, and towards the ends of a bounded prior. C and the contact
-probabilities are far from Gaussian whatever the noise; jrflow.limits.factors integrates over them. Where
-exact posteriors of some cases are given, the limit is theirs, and Laplace variances at the same cases and at
-many others reduce its standard error (as control variates).
+The model is deterministic and its noise is Gaussian, so the likelihood is exact. In Laplace's approximation
+the posterior covariance at a draw is (F + P^-1)^-1. Here P is the prior covariance and F = J' N^-1 J is the
+Fisher information, with the derivative J of the evoked response and the noise covariance N. The R2 limit is
+1 - (mean posterior variance) / (prior variance).
+
+Laplace's approximation is inaccurate if the posterior is far from Gaussian: at low signal-to-noise ratios,
+and near the ends of a bounded prior. The posteriors of C and the contact probabilities are far from Gaussian
+at every noise level; jrflow.limits.factors integrates over these parameters. If exact posteriors of some
+cases are given, the limit is computed from them. Laplace variances at the same cases and at many other draws
+then reduce the standard error of the limit (control variates).
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from jrflow.space.scores import Coordinates
 
 
 class Draws(Protocol):
-    """Over what the posterior variance is averaged; the section ``limits`` of a configuration has both."""
+    """Settings of the average over the prior; the section ``limits`` of a configuration has them."""
 
     @property
     def n_draws(self) -> int:
@@ -38,7 +40,7 @@ class Draws(Protocol):
 
     @property
     def relative_step(self) -> float:
-        """Half step of the central differences, as a fraction of the parameter's value."""
+        """Half the step of the central differences, as a fraction of the parameter's value."""
         ...
 
 
@@ -51,20 +53,20 @@ def recovery_limits(
     seed: int,
     reference: xr.Dataset | None = None,
 ) -> xr.Dataset:
-    """Largest attainable R2 of every parameter and product at every noise level.
+    """R2 limit of every parameter and product at every noise level.
 
     Parameters
     ----------
     prior
-        Distribution of the parameters that vary.
+        Prior distribution of the parameters that vary.
     lead_field
         Dims (channel, region) with a single region, uV/mV.
     levels
-        Noise of the averaged response by name, on the times of the protocol.
+        Noise levels of the averaged response by name, at the times of the protocol.
     simulation
-        Protocol, solver and grid.
+        Protocol, solver and time grid.
     config
-        Number of draws, size of the step.
+        Number of draws, and step of the differences.
     seed
         Seed of the draws.
     reference
@@ -74,26 +76,36 @@ def recovery_limits(
     Returns
     -------
     xr.Dataset
-        ``r2_limit`` over (noise, parameter), and its standard error over draws or cases, ``r2_limit_se``;
-        ``r2_limit_mcse``, the part of that error that comes from sampling the posteriors (0 without exact
-        posteriors); ``r2_laplace`` by Laplace's approximation; ``r2_lost``, the R2 that estimators lose that
-        see averages of samples, if the exact posteriors are of such (else 0). Over (noise): ``unresolved``,
-        the share of cases whose posterior means have a Monte Carlo error above 5 % of the posterior standard
-        deviation: the limit may miss parts of their posteriors, and then is too high; ``sd``, the noise of
-        the source estimate in mV. Attributes ``n_draws``, ``n_dropped`` (draws whose simulation failed),
-        ``n_exact`` (cases of exact posteriors), ``n_impossible`` (over all levels, draws left out of the
-        limits of C and the contact probabilities: no draw from their posterior is possible).
+        Variables over (noise, parameter):
+
+        - ``r2_limit``: the R2 limit;
+        - ``r2_limit_se``: its standard error over draws or cases;
+        - ``r2_limit_mcse``: the part of this error that comes from sampling the posteriors (0 without exact
+          posteriors);
+        - ``r2_laplace``: the limit by Laplace's approximation;
+        - ``r2_lost``: the R2 that is lost if estimators observe averages of samples (0 if the exact
+          posteriors do not use averages).
+
+        Variables over (noise):
+
+        - ``unresolved``: share of cases whose posterior means have a Monte Carlo error above 5 % of the
+          posterior standard deviation. Parts of their posteriors may be missing; the limit is then too high;
+        - ``sd``: noise of the source estimate, mV.
+
+        Attributes: ``n_draws``; ``n_dropped``, draws whose simulation failed; ``n_exact``, cases with exact
+        posteriors; ``n_impossible``, draws, summed over the levels, that the limits of C and the contact
+        probabilities leave out because all draws from their posterior are impossible.
 
     Raises
     ------
     ValueError
-        If no draw could be simulated, the derivatives depend on the step, or the exact posteriors lack their
+        If no draw could be simulated, the derivatives depend on the step, or the exact posteriors have no
         Monte Carlo errors.
     """
     if reference is not None and not {"variance_mcse", "resolved"} <= set(reference):
         raise ValueError(
-            "expected exact posteriors with 'variance_mcse' and 'resolved', received some of an earlier "
-            "version: run the rule reference again"
+            "expected exact posteriors with 'variance_mcse' and 'resolved', received exact posteriors of an "
+            "earlier version: run the rule reference again"
         )
     draws = prior.sample(config.n_draws, seed)
     n_exact = 0 if reference is None else reference.sizes["case"]
@@ -147,7 +159,7 @@ def recovery_limits(
 
 
 def _whitened(jacobian: np.ndarray, observation: Observation, sd: float) -> np.ndarray:
-    """Derivatives (n, rank, n_parameters) of the data in white noise, of those of one source."""
+    """Whitened derivatives (n, rank, n_parameters) of the data, from derivatives of one source."""
     return np.swapaxes(observation.whiten(observation.clean(jacobian[:, :, None])), 1, 2) / sd
 
 
@@ -164,11 +176,13 @@ def laplace_variance(
     Parameters
     ----------
     prior, simulation, relative_step
-        As of :func:`jrflow.limits.jacobian.source_jacobian`.
+        See :func:`jrflow.limits.jacobian.source_jacobian`.
     parameters
-        Where it is wanted, shape (n, n_parameters); NaN where a simulation fails.
-    observation, sd
-        Of one source; noise of one sample, mV.
+        Parameters, shape (n, n_parameters). The variance is NaN if a simulation fails.
+    observation
+        Observation of one source.
+    sd
+        Noise of one sample, mV.
     """
     jacobian, kept = source_jacobian(prior, parameters, simulation, relative_step)
     whitened = _whitened(jacobian, observation, sd)
@@ -199,16 +213,16 @@ def posterior_covariance(whitened: np.ndarray) -> np.ndarray:
 
 
 def _target_variance(posterior: np.ndarray, gradients: np.ndarray) -> np.ndarray:
-    """Variance of each target, (n, n_targets), of posterior covariances in prior standard deviations."""
+    """Variance of each target, (n, n_targets), from posterior covariances in prior standard deviations."""
     variance: np.ndarray = np.einsum("ntp,npq,ntq->nt", gradients, posterior, gradients, optimize=True)
     return variance
 
 
 def _share_explained(after: np.ndarray, before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """R2 and its standard error, shape (n_targets,), of variances (n, n_targets) with the data and without.
+    """R2 and its standard error, shape (n_targets,), from variances (n, n_targets) with and without data.
 
-    Both use the same approximation (a product is linearised at the same draws: the delta method), so that
-    data without information give exactly 0.
+    Both variances use the same approximation (products are linearised at the same draws: the delta method).
+    Data without information therefore give an R2 of exactly 0.
     """
     ratio = after.mean(axis=0) / before.mean(axis=0)
     residual = after - ratio * before
@@ -216,7 +230,7 @@ def _share_explained(after: np.ndarray, before: np.ndarray) -> tuple[np.ndarray,
 
 
 def _factors(prior: Prior, draws: np.ndarray, seed: int) -> Factors | None:
-    """C and the contact probabilities where all of them vary, else None."""
+    """Posteriors of C and the contact probabilities if all of them vary, else None."""
     coordinates = Coordinates.of(prior)
     return None if coordinates.products is None else Factors.of(coordinates, draws, seed)
 
@@ -224,9 +238,9 @@ def _factors(prior: Prior, draws: np.ndarray, seed: int) -> Factors | None:
 def _with_factors(
     factors: Factors, whitened: np.ndarray, limit: np.ndarray, se: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Laplace's limit and its standard error, (n_targets,), replaced for C and the contact probabilities.
+    """Replace Laplace's limit and its standard error, (n_targets,), for C and the contact probabilities.
 
-    The third result is the number of draws none of whose posterior draws is possible.
+    The third result is the number of draws without any possible posterior draw.
     """
     after, before = factors.variance(whitened), factors.variance_without
     possible = np.isfinite(after + before).all(axis=1)
@@ -234,7 +248,7 @@ def _with_factors(
     columns = factors.coordinates.factors
     if possible.any():
         share, se[columns] = _share_explained(after[possible], before[possible])
-        # The prior's mean has 0 already; what is below is the error of the draws.
+        # An R2 below 0 is Monte Carlo error: the prior mean as an estimate already reaches 0.
         limit[columns] = np.maximum(share, 0)
     return limit, se, int((~possible).sum())
 
@@ -242,10 +256,12 @@ def _with_factors(
 def _exact_limit(
     cases: xr.Dataset, control: np.ndarray, others: np.ndarray, prior: Prior
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """R2 and its standard error, shape (n_targets,), by exact variances and Laplace's at cases and at others.
+    """R2 limit, its standard error and the R2 lost by averaging, each (n_targets,), from exact posteriors.
 
-    Exact posteriors are given averages of samples, as estimators are. The variance that averaging adds is the
-    difference of Laplace's approximations to both; it is subtracted, and returned as a share of R2.
+    Laplace variances at the cases (``control``) and at other draws (``others``) reduce the standard error.
+    Exact posteriors, like estimators, observe averages of samples. The variance that averaging adds is the
+    difference of the Laplace variances with and without averaging. It is subtracted, and returned as a
+    share of the prior variance.
     """
     lost = cases["laplace_variance"].values - control
     exact = cases["variance"].values - lost
@@ -253,7 +269,7 @@ def _exact_limit(
     away = control - control.mean(axis=0)
     spread = (away**2).sum(axis=0)
     slope = (away * (exact - exact.mean(axis=0))).sum(axis=0) / np.where(spread > 0, spread, 1)
-    # The others' mean is uncertain, too: the optimal share of the correction.
+    # Reduce the correction to its optimal share, because the mean over the other draws is uncertain too.
     slope *= m / (m + n)
     mean = exact.mean(axis=0) + slope * (others.mean(axis=0) - control.mean(axis=0))
     error = (exact - slope * control).var(axis=0, ddof=1) / n + slope**2 * others.var(axis=0, ddof=1) / m
@@ -265,7 +281,7 @@ def _monte_carlo_error(cases: xr.Dataset, prior: Prior) -> np.ndarray:
     """Standard error of the limit, (n_targets,), from sampling the posteriors of independent cases."""
     before = prior.target_sd**2
     error = cases["variance_mcse"].values
-    # A case none of whose chains moves has no error; it is counted as unresolved.
+    # If no chain of a case moves, the case has no error estimate; it counts as unresolved.
     squares = np.where(np.isfinite(error), error, 0) ** 2
     mcse: np.ndarray = np.sqrt(squares.sum(axis=0)) / len(error) / before
     return mcse

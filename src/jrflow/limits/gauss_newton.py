@@ -1,10 +1,10 @@
 """Modes of many posteriors at once, by the Levenberg-Marquardt method.
 
-Every iteration differentiates at all cases as one batch, and tries several dampings of each step as another.
-A step is taken only if it raises the density, so the search never enters parameters at which the simulation
-fails. The prior is approximated by a normal distribution in the coordinates. It is one except for the
-products, whose true density has edges and kinks at which such a search would get stuck. Modes only guide
-proposals and starts; the chains use the true prior.
+Every iteration uses two batches of simulations: one for the derivatives of all cases, and one to try several
+dampings of each step. A step is taken only if it raises the density, so the search never enters parameters
+at which the simulation fails. The prior is approximated by a normal distribution in the coordinates. Only
+for products is this an approximation: their true density has edges and kinks, where the search would get
+stuck. Modes are used only for proposals and starts; the chains use the true prior.
 """
 
 from __future__ import annotations
@@ -16,19 +16,21 @@ import numpy as np
 
 from jrflow.limits.density import LogDensity
 
-#: Levenberg-Marquardt dampings tried at once, relative to the last one that succeeded.
+#: Levenberg-Marquardt dampings that each iteration tries, relative to the last successful damping.
 _DAMPING_FACTORS = np.array([0.1, 1.0, 10.0])
 #: Damping of the first step, relative to the diagonal of the Hessian.
 _FIRST_DAMPING = 1e-2
-#: Factor on the damping where no candidate raised the density: beyond the largest factor above.
+#: Factor on the damping if no candidate raised the density; larger than the largest factor above.
 _DAMPING_AFTER_FAILURE = 100.0
-#: Range of the damping. At its upper end a step is 1e-8 of a gradient step: the chain is stopped.
+#: Range of the damping. At the upper end a step is 1e-8 of a gradient step, and the search stops.
 _LEAST_DAMPING, _LARGEST_DAMPING = 1e-6, 1e8
-#: Expected gain in log posterior below which a mode counts as reached: .14 standard deviations away at most.
+#: Expected gain in log posterior below which the search has converged: at most 0.14 posterior standard
+#: deviations away from the mode.
 _CONVERGED_GAIN = 1e-2
-#: Tempering: while the misfit (half chi-square) exceeds its mean at the true parameters by more than
-#: _TEMPERING_STARTS standard deviations, the likelihood is divided so that this excess is _TEMPERED_EXCESS,
-#: and the prior still guides a search that begins far from the data instead of the next local maximum.
+#: Tempering: if the misfit (half chi-square) exceeds its mean at the true parameters by more than
+#: _TEMPERING_STARTS standard deviations, the log likelihood is divided by a number that reduces this excess
+#: to _TEMPERED_EXCESS. Far from the data, the prior then guides the search, which would otherwise end at the
+#: nearest local maximum.
 _TEMPERING_STARTS, _TEMPERED_EXCESS = 4.0, 2.0
 
 
@@ -41,12 +43,13 @@ class Modes:
     x
         Coordinates, shape (n_cases, n_starts, n_coordinates).
     log_posterior
-        Up to a constant of each case, shape (n_cases, n_starts); -inf for a start whose simulation failed.
+        Log posterior up to a constant for each case, shape (n_cases, n_starts); -inf if the simulation at
+        the start failed.
     covariance
-        Laplace approximation: the inverse of Fisher information plus prior precision, shape (n_cases,
+        Laplace approximation: inverse of the sum of Fisher information and prior precision, shape (n_cases,
         n_starts, n_coordinates, n_coordinates).
     moving
-        Starts that had not converged after the last iteration, shape (n_cases, n_starts).
+        Whether the search had not converged after the last iteration, shape (n_cases, n_starts).
     """
 
     x: np.ndarray
@@ -84,11 +87,11 @@ class _Chains:
 
     @property
     def log_posterior(self) -> np.ndarray:
-        """Up to a constant, shape (n_chains,)."""
+        """Log posterior up to a constant, shape (n_chains,)."""
         return -self.misfit - self._prior_misfit(self.x)
 
     def advance(self) -> None:
-        """One step of every chain that has not converged."""
+        """Make one step with every chain that has not converged."""
         chains = np.flatnonzero(self.moving)
         inflation = self._inflation(self.misfit[chains])
         dampings = (self.damping[chains, None] * _DAMPING_FACTORS).clip(_LEAST_DAMPING, _LARGEST_DAMPING)
@@ -110,7 +113,7 @@ class _Chains:
         self.differentiate(moved)
 
     def differentiate(self, chains: np.ndarray) -> None:
-        """Information and score at the points of some chains."""
+        """Update information and score of some chains."""
         found = self._target.curvature(self.x[chains], self.case[chains])
         self.information[chains], self.score[chains] = found.information, found.score
 
@@ -122,7 +125,7 @@ class _Chains:
     def _steps(
         self, chains: np.ndarray, dampings: np.ndarray, inflation: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Steps (n_chains, n_dampings, d), and the expected gain in log posterior of the undamped step."""
+        """Steps (n_chains, n_dampings, d), and expected gain in log posterior of the undamped step."""
         pull = (self._mean - self.x[chains]) @ self._precision
         gradient = (self.score[chains] / inflation[:, None] + pull)[:, self._free]
         hessian = self.information[chains] / inflation[:, None, None] + self._precision
@@ -155,9 +158,9 @@ def find_modes(
     start
         Coordinates, shape (n_cases, n_starts, n_coordinates).
     max_iterations
-        Largest number of steps. A chain that has not converged by then keeps its last point.
+        Largest number of steps. A search that has not converged by then ends at its last point.
     held
-        Coordinates that are fixed at their values at the start.
+        Positions of coordinates that keep their values of the start.
     """
     chains = _Chains(target, start, np.asarray(held, dtype=int))
     for _ in range(max_iterations):

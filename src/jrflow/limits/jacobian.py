@@ -12,17 +12,18 @@ from jrflow.design.priors import Prior
 from jrflow.model.plausible import unremarked
 from jrflow.simulation import simulate
 
-#: Draws on which the step is halved to check that the differences do not depend on it.
+#: Number of draws for which derivatives are repeated with half the step, as a check.
 _N_CHECKED = 8
 
 #: Largest accepted relative change of a derivative when the step is halved. Measured over 120 draws of each
 #: preset's prior at a relative step of 1e-5: median 2e-9 and 6e-7, largest 7e-3, on limit cycles.
 _STEP_TOLERANCE = 0.05
 
-#: Largest steady-state tolerance. A response whose later trials are skipped has an error of about the
-#: tolerance, which differs between the two sides of a difference if these settle at different trials. The
-#: difference itself is of the order of the relative step, 1e-5 of the response, and so is the tolerance of
-#: campaigns. With 1e-10 derivatives change by at most 4e-4 of their size.
+#: Largest steady-state tolerance. If later trials are skipped, the response has an error of about this
+#: tolerance. The errors of the two simulations of a difference do not cancel if these settle at different
+#: trials. The difference itself is of the order of the relative step, 1e-5 of the response. The tolerance of
+#: campaigns is as large as that, so it is too large here. With 1e-10, derivatives change by at most 4e-4 of
+#: their size.
 _STEADY_STATE_TOLERANCE = 1e-10
 
 #: Derivatives below this fraction of the largest one are not checked: they carry no information.
@@ -39,25 +40,26 @@ def source_jacobian(
     Parameters
     ----------
     prior
-        Names of the parameters; its standard deviations make the derivatives dimensionally alike.
+        Prior distribution: names of the parameters, and standard deviations that scale the derivatives.
     draws
-        Shape (n_draws, n_parameters), in the parameters' units.
+        Parameters, in their units, shape (n_draws, n_parameters).
     simulation
-        Protocol, solver and grid.
+        Protocol, solver and time grid.
     relative_step
-        Half step as a fraction of each parameter's value.
+        Half the step of the central differences, as a fraction of each parameter's value.
 
     Returns
     -------
     jacobian
-        Shape (n_kept, n_parameters, n_times), mV per prior standard deviation.
+        Derivatives, mV per prior standard deviation, shape (n_kept, n_parameters, n_times).
     kept
-        Shape (n_draws,): draws all of whose simulations have status 0.
+        Whether all simulations of a draw have status 0, shape (n_draws,).
 
     Raises
     ------
     ValueError
-        If no draw is left, or halving the step changes a derivative by more than 5 %.
+        If no draw has only successful simulations, or halving the step changes a derivative by more than
+        5 %.
     """
     jacobian, kept = _differences(prior, draws, simulation, relative_step)
     if not kept.any():
@@ -72,7 +74,7 @@ def source_jacobian(
 
 
 def precise_arguments(simulation: SimulationConfig, preset: str) -> dict[str, Any]:
-    """Arguments of simulations whose differences matter: double precision, tight steady-state tolerance."""
+    """Arguments for simulations that are subtracted: double precision, small steady-state tolerance."""
     settings = simulation.column_arguments(preset) | {"precision": "float64"}
     tolerance = settings["steady_state_tolerance"]
     if tolerance is not None:
@@ -97,7 +99,7 @@ def _differences(
 
 
 def _check_step(full: np.ndarray, halved: np.ndarray, names: tuple[str, ...], relative_step: float) -> None:
-    # The level at rest is large, and most recordings lose it: only what is left must be accurate.
+    # Subtract the value before the stimulus: it is large, and most recordings do not contain it.
     full, halved = (one - one[..., :1] for one in (full, halved))
     size = np.linalg.norm(full, axis=2)
     floor = _NEGLIGIBLE * size.max(axis=1, keepdims=True)

@@ -3,9 +3,9 @@
 This is the simplified manifold Metropolis-adjusted Langevin algorithm (Girolami & Calderhead 2011, J. R.
 Stat. Soc. B 73:123; blackjax.mcmc.smmala has the same kernel for automatic derivatives). From x the proposal
 is N(x + h/2 G^-1 g, h G^-1), with the gradient g of the log posterior and the metric G = Fisher information
-plus prior precision, both at x: steps follow the scale and direction of the posterior there. The
-Metropolis-Hastings correction makes errors of gradient and metric, for instance of finite differences, affect
-efficiency only, not the target. It does require the log density itself to be the same function at both ends.
+plus prior precision, both at x. Steps therefore follow the local scale and direction of the posterior.
+Errors of gradient and metric, for instance from finite differences, affect only the efficiency: the
+Metropolis-Hastings correction keeps the target. It requires the same log density at both ends of a step.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from functools import cached_property
 
 import numpy as np
 
-#: Step sizes h, one drawn for each step. Near 1 is optimal where a posterior is nearly normal (the drift then
-#: halves the distance to the mode); smaller ones keep chains moving where the metric changes quickly. Tuned
-#: by hand on test simulations at 0 to 59 dB; any set with positive values samples the same target.
+#: Step sizes h; each step draws one of them. Values near 1 are optimal if the posterior is nearly normal (the
+#: drift then halves the distance to the mode). Smaller values keep chains moving where the metric changes
+#: quickly. Tuned by hand on test simulations at 0 to 59 dB; all positive values sample the same target.
 _STEP_SIZES = np.array([0.1, 0.4, 0.8, 1.4])
 
 
 @dataclass(frozen=True)
 class Local:
-    """A log density near one point of each chain; the state that is kept between steps.
+    """Log density, metric and gradient at one point of each chain; the state that is kept between steps.
 
     Attributes
     ----------
     log_density
-        Up to a constant of each chain, shape (n,); -inf where impossible.
+        Log density up to a constant for each chain, shape (n,); -inf at impossible points.
     metric
-        Symmetric and positive definite, shape (n, d, d).
+        Metric, symmetric and positive definite, shape (n, d, d).
     gradient
-        Shape (n, d).
+        Gradient of the log density, shape (n, d).
     """
 
     log_density: np.ndarray
@@ -73,11 +73,12 @@ def langevin_step(
     Parameters
     ----------
     local
-        Density, metric and gradient at one point of each chain, (n_chains, d). It is called once.
+        Function that returns density, metric and gradient at one point of each chain, (n_chains, d). It is
+        called once.
     x
         Current points, shape (n_chains, d), where the density is positive.
     here
-        ``local(x)``, as the step before returned it.
+        ``local(x)``, as returned by the previous step.
     rng
         Source of the proposals.
 
@@ -89,7 +90,7 @@ def langevin_step(
     size = _STEP_SIZES[rng.integers(0, len(_STEP_SIZES), len(x))]
     proposed = _propose(x, here, size, rng)
     there = local(proposed)
-    with np.errstate(invalid="ignore"):  # between two impossible points: nan, which accepts nothing
+    with np.errstate(invalid="ignore"):  # NaN between two impossible points: the step is rejected
         log_ratio = there.log_density - here.log_density
     log_ratio += _log_proposal(proposed, there, x, size) - _log_proposal(x, here, proposed, size)
     accepted = np.log(rng.random(len(x))) < log_ratio

@@ -11,20 +11,22 @@ from jrflow.limits.density import LogDensity
 from jrflow.limits.gauss_newton import Modes, find_modes
 from jrflow.limits.ridge import Ridge, trace_ridges
 
-#: Modes whose log posterior is lower than the best one's by more are ignored: 6e-6 of its density.
+#: Modes are ignored if their log posterior is below that of the best mode by more than this number: their
+#: density is below 6e-6 of the best.
 _NEGLIGIBLE = 12.0
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A mixture of ridges, of every case.
+    """Proposal density of every case: a mixture of ridges.
 
     Attributes
     ----------
     ridges
-        One or more, each of all cases.
+        Ridges of the mixture; each object holds one ridge for every case.
     log_share
-        Of each ridge in its case, shape (n_ridges, n_cases); -inf if this ridge does not belong to the case.
+        Log weight of each ridge in the mixture of a case, shape (n_ridges, n_cases); -inf if the case does
+        not have this ridge.
     """
 
     ridges: tuple[Ridge, ...]
@@ -32,9 +34,9 @@ class Proposal:
 
     @classmethod
     def of(cls, target: LogDensity, starts: np.ndarray, n_along: int, n_ridges: int) -> Proposal:
-        """Search modes from all starts (n_cases, n_starts, d), and trace ridges through them.
+        """Search modes from all starts (n_cases, n_starts, d), and trace ridges through the modes.
 
-        Along ``n_along`` coordinates, and along each at most ``n_ridges`` of a case.
+        Ridges are traced along ``n_along`` coordinates; each case has at most ``n_ridges`` along each.
         """
         modes = find_modes(target, starts)
         longest = _longest(modes.best(), target.n_scored)[:n_along]
@@ -49,7 +51,7 @@ class Proposal:
         return Proposal(tuple(ridge.take(cases) for ridge in self.ridges), self.log_share[:, cases])
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw, shape (n_cases, n, d)."""
+        """Draw n points for each case, shape (n_cases, n, d)."""
         drawn = np.stack([ridge.draw(n, rng) for ridge in self.ridges])
         share = np.exp(self.log_share).cumsum(axis=0)
         which = (rng.random((self.log_share.shape[1], n)) > share[:-1, :, None]).sum(axis=0)
@@ -57,7 +59,7 @@ class Proposal:
         return chosen
 
     def log_density(self, x: np.ndarray) -> np.ndarray:
-        """Log density of points (n_cases, n, d), normalised, shape (n_cases, n)."""
+        """Normalised log density of points (n_cases, n, d), shape (n_cases, n)."""
         each = np.stack([ridge.log_density(x) for ridge in self.ridges])
         density: np.ndarray = logsumexp(each + self.log_share[..., None], axis=0)
         return density
@@ -66,8 +68,8 @@ class Proposal:
 def _longest(modes: Modes, n_scored: int) -> np.ndarray:
     """Coordinates in order of decreasing posterior variance, averaged over cases.
 
-    A posterior that is wide in two coordinates needs a ridge along each. Products are no candidates: their
-    prior is not normal.
+    A posterior that is wide in two coordinates needs a ridge along each of them. Products are left out,
+    because their prior is not normal.
     """
     variance = np.diagonal(modes.covariance[:, 0], axis1=1, axis2=2).mean(axis=0)
     candidates = variance[:n_scored] if n_scored else variance
@@ -75,7 +77,7 @@ def _longest(modes: Modes, n_scored: int) -> np.ndarray:
 
 
 def _ridges(target: LogDensity, modes: Modes, along: int, n_ridges: int) -> tuple[list[Ridge], np.ndarray]:
-    """Ridges through modes, and the log evidence of each, (n_ridges, n_cases)."""
+    """Ridges through modes, and log evidence of each ridge, (n_ridges, n_cases)."""
     n_cases = len(modes.x)
     ridges = [trace_ridges(target, modes.best().x[:, 0], along)]
     totals = [ridges[0].total]
@@ -92,7 +94,7 @@ def _ridges(target: LogDensity, modes: Modes, along: int, n_ridges: int) -> tupl
 
 
 def _elsewhere(modes: Modes, ridge: Ridge) -> np.ndarray:
-    """Modes of relevant weight that are not on a ridge, shape (n_cases, n_starts)."""
+    """Whether a mode has relevant weight and is not on the ridge, shape (n_cases, n_starts)."""
     height = modes.log_posterior
     weighty = height > height.max(axis=1, keepdims=True) - _NEGLIGIBLE
     answer: np.ndarray = weighty & ~ridge.knows(modes)

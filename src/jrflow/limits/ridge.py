@@ -1,10 +1,11 @@
 """Proposal densities for long, narrow and curved posteriors: conditional Gaussians along one coordinate.
 
-Along one coordinate the conditional modes of the others are traced, with their normal approximations and
-evidence (nested Laplace approximations: Rue, Martino & Chopin 2009, J. R. Stat. Soc. B 71:319). Along that
-coordinate the density may have any shape; across it, it is a Student t. The density can be drawn from and
-evaluated. It only proposes, so its constants change the acceptance rate and not the posterior: they were
-chosen by hand on test simulations of both presets at 0 to 59 dB, for acceptance rates of .2 to .6.
+A ridge is traced along one coordinate: at several values of this coordinate, the conditional mode of the
+other coordinates is found, with its normal approximation and evidence (nested Laplace approximations: Rue,
+Martino & Chopin 2009, J. R. Stat. Soc. B 71:319). Along the coordinate the proposal density may have any
+shape; across it, the density is a Student t. The density can be evaluated, and points can be drawn from it.
+Its constants change the acceptance rate, not the posterior. They were chosen by hand on test simulations of
+both presets at 0 to 59 dB, for acceptance rates of 0.2 to 0.6.
 """
 
 from __future__ import annotations
@@ -20,31 +21,32 @@ from scipy.special import gammaln
 from jrflow.limits.density import LogDensity
 from jrflow.limits.gauss_newton import Modes, find_modes
 
-#: Nodes on each side of the mode. The first is _FIRST_NODE conditional standard deviations away, the last is
-#: at the end of the ridge.
+#: Number of nodes on each side of the mode. The first node is _FIRST_NODE conditional standard deviations
+#: away from the mode, the last node is at the end of the ridge.
 _N_NODES, _FIRST_NODE = 12, 0.4
-#: Ends of a ridge, a normal score: 6e-5 of the prior lies beyond.
+#: Ends of a ridge at this positive and negative normal score; 6e-5 of the prior lies beyond them.
 _END = 4.0
-#: The mode itself is kept this far inside the ends, as a share of them, so that nodes lie on both sides.
+#: Largest position of the mode, as a share of _END, so that there are nodes on both sides.
 _INNERMOST = 0.95
 #: Levenberg-Marquardt steps from the extrapolated position of a node to its conditional mode.
 _N_STEPS = 6
-#: Across a ridge proposals are Student t with this many degrees of freedom, and _WIDENING times as wide as
-#: the normal approximation: the tails of a proposal should be heavier than the target's.
+#: Degrees of freedom of the Student t across a ridge, and its width relative to the normal approximation: a
+#: proposal should have heavier tails than its target.
 _DEGREES_OF_FREEDOM, _WIDENING = 8.0, 1.15
-#: Power of the evidence along the ridge: below 1 it is flatter than the approximation, for the same reason.
+#: Power of the evidence along the ridge. Below 1 the proposal is flatter than the approximation, which gives
+#: heavier tails too.
 _FLATTENING = 0.9
-#: Cells between nodes, in which the density along the ridge is constant.
+#: Number of cells between two nodes; the density along the ridge is constant in a cell.
 _N_CELLS = 40
 #: A mode belongs to a ridge if it is at most _FARTHEST conditional standard deviations away, and its log
 #: evidence exceeds that of the nodes around it by at most _MOST_ABOVE.
 _FARTHEST, _MOST_ABOVE = 5.0, 2.0
-#: Smallest variance across a ridge relative to the largest one: rounding of the eigenvalues.
+#: Smallest variance across a ridge relative to the largest variance; smaller eigenvalues are rounding errors.
 _LEAST_RELATIVE_VARIANCE = 1e-15
-#: Floor on the log evidence of a node relative to the best node, so that very narrow posteriors keep some
-#: proposal mass between nodes. Nodes whose simulation failed have this value.
+#: Smallest log evidence of a node relative to the best node, so that very narrow posteriors keep some
+#: proposal mass between nodes. Nodes with a failed simulation have this value.
 _LOG_EVIDENCE_FLOOR = -1e3
-#: Relative growth rates among which the spacing of nodes is looked up.
+#: Table of relative growth rates for the spacing of nodes.
 _GROWTH_RATES = np.geomspace(1e-3, 40, 2000)
 
 
@@ -59,11 +61,11 @@ class Ridge:
     centre
         Conditional modes of the other coordinates, shape (n_cases, n_nodes, d - 1).
     root
-        Cholesky factors of their covariances, shape (n_cases, n_nodes, d - 1, d - 1).
+        Cholesky factors of the conditional covariances, shape (n_cases, n_nodes, d - 1, d - 1).
     log_evidence
-        Of each node, up to a constant of the case, shape (n_cases, n_nodes).
+        Log evidence of each node, up to a constant for each case, shape (n_cases, n_nodes).
     along
-        The coordinate.
+        Position of the coordinate along which the ridge is traced.
     """
 
     node: np.ndarray
@@ -92,7 +94,7 @@ class Ridge:
         return self.take(position)
 
     def knows(self, modes: Modes) -> np.ndarray:
-        """Modes that are near the ridge and not far above the nodes around them, (n_cases, n_starts)."""
+        """Whether a mode is near the ridge and not far above the nodes around it, (n_cases, n_starts)."""
         known = np.empty(modes.log_posterior.shape, dtype=bool)
         height = modes.log_posterior + conditional(modes.covariance, self.along)[1]
         for case, points in enumerate(modes.x):
@@ -104,7 +106,7 @@ class Ridge:
         return known
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Draw, shape (n_cases, n, d)."""
+        """Draw n points for each case, shape (n_cases, n, d)."""
         d = self.centre.shape[2] + 1
         x = np.empty((len(self.node), n, d))
         for case, drawn in enumerate(x):
@@ -119,7 +121,7 @@ class Ridge:
         return x
 
     def log_density(self, x: np.ndarray) -> np.ndarray:
-        """Log density of points (n_cases, n, d), normalised, shape (n_cases, n)."""
+        """Normalised log density of points (n_cases, n, d), shape (n_cases, n)."""
         density = np.empty(x.shape[:2])
         p = x.shape[2] - 1
         constant = (
@@ -145,11 +147,11 @@ class Ridge:
 
     @cached_property
     def _profiles(self) -> list[tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]]:
-        """Of every case, computed once, because every round draws from it and evaluates it."""
+        """Profiles of every case; computed once, because every round uses them."""
         return [self._profile(case) for case in range(len(self.node))]
 
     def _profile(self, case: int) -> tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-        """Edges and mass of the cells along a ridge, and the centre as a function of the coordinate."""
+        """Edges and masses of the cells along a ridge, and the centre as a function of the coordinate."""
         node, height = self.node[case], self.log_evidence[case]
         share = np.arange(_N_CELLS) / _N_CELLS
         edges = np.append((node[:-1, None] + np.diff(node)[:, None] * share).ravel(), node[-1])
@@ -158,7 +160,7 @@ class Ridge:
         return edges, mass / mass.sum(), CubicSpline(node, self.centre[case], extrapolate=True)
 
     def _root_at(self, case: int, u: np.ndarray) -> np.ndarray:
-        """Cholesky factors between nodes, shape (n, d - 1, d - 1)."""
+        """Cholesky factors at coordinates ``u``, interpolated between nodes, shape (n, d - 1, d - 1)."""
         node, root = self.node[case], self.root[case]
         k = (np.searchsorted(node, u) - 1).clip(0, len(node) - 2)
         share = ((u - node[k]) / (node[k + 1] - node[k])).clip(0, 1)[:, None, None]
@@ -174,9 +176,9 @@ def trace_ridges(target: LogDensity, start: np.ndarray, along: int) -> Ridge:
     target
         Posterior density of each case.
     start
-        Coordinates from which the mode is sought, shape (n_cases, d).
+        Coordinates where the search for the mode starts, shape (n_cases, d).
     along
-        Coordinate along which the ridge is traced; a normal score.
+        Position of the coordinate along which the ridge is traced; its prior must be a normal score.
     """
     mode = find_modes(target, start[:, None])
     at = mode.x[:, 0].copy()
@@ -200,21 +202,21 @@ def trace_ridges(target: LogDensity, start: np.ndarray, along: int) -> Ridge:
             k = _N_NODES + side * step
             settle(k, _extrapolated(target, x, node, k, side, along))
     top = np.where(np.isfinite(height), height, -np.inf).max(axis=1, keepdims=True)
-    # Without a single node that could be simulated all nodes are alike: a proposal as good as any.
+    # If no node could be simulated, all nodes get the same height.
     least = np.where(np.isfinite(top), top, 0.0) + _LOG_EVIDENCE_FLOOR
     height = np.maximum(np.where(np.isfinite(height), height, -np.inf), least)
     return Ridge(node, x[..., others], _roots(covariance), height, along)
 
 
 def conditional(covariance: np.ndarray, along: int) -> tuple[np.ndarray, np.ndarray]:
-    """Covariance (..., d - 1, d - 1) of the others given one coordinate; half the log of its determinant."""
+    """Covariance (..., d - 1, d - 1) of the others given one coordinate, and half its log determinant."""
     others = np.delete(np.arange(covariance.shape[-1]), along)
     given: np.ndarray = np.linalg.inv(np.linalg.inv(covariance)[..., others[:, None], others])
     return given, 0.5 * np.linalg.slogdet(given)[1]
 
 
 def _roots(covariance: np.ndarray) -> np.ndarray:
-    """Cholesky factors, (..., p, p), also of matrices that rounding has made semidefinite."""
+    """Cholesky factors, (..., p, p); works for matrices that are semidefinite because of rounding."""
     variance, axes = np.linalg.eigh(covariance)
     variance = np.maximum(variance, _LEAST_RELATIVE_VARIANCE * variance[..., -1:])
     upper = np.linalg.qr(np.swapaxes(axes * np.sqrt(variance)[..., None, :], -1, -2), mode="r")
@@ -226,7 +228,7 @@ def _roots(covariance: np.ndarray) -> np.ndarray:
 def _extrapolated(
     target: LogDensity, x: np.ndarray, node: np.ndarray, k: int, side: int, along: int
 ) -> np.ndarray:
-    """Linear extrapolation of the last two nodes; the last node where that cannot be simulated."""
+    """Linear extrapolation from the last two nodes, or the last node if that point cannot be simulated."""
     last = x[:, k - side].copy()
     if abs(k - _N_NODES) < 2:
         return last
@@ -238,12 +240,13 @@ def _extrapolated(
 
 
 def _spaced(middle: np.ndarray, sd: np.ndarray) -> np.ndarray:
-    """Nodes from end to end, shape (n_cases, n_nodes), densest around the middle."""
+    """Nodes from one end to the other, shape (n_cases, n_nodes), densest around the middle."""
     t = np.arange(1, _N_NODES + 1) / _N_NODES
     first = (_FIRST_NODE * _N_NODES * sd).clip(max=0.999)
     sides = []
     for end in (_END - middle, _END + middle):
-        # Distances proportional to sinh(a t): a is such that the first is _FIRST_NODE and the last the end.
+        # Distances are proportional to sinh(a t); choose a so that the first node is at _FIRST_NODE and the
+        # last node at the end.
         a = np.interp(
             np.log(np.maximum(end / first, 1.0)),
             np.log(np.sinh(_GROWTH_RATES) / _GROWTH_RATES),

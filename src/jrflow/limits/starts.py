@@ -1,4 +1,4 @@
-"""Starting points of the sampler: modes found from the nearest simulations in all parts of the prior."""
+"""Starting points of the sampler: modes that are found from the nearest simulations in the prior."""
 
 from __future__ import annotations
 
@@ -7,37 +7,38 @@ import numpy as np
 from jrflow.limits.density import LogDensity
 from jrflow.limits.gauss_newton import find_modes
 
-#: Each coordinate that is a normal score is divided at the quartiles of the prior.
+#: Quartiles of the prior, at which each coordinate that is a normal score is divided.
 _QUARTILES = np.array([-0.6745, 0.0, 0.6745])
 #: A mode does not fit if its misfit (half chi-square) exceeds the mean by this many standard deviations.
 _POOR_FIT = 5.0
-#: Population search where no mode fits: generations, points of each, and those that survive.
+#: Population search if no mode fits: number of generations, of points per generation, and of survivors.
 _N_GENERATIONS, _N_POINTS, _N_SURVIVORS = 5, 4096, 64
 #: Spread of a new generation around the survivors, in standard deviations of the survivors.
 _MUTATION = 0.35
-#: Survivors, the nearest ones, from which modes are sought in the end.
+#: Number of survivors, the nearest ones, from which the final searches for modes start.
 _N_FROM_SURVIVORS = 32
-#: Restarts around the highest mode, and how far: in standard deviations of its Laplace approximation. Where
-#: noise is low the density of oscillating responses has ripples, and the first search ends on any of them.
+#: Distances of the restarts from the highest mode, in standard deviations of its Laplace approximation. At
+#: low noise, the density of oscillating responses has many local maxima, and the first search may end at any
+#: of them.
 _RESTART_SPREADS = np.repeat([2.0, 6.0], 8)
 
 
 def modes_of_the_nearest(target: LogDensity, n_reference: int, seed: int) -> np.ndarray:
-    """Coordinates of posterior modes, sought without knowledge of the true parameters.
+    """Coordinates of posterior modes, found without knowledge of the true parameters.
 
-    Searches begin at the nearest simulations (:func:`nearest_simulations`). If no mode fits a case, a
-    population of simulations approaches it first: the response of a column that oscillates is so informative
-    that no simulation from the prior is near. In the end all cases are searched again from points around
-    their highest mode.
+    Searches start at the nearest simulations (:func:`nearest_simulations`). If no mode fits a case, a
+    population search finds closer starts first: the response of an oscillating column is so informative that
+    no simulation from the prior may be near. At the end, searches start again around the highest mode of
+    each case.
 
     Parameters
     ----------
     target
         Posterior density of each case.
     n_reference
-        Draws from the prior, the same for all cases.
+        Number of draws from the prior, which all cases share.
     seed
-        Of the draws.
+        Seed of the draws.
 
     Returns
     -------
@@ -70,17 +71,18 @@ def modes_of_the_nearest(target: LogDensity, n_reference: int, seed: int) -> np.
 def nearest_simulations(target: LogDensity, n_reference: int, seed: int) -> np.ndarray:
     """Coordinates of draws from the prior with a large likelihood.
 
-    Posteriors may have several modes, and the nearest simulations may all lead to one of them. Therefore the
-    nearest one is taken of each quarter of the prior along each coordinate that is a normal score.
+    Posteriors may have several modes, and the nearest simulations may all lead to the same mode. Therefore
+    each coordinate that is a normal score is divided into quarters of the prior, and the nearest simulation
+    of each quarter is taken.
 
     Parameters
     ----------
     target
         Posterior density of each case.
     n_reference
-        Draws from the prior, the same for all cases.
+        Number of draws from the prior, which all cases share.
     seed
-        Of the draws.
+        Seed of the draws.
 
     Returns
     -------
@@ -96,11 +98,11 @@ def nearest_simulations(target: LogDensity, n_reference: int, seed: int) -> np.n
 
 
 def _reference(target: LogDensity, n_reference: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates of the draws, and their distances from every case."""
+    """Draws from the prior, as coordinates, and their distances from every case."""
     reference = target.sample_prior(n_reference, seed)
     distance = target.misfits(reference)
     if not np.isfinite(distance[0]).any():
-        raise ValueError(f"of {n_reference} draws from the prior none could be simulated: narrow the prior")
+        raise ValueError(f"none of {n_reference} draws from the prior could be simulated: narrow the prior")
     return reference, distance
 
 
@@ -121,7 +123,7 @@ def _population(
 ) -> np.ndarray:
     """Coordinates near a single case, (n, d), by repeated mutation and selection of the nearest.
 
-    Each generation is drawn around the survivors of all before, with the covariance that the survivors have.
+    Each generation is drawn around the survivors of all earlier generations, with their covariance.
     """
     order = np.argsort(distance)[:_N_SURVIVORS]
     x, distance = reference[order], distance[order]
