@@ -123,8 +123,8 @@ class Manifest:
             return cls._parsed(content, path)
         except (AttributeError, TypeError, ValueError) as error:
             raise ArchiveError(
-                f"{path}: the manifest is damaged ({error}); restore the file from a copy. The archive itself "
-                "can be read with plain xarray: xr.open_zarr"
+                f"{path}: the manifest is damaged ({error}); restore the file from a copy. The archive "
+                "itself can be read with plain xarray: xr.open_zarr"
             ) from error
 
     @classmethod
