@@ -13,8 +13,9 @@ import xarray as xr
 import yaml
 import zarr
 
-from jrflow.archive.manifest import manifest_path, seal
+from jrflow.archive.manifest import manifest_path
 from jrflow.archive.paths import files, place
+from jrflow.archive.seal import seal
 from jrflow.archive.store import Archive
 from jrflow.campaign import run_campaign
 from jrflow.cli import main

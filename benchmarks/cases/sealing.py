@@ -25,8 +25,9 @@ from cases.campaigns import size_on_disk
 from cases.watching import peak_of
 from jrflow.archive import open_archive
 from jrflow.archive.layout import stored_bytes
-from jrflow.archive.manifest import damaged_files, manifest_path, seal
+from jrflow.archive.manifest import damaged_files, manifest_path
 from jrflow.archive.paths import place
+from jrflow.archive.seal import seal
 from jrflow.archive.shards import pending_shards, write_shard
 from jrflow.archive.store import Archive
 from jrflow.campaign.run import design_campaign

@@ -11,8 +11,8 @@ import xarray as xr
 from upath import UPath
 
 from jrflow.archive.layout import ShardLayout
-from jrflow.archive.manifest import seal
 from jrflow.archive.paths import place
+from jrflow.archive.seal import seal
 from jrflow.archive.shards import read_design, write_shard
 from jrflow.archive.store import Archive, create_store
 from jrflow.archive.vocabulary import FORMAT

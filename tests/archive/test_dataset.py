@@ -12,7 +12,7 @@ import xarray as xr
 from upath import UPath
 
 from jrflow.archive import ArchiveError, open_archive
-from jrflow.archive.manifest import seal
+from jrflow.archive.seal import seal
 from jrflow.archive.shards import write_shard
 from jrflow.archive.store import Archive
 

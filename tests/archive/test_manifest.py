@@ -12,7 +12,8 @@ import zarr
 from upath import UPath
 
 from jrflow.archive import ArchiveError, damaged_files, read_manifest
-from jrflow.archive.manifest import Failures, SteadyState, manifest_path, seal
+from jrflow.archive.manifest import Failures, SteadyState, manifest_path
+from jrflow.archive.seal import seal
 from jrflow.archive.shards import write_shard
 from jrflow.archive.store import Archive
 

@@ -11,8 +11,9 @@ from upath import UPath
 
 from jrflow.archive.errors import ArchiveMismatchError
 from jrflow.archive.lock import claim_shards
-from jrflow.archive.manifest import manifest_of, manifest_path, seal, sealed_by
+from jrflow.archive.manifest import manifest_of, manifest_path
 from jrflow.archive.paths import check_space, explain_full_disk, files, write_atomically
+from jrflow.archive.seal import seal, sealed_by
 from jrflow.archive.shards import damaged_shards, pending_shards, read_shard, shard_files
 from jrflow.archive.store import Archive
 from jrflow.progress import Progress

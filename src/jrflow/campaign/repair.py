@@ -14,8 +14,9 @@ from zarr.errors import ZarrUserWarning
 
 from jrflow.archive.errors import ArchiveError
 from jrflow.archive.lock import claim_shards
-from jrflow.archive.manifest import Manifest, compare, find_manifest, load_manifest, seal, sealed_by
+from jrflow.archive.manifest import Manifest, compare, find_manifest, load_manifest
 from jrflow.archive.paths import place, remove_leftovers, write_atomically
+from jrflow.archive.seal import seal, sealed_by
 from jrflow.archive.shards import remove_shard, shard_of
 from jrflow.archive.store import Archive
 from jrflow.archive.vocabulary import CAMPAIGN_KEY

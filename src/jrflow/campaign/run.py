@@ -10,8 +10,9 @@ from upath import UPath
 
 from jrflow.archive.errors import ArchiveError
 from jrflow.archive.lock import claim_shards, claim_store
-from jrflow.archive.manifest import Manifest, check_intact, manifest_of, seal, sealed_by
+from jrflow.archive.manifest import Manifest, check_intact, manifest_of
 from jrflow.archive.paths import AnyPath, check_space, explain_full_disk, is_local, place
+from jrflow.archive.seal import seal, sealed_by
 from jrflow.archive.shards import damaged_shards, pending_shards
 from jrflow.archive.store import Archive
 from jrflow.campaign.extend import State, find_archive, prepare_archive
