@@ -38,3 +38,9 @@ def test_pages_about_archives(
     with mpl.rc_context({"backend": "agg"}):
         exec("\n".join(blocks), {})
         plt.close("all")
+
+
+def test_every_benchmark_is_named_in_its_readme() -> None:
+    folder = Path(__file__).parents[1] / "benchmarks"
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    assert not [path.name for path in sorted(folder.glob("*.py")) if path.name not in text]
