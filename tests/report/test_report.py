@@ -232,7 +232,7 @@ def test_recordings_are_judged_plainly(page: Page, full_run: Path) -> None:
         in page.texts["summary"][0]
     )
     assert "nothing (−50 %: worse than a flat line)" in html
-    assert "would have found a second source of 0.12 uV" in html, "an explained response states its power"
+    assert "would have detected a second source of 0.12 uV" in html, "an explained response states its power"
     assert (
         "The network was not trained at the noise level of response 2: its estimates and intervals are not"
         in html
