@@ -202,5 +202,5 @@ def test_the_learning_curve_sets_simulations_against_epochs(experiment: Any) -> 
 
 def test_a_curve_longer_than_the_campaign_is_an_error(parts: Parts, noise: NoiseLevels) -> None:
     curve = LearningCurveConfig(model="any", sizes=(100, 901), presentations=100)
-    with pytest.raises(ValueError, match=r"901 training simulations wanted, but only 900 can be used"):
+    with pytest.raises(ValueError, match="901 training simulations are configured, but only 900"):
         learning_curve(parts, noise, TRAINING, NETWORK, curve, 0, progress=None)

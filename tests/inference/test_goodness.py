@@ -218,8 +218,8 @@ def test_a_reason_names_the_channel_that_is_not_finite() -> None:
 @pytest.mark.parametrize(("size", "word"), [(59**-0.5, "larger"), (2.0, "smaller"), (1.0, None)])
 def test_wrongly_stated_noise_is_reported(size: float, word: str | None) -> None:
     said = " ".join(sentences(asdict(judged(response() + drawn(3, size=size), 5 * SOURCE))))
-    assert (f"The noise assumed is {word} than the noise measured" in said) is (word is not None)
-    assert ("The noise assumed" in said) is (word is not None)
+    assert (f"The assumed noise is {word} than the noise measured" in said) is (word is not None)
+    assert ("The assumed noise" in said) is (word is not None)
 
 
 def test_a_response_in_the_baseline_is_not_taken_for_noise() -> None:

@@ -182,5 +182,5 @@ def test_networks_meet_as_much_noise_as_filters_leave(experiment: Any) -> None:
 
 def test_levels_of_several_kinds_of_processing_are_an_error(experiment: Any) -> None:
     one, other = experiment.levels["snr-30"], replace(experiment.levels["snr-10"], processing=LOW)
-    with pytest.raises(ValueError, match="one processing"):
+    with pytest.raises(ValueError, match="the same processing"):
         processing_of({"a": one, "b": other})

@@ -85,7 +85,7 @@ def test_a_projection_serves_any_montage(experiment: Any, projected: TrainedMode
 
 @pytest.mark.parametrize(
     ("step", "message"),
-    [(4, "whole fraction of the 250 Hz"), (2, "at 500 Hz: bring it to the model's times")],
+    [(4, "whole fraction of the 250 Hz"), (2, "at 500 Hz: use the model's times")],
 )
 def test_another_sampling_rate_than_the_models_is_an_error(
     experiment: Any, projected: TrainedModel, loud: EvokedNoise, step: int, message: str

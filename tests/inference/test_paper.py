@@ -157,7 +157,7 @@ def test_it_stops_when_nothing_improves_and_keeps_the_best(monkeypatch: pytest.M
 
 def test_too_little_or_of_another_shape_is_refused() -> None:
     observed, targets = bumps(30)
-    with pytest.raises(ValueError, match=r"too few simulations.*of 30, 24 would be trained on.*give 41"):
+    with pytest.raises(ValueError, match=r"too few simulations.*24 of 30 are for training.*at least 41"):
         PaperBiLSTM.fit(observed, targets, seed=0)
     with pytest.raises(ValueError, match=r"received shapes \(30, 25\) and \(30, 2\)"):
         PaperBiLSTM.fit(observed[:, 0], targets, seed=0)

@@ -133,7 +133,7 @@ def test_a_killed_rank_ends_all_and_what_they_left_goes_on(
 ) -> None:
     killed = job(fault=Fault("kill", rank=1, epoch=2))
     (_, first), _ = fail(killed, 2)
-    assert "This was rank 0 of 2. Where it speaks of a connection" in first
+    assert "This was rank 0 of 2. If the error is about a connection" in first
     with_one = replace(killed, folder=killed.folder.with_name("with-one"), fault=None)
     shutil.copytree(killed.folder, with_one.folder)
 
@@ -210,7 +210,7 @@ def test_ranks_that_see_different_checkpoints_are_an_error(tmp_path: Path) -> No
 
     save_checkpoint(tmp_path, Checkpoint("ours", 3, [], {}, {}, {}))
     with pytest.raises(
-        RanksError, match=r"but rank 0 one of epoch 3, rank 1 one of epoch 0 \(0: none\).*later"
+        RanksError, match=r"but found rank 0 one of epoch 3, rank 1 one of epoch 0 \(0: none\).*late"
     ):
         _agreed_checkpoint(tmp_path, "ours", SecondSeesNone())  # type: ignore[arg-type]
 
@@ -233,7 +233,7 @@ def test_shares_hold_every_simulation_once(n: int) -> None:
         ),
         ({"LOCAL_RANK": ""}, r"LOCAL_RANK is missing.*unset WORLD_SIZE to train in one process"),
         ({"RANK": "2"}, r"RANK: expected a whole number from 0 to 1 \(WORLD_SIZE is 2\), received '2'"),
-        ({"RANK": "0"}, r"RANK is 0, but LOCAL_RANK is 1: expected no more ranks on this machine"),
+        ({"RANK": "0"}, r"RANK is 0, but LOCAL_RANK is 1: expected a LOCAL_RANK of at most RANK"),
         ({"WORLD_SIZE": "two"}, r"WORLD_SIZE: expected a whole number of 1 or more, received 'two'"),
         ({"WORLD_SIZE": "1"}, r"RANK: expected a whole number from 0 to 0 \(WORLD_SIZE is 1\), received '1'"),
         ({"MASTER_PORT": "0"}, r"MASTER_PORT: expected a whole number from 1 to 65535, received '0'"),

@@ -71,8 +71,8 @@ def test_a_terminal_is_told_what_is_explained_and_what_the_parameters_are(
     assert main([str(word) for word in words]) == 0
     here, elsewhere = capsys.readouterr().out.split("\n\n")
     assert here.startswith("sim 0 (25 averages): explained by the model")
-    assert "Noise alone leaves a residual as large as that of the best fit with p = " in here
-    assert "With a probability of 80 % this test would have found a second source of " in here
+    assert "noise alone has a residual as large as that of the best fit: p = " in here
+    assert "With a probability of 80 %, this test would have detected a second source of " in here
     network, exact = here.split("exact posterior of this response (R-hat ")
     assert "do not rely on it" not in exact
     for name in ("A_e", "b_i", "C", "a_2", "C_2"):
@@ -80,7 +80,7 @@ def test_a_terminal_is_told_what_is_explained_and_what_the_parameters_are(
         assert f"\n  {name:4} " in exact
     assert elsewhere.startswith("sim 1 (25 averages): not explained by the model")
     assert elsewhere.rstrip().endswith("no exact posterior: the model does not explain the response")
-    assert "outside the range met in training" not in here
+    assert "outside the range in training" not in here
 
 
 def test_chains_that_did_not_move_or_agree_or_are_too_short_are_no_posterior_to_rely_on(

@@ -148,7 +148,7 @@ def test_the_lines_for_a_configuration_ask_for_it(processing: Processing) -> Non
 
 
 def test_a_baseline_outside_the_response_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"baseline of -0\.3 s to -0\.2 s, the times are -0\.1 to 0\.6 s"):
+    with pytest.raises(ValueError, match=r"baseline of -0\.3 s to -0\.2 s, received times of -0\.1 to 0\.6"):
         Processing(baseline=(-0.3, -0.2)).correct(np.zeros((1, len(TIMES))), TIMES)
 
 

@@ -211,7 +211,7 @@ def test_presets_side_by_side(page: Page) -> None:
     summary = page.texts["summary"][0]
     assert "as-published: C, a4 cannot be inferred by any method" in summary
     assert (
-        "raise the mean R² by 0.200; 4 times as many epochs over the same simulations change it by −0.050"
+        "change the mean R² by 0.200; 4 times as many epochs over the same simulations change it by −0.050"
         in summary
     )
 
@@ -228,11 +228,11 @@ def test_densities_are_held_against_data_and_exact_posteriors(page: Page) -> Non
 def test_recordings_are_judged_plainly(page: Page, full_run: Path) -> None:
     html = (full_run / "report.html").read_text(encoding="utf-8")
     assert (
-        "of 3 measured responses, 1 explained by the model, 1 partly explained by the model, 1 not explained"
+        "3 measured responses: 1 explained by the model, 1 partly explained by the model, 1 not explained"
         in page.texts["summary"][0]
     )
     assert "nothing (−50 %: worse than a flat line)" in html
-    assert "would have found a second source of 0.12 uV" in html, "an explained response states its power"
+    assert "would have detected a second source of 0.12 uV" in html, "an explained response states its power"
     assert (
         "The network was not trained at the noise level of response 2: its estimates and intervals are not"
         in html

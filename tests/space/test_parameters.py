@@ -72,8 +72,8 @@ def test_a_part_of_the_space_keeps_the_degeneracy_only_with_all_its_factors() ->
     [
         (("a", "a"), (), "distinct names"),
         (("a", "b"), (Product("a", "b"),), "distinct names"),
-        (("a", "b"), (Product("ab", "c"),), "'c', which is no parameter"),
-        (("a", "b"), (Product("ab", "b", gain="g"),), "'g', which is no parameter"),
+        (("a", "b"), (Product("ab", "c"),), "'c', which is not a parameter"),
+        (("a", "b"), (Product("ab", "b", gain="g"),), "'g', which is not a parameter"),
     ],
 )
 def test_a_table_that_contradicts_itself_is_refused(

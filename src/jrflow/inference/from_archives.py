@@ -31,7 +31,7 @@ from jrflow.provenance import git_commit, versions
 
 
 class Preparation(Protocol):
-    """How campaigns become observations, whoever estimates from them; a ``TrainingConfig`` says it."""
+    """Settings that determine the observations of all estimators; ``TrainingConfig`` has them."""
 
     @property
     def sfreq(self) -> float:
@@ -45,7 +45,7 @@ class Preparation(Protocol):
 
     @property
     def spatial(self) -> ElectrodeKind:
-        """Whether channels are projected onto the source, or all of them observed."""
+        """Kind of observation: 'projected' onto the source, or 'channels'."""
         ...
 
     @property
@@ -68,9 +68,10 @@ def train_model(
     ranks: Ranks = ALONE,
     wait: float = 0.0,
 ) -> TrainedModel:
-    """Train a network on a campaign, or the rest of the way if that was interrupted, and save it.
+    """Train a network on a campaign and save it; an interrupted training run is resumed.
 
-    A complete model of the same training is returned as it is. The folder is locked meanwhile.
+    If the folder already contains the complete model of the same training run, it is returned. The folder is
+    locked during the training run.
 
     Parameters
     ----------
@@ -79,27 +80,33 @@ def train_model(
     lead_field
         Dims (channel, region), uV/mV.
     levels
-        Noise of the averaged response, by name.
-    config, network, seed
-        How it is trained, and what; the seed of everything random in it.
+        Noise levels of the averaged response, by name.
+    config
+        Settings of the training run.
+    network
+        Kind and sizes of the network.
+    seed
+        Seed of all random numbers.
     folder
-        Where the model goes; checkpoints are kept in its folder ``checkpoint`` until it is complete.
+        Folder of the model. Checkpoints are kept in its folder ``checkpoint`` until the model is complete.
     estimator
         Name of the network in tables.
     progress
-        Where progress is written; None for silence.
+        Stream for progress; None for no output.
     ranks
-        This process and those that train with it; see
-        :func:`jrflow.inference.training.train.train`. All return the model, when the first one has saved it.
+        This process and the processes that train with it; see
+        :func:`jrflow.inference.training.train.train`. All ranks return the model after the first rank has
+        saved it.
     wait
-        How long to wait while another process trains in the same folder, s; then what it left is done.
+        Longest time to wait for another process that trains in the same folder, s. Afterwards this process
+        does the remaining work.
 
     Raises
     ------
     BusyError
-        If another process trains in the same folder.
+        If another process still trains in the same folder after this time.
     ValueError, RanksError
-        As :func:`jrflow.inference.training.train.train`.
+        In the cases of :func:`jrflow.inference.training.train.train`.
     """
     data = read_evoked_set(train_store, config.sfreq, config.tmin, processing_of(levels))
     training, validation = split(data, config.validation_fraction, seed)
@@ -143,12 +150,12 @@ def read_comparison(
     config: Preparation,
     seed: int,
 ) -> Comparison:
-    """Read what the estimators of two campaigns are put to.
+    """Read the data with which estimators are compared.
 
     Raises
     ------
     ValueError
-        If the archives are of different experiments.
+        If the two archives are of different experiments.
     """
     parts = read_parts(train_store, test_store, config, seed, processing_of(levels))
     noise = NoiseLevels.of(config.spatial, lead_field, levels, parts.train.epoch)
@@ -180,7 +187,7 @@ def read_parts(
     seed: int,
     processing: Processing | None = None,
 ) -> Parts:
-    """Read both campaigns of a model, the first divided as for its training."""
+    """Read both campaigns of a model; the training campaign is divided as in its training run."""
     data = read_evoked_set(train_store, config.sfreq, config.tmin, processing)
     training, validation = split(data, config.validation_fraction, seed)
     test = read_evoked_set(test_store, config.sfreq, config.tmin, processing)
@@ -188,7 +195,7 @@ def read_parts(
 
 
 def _is_complete(folder: Path, fingerprint: str, source: SourceConfig, levels: tuple[str, ...]) -> bool:
-    """Whether a folder holds the whole model of this very training."""
+    """Whether a folder contains the complete model of the same training run."""
     try:
         found = load_model(folder).description
     except (FileNotFoundError, ValueError):
@@ -245,7 +252,7 @@ def _describe(
 
 
 def _inputs_of(lead_field: xr.DataArray, noise: NoiseLevels, config: TrainingConfig) -> dict[str, Any]:
-    """The channels that a network observes and how the source enters them; nothing for a projection."""
+    """Channels that a network observes, and contributions of the source to them; empty for a projection."""
     if config.spatial == "projected":
         return {}
     directions = tuple(tuple(one.direction.tolist()) for one in noise.distinct)
@@ -253,7 +260,7 @@ def _inputs_of(lead_field: xr.DataArray, noise: NoiseLevels, config: TrainingCon
 
 
 def _source(lead_field: xr.DataArray) -> SourceConfig:
-    """The patch that a lead field was made for, as its attributes say."""
+    """Patch of a lead field, from its attributes."""
     attrs = lead_field.attrs
     x, y, z = attrs["position_requested"]
     return SourceConfig(

@@ -1,4 +1,4 @@
-"""From source to scalp and back."""
+"""From sources to EEG channels, and from EEG channels to source estimates."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def lead_field(
     Parameters
     ----------
     montage
-        Any montage that MNE knows by name; not used where a recording or a forward solution is given.
+        Name of a montage in MNE; not used if a recording or a forward solution is given.
     recording
-        MNE raw, epochs, evoked or info file whose digitised electrodes are taken.
+        MNE raw, epochs, evoked or info file; its digitised electrodes are used.
     forward
         MNE forward solution (-fwd.fif) with surface sources.
     position
@@ -52,11 +52,11 @@ def lead_field(
     Raises
     ------
     ValueError
-        If both a recording and a forward solution are given, and as in
+        If both a recording and a forward solution are given, and in the cases of
         :func:`jrflow.observe.head.lead_field`.
     """
     if recording is not None and forward is not None:
-        raise ValueError("give a recording or a forward solution, not both: each brings its own electrodes")
+        raise ValueError("give a recording or a forward solution, not both: each has its own electrodes")
     for name, path in (("recording", recording), ("forward", forward)):
         if path is not None and not isinstance(path, str | PathLike):
             raise ArgumentTypeError(f"{name}: expected a path, received {described(path)}")

@@ -1,4 +1,4 @@
-"""Electrodes: where they sit, and which of them two files have in common."""
+"""Electrodes: their positions, and the channels that two files have in common."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import xarray as xr
 
 from jrflow.config.electrodes import standard_montage
 
-#: Only stored with the electrodes, never used: MNE wants a sampling frequency with every set of channels.
+#: Sampling frequency that is stored with the electrodes because MNE requires one; it is never used, Hz.
 _NOMINAL_SFREQ = 1000.0
 
 
@@ -22,13 +22,13 @@ def montage_info(montage: str) -> mne.Info:
     Parameters
     ----------
     montage
-        A name that MNE knows. The colin27 montages go by either of their names (``standard_1020`` or
-        ``colin27_1020``), whichever the installed MNE uses.
+        Name of a montage in MNE. The colin27 montages have two names, depending on the version of MNE
+        (``standard_1020`` or ``colin27_1020``); both are accepted.
 
     Raises
     ------
     ValueError
-        If MNE knows no EEG montage of that name; the message suggests the closest.
+        If MNE has no EEG montage of that name; the message suggests the closest name.
     """
     standard = standard_montage(montage)
     info = mne.create_info(standard.ch_names, _NOMINAL_SFREQ, "eeg")
@@ -37,7 +37,7 @@ def montage_info(montage: str) -> mne.Info:
 
 
 def recording_info(path: str | Path) -> mne.Info:
-    """Digitised EEG electrodes of a recording, bad channels left out.
+    """Digitised EEG electrodes of a recording, without bad channels.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def recording_info(path: str | Path) -> mne.Info:
     Raises
     ------
     ValueError
-        If the file is no recording, holds no EEG channel, or one without a position.
+        If the file is not a recording, has no EEG channel, or an EEG channel has no position.
     FileNotFoundError
         If there is no such file.
     """
@@ -89,21 +89,23 @@ def channel_names(lead_field: xr.DataArray) -> list[str]:
 
 
 def require_channels(lead_field: xr.DataArray, found: Iterable[str], where: str | Path) -> list[str]:
-    """Channels of the lead field, in its order, if a file has them all.
+    """Names of the channels of the lead field, in its order; all of them must be in the file.
 
-    Channels that the lead field does not have are no fault; they are left out.
+    The file may have more channels; these are left out.
 
     Parameters
     ----------
+    lead_field
+        Lead field, dims (channel, region).
     found
         Names of the usable channels of the file.
     where
-        The file, for the message.
+        Name of the file, for the message.
 
     Raises
     ------
     ValueError
-        If channels are missing; the message lists them, and those that the lead field does not know.
+        If channels are missing. The message lists them, and the channels that are not in the lead field.
     """
     names, found = channel_names(lead_field), list(found)
     missing = [name for name in names if name not in found]
@@ -118,37 +120,37 @@ def require_channels(lead_field: xr.DataArray, found: Iterable[str], where: str 
 
 
 def read_fif(reader: Callable[..., Any], path: str | Path, expected: str) -> Any:
-    """Read a file with one of MNE's functions, and say plainly if it is not there or something else.
+    """Read a file with a function of MNE; report clearly if the file is absent or has other content.
 
     Parameters
     ----------
     reader
-        Such as ``mne.read_cov``.
+        Function of MNE, such as ``mne.read_cov``.
     path
         A .fif or .fif.gz file.
     expected
-        What should be in it, for the message.
+        Expected content, for the message.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it cannot be read so.
+        If the function cannot read the file.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no such file: {str(path)!r} ({expected}, .fif) in {Path.cwd()}")
     try:
         return reader(path, verbose="error")
-    except Exception as error:  # MNE's own vary with the content: AttributeError, struct.error, EOFError, ...
+    except Exception as error:  # MNE raises many types: AttributeError, struct.error, EOFError, ...
         raise ValueError(f"{path}: expected {expected} (.fif), found {_content(path)}") from error
 
 
 def _content(path: str | Path) -> str:
-    """What a file that cannot be read seems to hold."""
+    """Content of a file that cannot be read, as far as MNE can tell."""
     try:
         found = str(mne.what(path))
-    except Exception:  # noqa: BLE001 (of a truncated file: whatever its remains suggest)
+    except Exception:  # noqa: BLE001 (a truncated file may raise any type)
         found = "unknown"
     if found == "unknown":
         return "unknown content: another format, or a file that is damaged or was not copied completely"
@@ -156,7 +158,7 @@ def _content(path: str | Path) -> str:
 
 
 def listed(names: list[str], limit: int = 12) -> str:
-    """Names for a message, shortened where there are many."""
+    """Names for a message; a long list is shortened."""
     if not names:
         return "none"
     shown = ", ".join(names[:limit])

@@ -1,4 +1,4 @@
-"""Patches of the fsaverage cortex, and how that brain is put into another head."""
+"""Patches of the fsaverage cortex, and the transform of this brain into another head."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from jrflow.config.eeg import SourceConfig
 
 _MNE_FSAVERAGE = Path(mne.__file__).parent / "data" / "fsaverage"
 
-#: A requested position further than this from the cortex is taken for a mistake, mm.
+#: Largest distance of a requested position from the cortex, mm; a larger one is probably a mistake.
 _MAX_DISTANCE = 20.0
 
-#: Radii outside this range are no human head, m.
+#: Smallest and largest radius of a human head, m.
 _HEAD_RADII = (0.04, 0.13)
 
 
@@ -28,13 +28,13 @@ class Patch:
     Attributes
     ----------
     vertices
-        Their indices in the surface, shape (n,).
+        Indices of the vertices in the surface, shape (n,).
     positions
-        Shape (n, 3), m.
+        Positions of the vertices, m, shape (n, 3).
     normals
         Outward unit normals, shape (n, 3).
     found
-        The vertex at the patch's centre, mm, in the frame in which it was asked for.
+        Position of the vertex at the patch's centre, mm, in the frame of the request, shape (3,).
     """
 
     vertices: np.ndarray
@@ -46,7 +46,7 @@ class Patch:
 def fsaverage_patch(source: SourceConfig) -> Patch:
     """Patch of the white surface of fsaverage5, MNI coordinates (fsaverage's surface RAS).
 
-    The hemisphere is the left one for x < 0. nilearn carries the surface; nothing is downloaded.
+    The hemisphere is the left one for x < 0. nilearn contains the surface; nothing is downloaded.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def vertex_normals(positions: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """Outward unit normals (n, 3) of a closed surface: area-weighted mean of the adjoining triangles'."""
     a, b, c = (positions[triangles[:, corner]] for corner in range(3))
     normals = np.zeros_like(positions)
-    # Twice the triangle's area long; FreeSurfer lists corners anticlockwise as seen from outside.
+    # The cross product has the length of twice the area. FreeSurfer lists corners anticlockwise from outside.
     np.add.at(normals, triangles, np.cross(b - a, c - a)[:, np.newaxis])
     return normals / np.linalg.norm(normals, axis=1, keepdims=True)
 
@@ -79,7 +79,7 @@ def nearest_vertex(positions: np.ndarray, wanted: tuple[float, float, float]) ->
     Raises
     ------
     ValueError
-        If it is further away than 20 mm.
+        If the nearest vertex is more than 20 mm away.
     """
     distances = np.linalg.norm(positions * 1e3 - np.asarray(wanted), axis=1)
     nearest = int(distances.argmin())
@@ -94,10 +94,10 @@ def nearest_vertex(positions: np.ndarray, wanted: tuple[float, float, float]) ->
 
 
 def grow_patch(positions: np.ndarray, triangles: np.ndarray, centre: int, extent: float) -> np.ndarray:
-    """Vertices within ``extent`` mm of a centre, along the edges of the surface.
+    """Vertices within ``extent`` mm of a centre, measured along the edges of the surface.
 
-    Along the surface, as MNE's ``grow_labels`` measures it, so that a patch stays on one bank of a
-    sulcus whose other bank may be nearer through the air.
+    MNE's ``grow_labels`` measures distances in the same way. The patch then stays on one bank of a sulcus,
+    although the other bank may be closer in a straight line.
     """
     starts, ends = triangles[:, [0, 1, 2]].ravel(), triangles[:, [1, 2, 0]].ravel()
     lengths = np.linalg.norm(positions[starts] - positions[ends], axis=1) * 1e3
@@ -133,10 +133,10 @@ def fit_sphere(points: np.ndarray) -> tuple[np.ndarray, float]:
 def place_in_head(patch: Patch, centre: np.ndarray, radius: float) -> Patch:
     """Move a patch of fsaverage into a head that is described by a sphere through its electrodes.
 
-    The axes of both head frames follow from nasion and ears, so the brain is not turned; it is
-    scaled and shifted such that the sphere through fsaverage's upper scalp (z > 0 in its head frame)
-    becomes the sphere through the electrodes. Going by nasion and ears alone would leave the brain of
-    a spherical montage 12 mm too far to the front, with the frontal pole outside the skull.
+    Nasion and ears define the axes of both head frames, so the brain is not rotated. It is scaled and
+    shifted: the sphere through fsaverage's upper scalp (z > 0 in its head frame) becomes the sphere through
+    the electrodes. With nasion and ears alone, the brain in a spherical montage would be 12 mm too far to
+    the front, with the frontal pole outside the skull.
     """
     to_head = mne.transforms.invert_transform(mne.read_trans(_MNE_FSAVERAGE / "fsaverage-trans.fif"))
     scalp = mne.read_bem_surfaces(_MNE_FSAVERAGE / "fsaverage-head.fif", verbose="error")[0]["rr"]

@@ -1,4 +1,4 @@
-"""From a simulated response to the samples of it that are observed."""
+"""From a simulated response to its observed samples."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from jrflow.observe.window import Window
 
 @dataclass(frozen=True, eq=False)
 class Epoch:
-    """What a recording keeps of a response that the model simulates.
+    """The steps from a simulated response to observed samples.
 
-    The response is filtered, the recorded samples are taken, their baseline is corrected, and averages over
-    blocks are formed.
+    The response is filtered, the recorded samples are selected, their baseline is corrected, and averages
+    over blocks are computed.
 
     Attributes
     ----------
     times
-        Of the simulation, s from the onset, shape (n_times,).
+        Times of the simulation, s from the onset, shape (n_times,).
     period
-        Samples from one onset to the next.
+        Number of samples from one onset to the next.
     processing
         Filters and baseline of the recording.
     recorded
-        Positions in ``times`` of the samples that were recorded; None: all.
+        Positions in ``times`` of the recorded samples; None for all samples.
     held
-        Positions in the recorded samples of those that are averaged (see
-        :func:`jrflow.inference.recordings.matching.held`); None: all.
+        Positions, among the recorded samples, of the samples to average (see
+        :func:`jrflow.inference.recordings.matching.held`); None for all samples.
     window
         Blocks over which samples are averaged; None: every sample is observed.
     """
@@ -48,7 +48,7 @@ class Epoch:
 
     @property
     def observed_times(self) -> np.ndarray:
-        """Times of what is observed, s: recorded samples, or centres of blocks; shape (n_observed,)."""
+        """Times of the observed samples, or of the centres of blocks, s, shape (n_observed,)."""
         return self.recorded_times if self.window is None else self.window.times
 
     @property
@@ -58,39 +58,39 @@ class Epoch:
         Raises
         ------
         ValueError
-            If every sample is observed.
+            If samples are not averaged over blocks.
         """
         if self.window is None:
             raise ValueError("expected an epoch that is averaged over blocks, received one of single samples")
         return self.window
 
     def clean(self, source: np.ndarray) -> np.ndarray:
-        """What is observed of responses without noise.
+        """Observed samples of responses, without noise.
 
         Parameters
         ----------
         source
-            At the times of the simulation, shape (..., n_times).
+            Responses at the times of the simulation, shape (..., n_times).
 
         Returns
         -------
         np.ndarray
-            Shape (..., n_observed), in the unit and precision of ``source``.
+            Observed samples, shape (..., n_observed), in the unit and precision of ``source``.
         """
         filtered = self.processing.filtered(source, self.times, self.period)
         taken = filtered if self.recorded is None else filtered[..., self.recorded]
         return self.averaged(self.processing.correct(taken, self.recorded_times))
 
     def averaged(self, recording: np.ndarray) -> np.ndarray:
-        """Block averages (..., n_observed) of a recording (..., n_recorded) that is processed already."""
+        """Block averages (..., n_observed) of a recording (..., n_recorded) that was already processed."""
         taken = recording if self.held is None else recording[..., self.held]
         return taken if self.window is None else self.window.average(taken)
 
     def covariance(self, temporal: np.ndarray) -> np.ndarray:
-        """Covariance over observed samples of noise with this covariance (n_recorded, n_recorded)."""
+        """Covariance over observed samples, from the covariance (n_recorded, n_recorded) of the noise."""
         taken = temporal if self.held is None else temporal[np.ix_(self.held, self.held)]
         return taken if self.window is None else self.window.covariance(taken)
 
     def every_sample(self) -> Epoch:
-        """The same recording, every sample of which is observed."""
+        """The same recording without averages: every sample is observed."""
         return replace(self, window=None, held=None)

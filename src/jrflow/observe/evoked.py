@@ -1,4 +1,4 @@
-"""Evoked responses in MNE's form: simulated ones out, measured ones in."""
+"""Evoked responses in the format of MNE: write simulated responses, read measured responses."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from jrflow.observe.noise import EvokedNoise
 from jrflow.observe.processing import SAME_RATE, Processing, rate_of
 from jrflow.observe.projection import to_eeg
 
-#: A model's time counts as recorded if it lies within this fraction of a sample of the recording.
+#: A time of the model counts as recorded if it is at most this fraction of a sample outside the recording.
 _EDGE = 0.5
-#: Smallest and largest believable peak of an averaged response, uV.
+#: Smallest and largest plausible peak of an averaged response, uV.
 _BELIEVABLE_PEAK = (1e-3, 1e4)
 
 
@@ -31,34 +31,35 @@ def to_evoked(
     seed: int = 0,
     allow_failed: bool = False,
 ) -> mne.EvokedArray:
-    """One simulation as MNE would have averaged it from a recording.
+    """One simulated response as an evoked response of MNE.
 
     Parameters
     ----------
     ds
-        A simulation or an archive: ``source(sim, region, time)``, mV.
+        Simulations or an archive: ``source(sim, region, time)``, mV.
     sim
         Id of the simulation.
     lead_field
         Dims (channel, region), uV/mV.
     noise
-        Added to the channels; ``None`` leaves them clean.
+        Noise that is added to the channels; None for no noise.
     seed
-        The noise is keyed to (seed, sim), so that simulations do not share theirs.
+        Seed of the noise. Together with ``sim`` it determines the noise, so that simulations have different
+        noise.
     allow_failed
-        Whether to take a simulation whose status is not 0, as long as its source is finite.
+        Whether to accept a simulation whose status is not 0, if its source is finite.
 
     Returns
     -------
     mne.EvokedArray
-        V, baseline-corrected, average reference as an applied projector. ``nave`` is the noise's
-        number of averages; without noise ``ds.attrs["n_epochs"]``, or 1 where that is not recorded.
+        Response in V, baseline-corrected, with the average reference as an applied projector. ``nave`` is
+        the number of averages of the noise; without noise ``ds.attrs["n_epochs"]``, or 1 if this is absent.
 
     Raises
     ------
     ValueError
-        If there is no such simulation, its status is not 0, its source is not finite, or the noise is for
-        other times or channels.
+        If there is no such simulation, its status is not 0, its source is not finite, or times or channels
+        of the noise do not match.
     """
     eeg = to_eeg(_one(ds, sim, allow_failed)["source"], lead_field)
     times, data = eeg["time"].values, eeg.values.astype(float)
@@ -75,14 +76,14 @@ def to_evoked(
 
 
 def read_evokeds(path: str | Path) -> list[mne.Evoked]:
-    """Read all averaged responses of a file, EEG channels only, bad ones left out.
+    """Read all averaged responses of a file: only EEG channels that are not marked bad.
 
-    Standard errors, which MNE stores beside averages, are no responses and are left out.
+    Standard errors, which MNE stores together with averages, are left out.
 
     Raises
     ------
     ValueError
-        If the file holds no averaged response, or one without EEG.
+        If the file has no averaged response, or a response has no EEG channel.
     FileNotFoundError
         If there is no such file.
     """
@@ -118,8 +119,9 @@ def recorded_as(evoked: mne.Evoked, baseline: tuple[float | None, float | None] 
     evoked
         Measured response.
     baseline
-        The model's baseline. It takes the place of the one that the response declares: a later correction
-        undoes an earlier one. None: no correction by the model, the response's own counts.
+        Baseline of the model. It replaces the baseline that the response declares, because a later
+        correction cancels an earlier one. None if the model has no baseline correction; then the response's
+        own baseline is used.
     """
     info = evoked.info
     sfreq = float(info["sfreq"])
@@ -129,20 +131,20 @@ def recorded_as(evoked: mne.Evoked, baseline: tuple[float | None, float | None] 
 
 
 def projector_of(evoked: mne.Evoked, channels: list[str]) -> np.ndarray:
-    """Projection that the channels of a response have undergone, with the average reference.
+    """Projection of the channels of a response, including the average reference.
 
     Parameters
     ----------
     evoked
         Measured response.
     channels
-        Names of the channels that are used, in their order.
+        Names of the channels to use, in order.
 
     Returns
     -------
     np.ndarray
-        Orthogonal projector, shape (n_channels, n_channels): the signal-space projections of the response
-        and the average of the channels are removed. It applies to data, lead field and noise alike.
+        Orthogonal projector, shape (n_channels, n_channels). It removes the signal-space projections of the
+        response and the average over channels. Apply it to data, lead field and noise.
     """
     removed = [np.ones(len(channels))]
     for projection in evoked.info["projs"]:
@@ -162,12 +164,12 @@ def projector_of(evoked: mne.Evoked, channels: list[str]) -> np.ndarray:
 def on_model_grid(
     evoked: mne.Evoked, lead_field: xr.DataArray, times: np.ndarray, processing: Processing | None = None
 ) -> xr.DataArray:
-    """Bring a measured response to the channels and times of the model.
+    """Convert a measured response to the channels and times of the model.
 
-    Channels are taken in the lead field's order and re-referenced to their average; signal-space projections
-    are applied. A recording that holds frequencies above the model's Nyquist frequency is low-pass filtered
-    (zero phase, at 0.4 of the model's sampling frequency); then a cubic spline reads it at those of the
-    model's times that it covers; last comes the baseline correction.
+    Channels are put in the order of the lead field and re-referenced to their average; signal-space
+    projections are applied. If the recording contains frequencies above the model's Nyquist frequency, it is
+    low-pass filtered (zero phase, at 0.4 of the model's sampling frequency). A cubic spline then interpolates
+    it at those times of the model that the recording covers. Finally the baseline is corrected.
 
     Parameters
     ----------
@@ -176,20 +178,21 @@ def on_model_grid(
     lead_field
         Dims (channel, region).
     times
-        The model's times, s, shape (n_times,), evenly spaced.
+        Times of the model, s, shape (n_times,), evenly spaced.
     processing
-        As from :func:`recorded_as`. None: that of the response, with the baseline of all samples up to 0 s.
+        Processing of the recording, from :func:`recorded_as`. None for the processing that the response
+        declares, with all samples up to 0 s as baseline.
 
     Returns
     -------
     xr.DataArray
-        Dims (channel, time), uV; the times are those of the model's that were recorded.
+        EEG with dims (channel, time), uV; times are the times of the model that were recorded.
 
     Raises
     ------
     ValueError
-        If channels are missing or bad, values are not finite or not of the size of EEG, or too few of the
-        model's times were recorded.
+        If channels are missing or bad, values are not finite or do not have the size of EEG, or too few
+        times of the model were recorded.
     """
     good = [name for name in evoked.ch_names if name not in evoked.info["bads"]]
     names = require_channels(lead_field, good, f"evoked response {evoked.comment!r}")
@@ -199,11 +202,11 @@ def on_model_grid(
     _check_values(data, names, evoked.comment)
     limit = done.limited(rate_of(times))
     if limit is not None:
-        # Not evoked.resample: it shifts by up to half a new sample.
+        # Do not use evoked.resample: it shifts times by up to half a new sample.
         data = mne.filter.filter_data(data, float(evoked.info["sfreq"]), None, limit, verbose="error")
     data = projector_of(evoked, names) @ data
     spline = make_interp_spline(evoked.times, data, k=min(3, data.shape[1] - 1), axis=-1)
-    # A last fraction of a sample is held, not extrapolated.
+    # Within a fraction of a sample outside the recording, use its first or last value; do not extrapolate.
     data = spline(common.clip(evoked.times[0], evoked.times[-1]))
     return xr.DataArray(
         done.correct(data, common),
@@ -217,7 +220,7 @@ def on_model_grid(
 def projected(
     evoked: mne.Evoked, lead_field: xr.DataArray, noise: EvokedNoise
 ) -> tuple[xr.DataArray, EvokedNoise]:
-    """Lead field and noise after the projections of a response, see :func:`projector_of`."""
+    """Apply the projections of a response to lead field and noise, see :func:`projector_of`."""
     projector = projector_of(evoked, channel_names(lead_field))
     gain = lead_field.copy(data=projector @ lead_field.transpose("channel", "region").values)
     return gain, replace(noise, covariance=projector @ noise.covariance @ projector)
@@ -231,14 +234,14 @@ def source_estimate(eeg: xr.DataArray, weights: np.ndarray) -> xr.DataArray:
     eeg
         Dims (..., channel, time), uV, average reference.
     weights
-        From :func:`jrflow.observe.noise.spatial_filter`, mV/uV, shape (n_channels,).
+        Weights from :func:`jrflow.observe.noise.spatial_filter`, mV/uV, shape (n_channels,).
     """
     estimate = xr.dot(eeg, xr.DataArray(weights, dims="channel"), dim="channel")
     return estimate.rename("source").assign_attrs(eeg.attrs | {"units": "mV"})
 
 
 def _one(ds: xr.Dataset, sim: int, allow_failed: bool) -> xr.Dataset:
-    """Look up a simulation by its id; refuse one that failed, or is not finite."""
+    """Select a simulation by its id; refuse it if it failed or is not finite."""
     known = ds["sim"].values
     if sim not in known:
         raise ValueError(
@@ -250,7 +253,7 @@ def _one(ds: xr.Dataset, sim: int, allow_failed: bool) -> xr.Dataset:
     if "status" in one and int(one["status"]) != OK and not allow_failed:
         status = int(one["status"])
         raise ValueError(
-            f"simulation {sim} has status {status} ({STATUS_MEANINGS[status]}): its source is no valid "
+            f"simulation {sim} has status {status} ({STATUS_MEANINGS[status]}): its source is not a valid "
             "response; choose one with status 0 (ds.query(sim='status == 0')), or give "
             "allow_failed=True"
         )
@@ -280,7 +283,7 @@ def _recorded_times(evoked: mne.Evoked, times: np.ndarray) -> np.ndarray:
 
 
 def _check_values(data: np.ndarray, names: list[str], comment: str) -> None:
-    """Refuse what cannot be an averaged response; ``data`` in uV, shape (n_channels, n_times)."""
+    """Refuse data that cannot be an averaged response; ``data`` in uV, shape (n_channels, n_times)."""
     finite = np.isfinite(data).all(axis=1)
     if not finite.all():
         wrong = [name for name, good in zip(names, finite, strict=True) if not good]
@@ -293,9 +296,9 @@ def _check_values(data: np.ndarray, names: list[str], comment: str) -> None:
     if flat.all():
         raise ValueError(
             f"evoked response {comment!r}: expected a response, received constant values on all "
-            f"{len(names)} channels; see how the average was computed"
+            f"{len(names)} channels; check how the average was computed"
         )
-    if flat.sum() > 1:  # a single one may be the reference electrode
+    if flat.sum() > 1:  # one flat channel may be the reference electrode
         wrong = [name for name, none in zip(names, flat, strict=True) if none]
         raise ValueError(
             f"evoked response {comment!r}: expected signals, received constant values on channels "

@@ -9,11 +9,11 @@ import numpy as np
 import xarray as xr
 from scipy.ndimage import uniform_filter1d
 
-#: Running mean before peaks and power are read, s: one noisy sample is not a peak.
+#: Length of the running mean before peaks and power are computed, s: one noisy sample is not a peak.
 _SMOOTHING = 0.01
 
-#: The tip of a peak is what exceeds this fraction of its height. A second deflection that reaches it rivals
-#: the peak: a change of the response by 1 % could make it the largest one.
+#: The tip of a peak is the part above this fraction of its height. A second deflection above this height is
+#: a rival: a change of the response by 1 % could make it the largest deflection.
 _TIP = 0.98
 
 #: Ends of the early and of the late window, s after the onset.
@@ -22,7 +22,7 @@ _EARLY, _LATE = 0.15, 0.5
 
 @dataclass(frozen=True)
 class Feature:
-    """What a feature is called and measured in; ``{}`` in the unit stands for the unit of the data."""
+    """Name and unit of a feature; ``{}`` in the unit stands for the unit of the data."""
 
     unit: str
     long_name: str
@@ -50,23 +50,24 @@ def erp_features(
     sim: np.ndarray | None = None,
     rivals: Literal["undefined", "largest"] = "undefined",
 ) -> xr.Dataset:
-    """Describe evoked time courses of one channel or source by named numbers.
+    """Compute features of evoked time courses of one channel or source.
 
     Parameters
     ----------
     evoked
-        Shape (n, n_times), baseline-corrected.
+        Evoked responses, baseline-corrected, shape (n, n_times).
     times
-        Shape (n_times,), s, evenly spaced, 0 at the stimulus onset.
+        Times, s, evenly spaced, 0 at the stimulus onset, shape (n_times,).
     units
         Unit of ``evoked``: uV for a channel, mV for a source.
     sim
-        Ids of the simulations, shape (n,); 0..n-1 where none are given.
+        Ids of the simulations, shape (n,); None for 0..n-1.
     rivals
-        What to do if a second, separate deflection reaches 98 % of the largest one. ``undefined``: features
-        that depend on which of them is the peak are NaN (``peak_latency`` and ``rebound_amplitude``; if the
-        two have opposite signs, also ``peak_amplitude`` and ``half_width``). ``largest``: the largest sample
-        decides, and these features jump where the two change places.
+        Treatment of a second, separate deflection that reaches 98 % of the largest deflection.
+        ``undefined``: features that depend on the choice of the peak are NaN (``peak_latency`` and
+        ``rebound_amplitude``; if the two deflections have opposite signs, also ``peak_amplitude`` and
+        ``half_width``). ``largest``: the largest sample is the peak; these features are then discontinuous
+        where the order of the two deflections changes.
 
     Returns
     -------
@@ -80,12 +81,13 @@ def erp_features(
 
     Notes
     -----
-    All features but the areas are computed after a running mean over 10 ms. If a response is zero
-    throughout, its times are NaN. If a response is not finite, all of its features are NaN.
+    All features except the areas are computed after a running mean over 10 ms. If a response is zero
+    everywhere, its latencies and widths are NaN. If a response is not finite, all of its features are NaN.
 
-    With ``rivals="undefined"`` every feature changes little with the response: a change of the response by
-    less than 1 % of its peak either moves the peak's latency within the tip of one deflection, or the
-    latency is undefined. ``centroid_latency`` is continuous and always defined.
+    With ``rivals="undefined"``, a small change of the response causes a small change of each feature: if the
+    response changes by less than 1 % of its peak, the latency of the peak stays within the tip of one
+    deflection, or it is undefined. ``centroid_latency`` is continuous, and defined for every nonzero
+    response.
     """
     evoked, times = np.asarray(evoked, dtype=float), np.asarray(times, dtype=float)
     _require_shapes(evoked, times)
@@ -122,7 +124,7 @@ def _require_shapes(evoked: np.ndarray, times: np.ndarray) -> None:
 
 
 def _peaks(response: np.ndarray, times: np.ndarray, drop_rivals: bool) -> dict[str, np.ndarray]:
-    """Features of the largest deflection; with ``drop_rivals`` NaN where a second one is as large."""
+    """Features of the largest deflection; with ``drop_rivals`` NaN if a second deflection is as large."""
     rows, peak = np.arange(len(response)), abs(response).argmax(axis=1)
     amplitude = response[rows, peak]
     upright = response * np.sign(amplitude)[:, np.newaxis]
@@ -143,10 +145,10 @@ def _peaks(response: np.ndarray, times: np.ndarray, drop_rivals: bool) -> dict[s
 
 
 def _tip(size: np.ndarray, peak: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean time of the tip around the peak, weighted by height above its foot; whether there are other tips.
+    """Mean time of the peak's tip, weighted by height above its foot; and whether there are other tips.
 
-    The mean over the tip is continuous in the response, even where the top is flat; the time of the largest
-    sample is not.
+    The mean over the tip changes continuously with the response, even if the top is flat. The time of the
+    largest sample does not.
     """
     rows = np.arange(len(size))
     foot = _TIP * size[rows, peak]
@@ -154,7 +156,7 @@ def _tip(size: np.ndarray, peak: np.ndarray, times: np.ndarray) -> tuple[np.ndar
     # Number of each run of neighbouring samples above the foot.
     run = np.cumsum(np.diff(high, axis=1, prepend=False) & high, axis=1, dtype=np.int32)
     own = high & (run == run[rows, peak][:, np.newaxis])
-    with np.errstate(invalid="ignore"):  # zero throughout, or not finite
+    with np.errstate(invalid="ignore"):  # responses that are zero everywhere, or not finite
         weight = np.where(own, size - foot[:, np.newaxis], 0.0)
         return (weight * times).sum(axis=1) / weight.sum(axis=1), run[:, -1] > 1
 
@@ -171,8 +173,8 @@ def _areas(evoked: np.ndarray, times: np.ndarray) -> dict[str, np.ndarray]:
 def _moments(response: np.ndarray, times: np.ndarray) -> dict[str, np.ndarray]:
     power = response**2
     total = power.sum(axis=1)
-    with np.errstate(invalid="ignore"):  # a response that is zero throughout has no latency
-        # Not as products of matrices: their rounding depends on how many simulations are at hand.
+    with np.errstate(invalid="ignore"):  # a response that is zero everywhere has no latency
+        # Do not use matrix products: their rounding depends on the number of simulations.
         centroid = (power * times).sum(axis=1) / total
         spread = np.sqrt(((power * times**2).sum(axis=1) / total - centroid**2).clip(min=0))
     return {

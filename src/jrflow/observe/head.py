@@ -27,17 +27,18 @@ _SHELLS = (0.90, 0.92, 0.97, 1.0)
 #: Radius of a patch that covers a whole hemisphere, mm.
 _HEMISPHERE = 300.0
 
-#: What one region is called where a model has a single column.
+#: Name of the region if a model has a single column.
 _REGION = "column"
 
 
 def lead_field(head: Head, source: SourceConfig) -> xr.DataArray:
     """EEG of a cortical patch per mV of the model's source, average reference.
 
-    The patch's moment points along the outward normals of the cortex and is shared evenly by its
-    vertices. With a montage or a recording the head is MNE's sphere of four shells, fitted to the
-    electrodes, and the cortex is fsaverage's, put into it by
-    :func:`jrflow.observe.cortex.place_in_head`. With a forward solution both are the file's own.
+    The dipole moment of the patch points along the outward normals of the cortex and is divided equally
+    among its vertices. With a montage or a recording, the head is MNE's sphere of four shells, fitted to the
+    electrodes. The cortex is that of fsaverage, moved into the head by
+    :func:`jrflow.observe.cortex.place_in_head`. With a forward solution, head and cortex are those of the
+    file.
 
     Parameters
     ----------
@@ -51,13 +52,13 @@ def lead_field(head: Head, source: SourceConfig) -> xr.DataArray:
     -------
     xr.DataArray
         Dims (channel, region), float64, uV/mV. Coordinates: ``x``, ``y``, ``z`` of the channels (m,
-        MNE's head frame). Attributes say which head and patch it is.
+        MNE's head frame). Attributes describe head and patch.
 
     Raises
     ------
     ValueError
-        If the montage is unknown, electrodes have no positions or do not describe a head, the
-        position is far from the cortex, or the patch is larger than a hemisphere or lies outside the skull.
+        If the montage is unknown, electrodes have no positions or do not form a head, the position is far
+        from the cortex, or the patch is larger than a hemisphere or outside the skull.
     FileNotFoundError
         If there is no such recording or forward file.
     """
@@ -84,7 +85,7 @@ def lead_field(head: Head, source: SourceConfig) -> xr.DataArray:
 
 
 def _require_plausible(source: SourceConfig) -> None:
-    """Warn of lengths and moments that are probably in another unit; refuse a patch beyond a hemisphere."""
+    """Warn of lengths and moments that probably have a wrong unit; refuse patches beyond a hemisphere."""
     if source.extent > _HEMISPHERE:
         raise ValueError(
             f"extent: expected the radius of a patch of cortex in mm, at most {_HEMISPHERE:g} "
@@ -102,7 +103,7 @@ def _require_plausible(source: SourceConfig) -> None:
 
 
 def patch_forward(info: mne.Info, patch: Patch, centre: np.ndarray, radius: float) -> mne.Forward:
-    """Forward solution of a patch in a sphere of four shells, orientation fixed along the normals.
+    """Forward solution of a patch in a sphere of four shells, with orientations along the normals.
 
     Parameters
     ----------
@@ -111,7 +112,7 @@ def patch_forward(info: mne.Info, patch: Patch, centre: np.ndarray, radius: floa
     patch
         Positions (m) and normals in the head frame.
     centre, radius
-        The head's sphere, m.
+        Centre and radius of the sphere, m.
 
     Raises
     ------
@@ -121,8 +122,8 @@ def patch_forward(info: mne.Info, patch: Patch, centre: np.ndarray, radius: floa
     eccentricity = np.linalg.norm(patch.positions - centre, axis=1).max() / radius
     if eccentricity >= _SHELLS[0]:
         raise ValueError(
-            f"the patch reaches {eccentricity:.2f} of the head's radius ({radius * 1e3:.0f} mm), the brain "
-            f"ends at {_SHELLS[0]:.2f}: choose another source position or a smaller extent, or give a "
+            f"the patch reaches {eccentricity:.2f} of the head's radius ({radius * 1e3:.0f} mm), but the "
+            f"brain ends at {_SHELLS[0]:.2f}: choose another source position or a smaller extent, or give a "
             "forward solution of a realistic head (head kind: forward)"
         )
     sphere = mne.make_sphere_model(centre, radius, relative_radii=_SHELLS, verbose="error")

@@ -1,4 +1,4 @@
-"""The noise levels that one model meets, kept beside its results."""
+"""Noise levels of one model, stored with its results."""
 
 from __future__ import annotations
 
@@ -24,27 +24,29 @@ def noise_levels(
     campaign: xr.Dataset,
     processing: Processing | None = None,
 ) -> xr.Dataset:
-    """Resolve the configured noise levels against a model's training campaign.
+    """Compute the configured noise levels for a model's training campaign.
 
     Parameters
     ----------
     levels
-        Named levels of the configuration.
+        Noise levels of the configuration, by name.
     lead_field
         Dims (channel, region), uV/mV.
     timing
-        The protocol on its time grid.
+        Times of the protocol.
     campaign
-        Training campaign: ``source`` (mV) and ``status``; a signal-to-noise ratio refers to the median
-        size of its evoked responses.
+        Training campaign: ``source`` (mV) and ``status``. Signal-to-noise ratios refer to the median size of
+        its evoked responses.
     processing
-        Filters and baseline of the responses; None: no filter.
+        Filters and baseline of the responses; None for no filter.
 
     Returns
     -------
-    Dataset over ``noise``: ``covariance`` (noise, channel, channel_2) in uV^2 of one averaged sample,
-    ``n_averages``, ``period``, ``snr_db`` and ``sd``, the noise of the source estimate in mV. With
-    ``lead_field`` (channel, region) and ``reference_rms`` (uV) it is all that later stages need.
+    xr.Dataset
+        Over ``noise``: ``covariance`` (noise, channel, channel_2) of one averaged sample in uV^2;
+        ``n_averages``; ``period`` in samples; ``snr_db`` in dB; ``sd``, the noise of the source estimate in
+        mV. Also ``lead_field`` (channel, region) and the attribute ``reference_rms_uV``. Later stages need
+        nothing else.
     """
     done = Processing() if processing is None else processing
     usable = campaign["source"].where(campaign["status"] == 0)
@@ -69,7 +71,7 @@ def noise_levels(
 
 
 def read_levels(path: Path) -> tuple[xr.DataArray, dict[str, EvokedNoise], xr.Dataset]:
-    """Read what :func:`noise_levels` described: lead field, noise by name, and the whole table."""
+    """Read a file of :func:`noise_levels`: lead field, noise levels by name, and the whole dataset."""
     with xr.open_dataset(path, engine="h5netcdf") as file:
         table = file.load()
     processing = Processing(**json.loads(table.attrs.get("processing", "{}")))

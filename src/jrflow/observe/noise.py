@@ -1,9 +1,9 @@
-"""Sensor noise of an averaged evoked response, and the best estimate of the source in it.
+"""Sensor noise of an averaged evoked response, and the best estimate of a source in this noise.
 
-Noise of the raw recording is Gaussian and white in time, with a covariance over channels. EEG is
-linear, so filtering it, averaging it, correcting its baseline and re-referencing it leaves a Gaussian
-whose covariance is the product of one over channels and one over time; both are known exactly, and
-one averaged response is one draw.
+Noise of the raw recording is Gaussian and white in time, with a covariance over channels. Filtering,
+averaging, baseline correction and re-referencing are linear. The noise of the averaged response is therefore
+Gaussian too, and its covariance is the product of a covariance over channels and a covariance over time.
+Both are known exactly. Each averaged response contains one draw of this noise.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from jrflow.observe.sensors import N_STATE, Colouring, noise_states
 #: Standard deviation of an EEG channel in mne.make_ad_hoc_cov, uV.
 _AD_HOC_SD = 0.2
 
-#: Eigenvalues of a covariance below this fraction of the largest are rounding.
+#: Eigenvalues of a covariance below this fraction of the largest eigenvalue are rounding errors.
 _RANK_TOLERANCE = 1e-10
-#: The same of a covariance from a file, whose values may have been stored in single precision.
+#: The same for a covariance from a file, which may have been stored in single precision.
 _STORED_TOLERANCE = 1e-6
 
-#: Frequencies of which filters leave less than this fraction of the power carry no information: what is left
-#: of them depends on details of the filter and on the ends of epochs.
+#: Frequencies are left out if filters pass less than this fraction of their power: the rest depends on
+#: details of the filter and on the ends of epochs.
 _STOPPED = 0.01
 
-#: Smallest and largest believable standard deviation of an EEG channel's raw noise, uV.
+#: Smallest and largest plausible standard deviation of an EEG channel's raw noise, uV.
 _BELIEVABLE_SD = (1e-4, 1e4)
 
 
@@ -50,16 +50,18 @@ class EvokedNoise:
     Attributes
     ----------
     covariance
-        Of one sample of the average before baseline correction, uV^2, shape (n_channels, n_channels).
+        Covariance over channels of one sample of the average before baseline correction, uV^2, shape
+        (n_channels, n_channels).
     n_averages
-        Epochs averaged.
+        Number of averaged epochs.
     times
         Times of the samples, s, shape (n_times,), 0 at the stimulus onset.
     period
-        Samples from one onset to the next. Where it is shorter than an epoch, the end of one epoch is
-        the beginning of the next and carries the same noise; from ``n_times`` on epochs are independent.
+        Number of samples from one onset to the next. If it is smaller than ``n_times``, epochs overlap, and
+        overlapping parts contain the same noise. Otherwise epochs are independent.
     processing
-        Filters, baseline and sampling frequency of the recording, at whose samples ``covariance`` holds.
+        Filters, baseline and sampling frequency of the recording. ``covariance`` refers to samples of the
+        recording.
     """
 
     covariance: np.ndarray
@@ -70,7 +72,7 @@ class EvokedNoise:
 
     @property
     def rank(self) -> int:
-        """Dimensions of the channels' space in which there is noise."""
+        """Number of independent directions over channels that contain noise."""
         return factor(self.covariance).shape[1]
 
     @property
@@ -93,16 +95,16 @@ class EvokedNoise:
         return replace(self, covariance=covariance, n_averages=n_averages, period=len(self.times))
 
     def processed(self, processing: Processing) -> EvokedNoise:
-        """Noise of the same samples with these filters, baseline and sampling frequency declared."""
+        """The same noise, declared to have these filters, baseline and sampling frequency."""
         return replace(self, processing=processing)
 
     def temporal_covariance(self) -> np.ndarray:
         """Covariance over time, shape (n_times, n_times), relative to ``covariance``.
 
-        Of unit variance before baseline correction if the recording has the model's sampling frequency. Raw
+        The variance before baseline correction is 1 if the recording has the model's sampling frequency. Raw
         samples are independent unless they were filtered. Sample i of the average and sample i + m * period
-        share n_averages - m of their raw samples, so that they correlate by 1 - m / n_averages. What filters
-        stop is left out: the covariance is singular there.
+        share n_averages - m of their raw samples, so their correlation is 1 - m / n_averages. Frequencies
+        that filters stop are left out: the covariance is singular there.
         """
         return self._temporal.copy()
 
@@ -115,9 +117,10 @@ class EvokedNoise:
         return self._corrected(_passed(toeplitz(self._filtered_correlation())))
 
     def whole_temporal_covariance(self) -> np.ndarray:
-        """As ``temporal_covariance``, with what little the filters leave of the frequencies they stop.
+        """As ``temporal_covariance``, including the small remaining power of frequencies that filters stop.
 
-        A network must be trained in this noise: where it met none, it would trust what is left of a response.
+        A network must be trained with this noise. Without noise at these frequencies, the network would rely
+        on the small remaining part of the response.
         """
         if self.processing.is_plain(self.times):
             return self.temporal_covariance()
@@ -127,7 +130,7 @@ class EvokedNoise:
         return self.processing.correct(self.processing.correct(raw, self.times).T, self.times)
 
     def _filtered_correlation(self) -> np.ndarray:
-        """Correlation of the average of filtered epochs with itself, at lags of 0 to n_times - 1 samples."""
+        """Autocorrelation of the average of filtered epochs, at lags of 0 to n_times - 1 samples."""
         lags, correlation = np.arange(len(self.times)), self.processing.autocorrelation(self.times)
         n = self.n_averages if self.period < len(lags) else 1
         n_reaching = min(n - 1, (len(correlation) + len(lags)) // self.period)
@@ -149,16 +152,21 @@ class EvokedNoise:
     ) -> np.ndarray:
         """Evoked responses in this noise, uV, shape (n, n_channels, n_times): one draw per simulation.
 
-        Memory limits the number of simulations at a time: give the same ``out`` (C-contiguous) for a few of
-        them after the other.
+        To save memory, process a few simulations at a time, with the same ``out``.
 
         Parameters
         ----------
-        source, gain
-            mV, shape (n, n_times), in the precision of the result; uV/mV, shape (n_channels,). Where there is
-            a filter, the source must be filtered (:meth:`jrflow.observe.processing.Processing.apply`).
-        sims, seed
-            Simulation ids, shape (n,): the noise of one follows from its id and the seed alone.
+        source
+            Source, mV, shape (n, n_times), in the precision of the result. If ``processing`` has a filter,
+            the source must be filtered (:meth:`jrflow.observe.processing.Processing.apply`).
+        gain
+            Lead field of the source, uV/mV, shape (n_channels,).
+        sims
+            Simulation ids, shape (n,).
+        seed
+            Seed of the noise. The noise of a simulation depends only on the seed and the id.
+        out
+            Array for the result, C-contiguous; None for a new array.
         """
         if not self.processing.is_plain(self.times):
             rngs = [np.random.default_rng([seed, int(sim)]) for sim in sims]
@@ -183,7 +191,7 @@ class EvokedNoise:
         return Colouring.of(self.covariance, self._epoch_correlation(), self.period, baseline)
 
     def _epoch_correlation(self) -> np.ndarray:
-        """Correlation of the average with itself, whole periods later; one row per period begun."""
+        """Autocorrelation of the average at lags of whole periods; one row per complete or partial period."""
         lags = np.arange(-(-len(self.times) // self.period))
         return toeplitz((1 - lags / self.n_averages).clip(min=0))
 
@@ -197,29 +205,29 @@ def noise_level(
 ) -> EvokedNoise:
     """Noise of the averaged response at one configured level.
 
-    Epochs overlap as the protocol's do, except where a measured covariance comes with its own number
-    of averages: those belong to another experiment and are taken to be independent.
+    Epochs overlap as in the protocol. If a measured covariance has its own number of averages, it belongs to
+    another experiment, and its epochs are assumed to be independent.
 
     Parameters
     ----------
     config
         Ad hoc covariance, measured covariance file, or signal-to-noise ratio.
     lead_field
-        Dims (channel, region); says which channels there are.
+        Lead field, dims (channel, region); defines the channels.
     timing
-        The protocol on its time grid.
+        Times of the protocol.
     reference_rms
-        :func:`jrflow.observe.projection.reference_rms` of the training campaign, uV; only a
-        signal-to-noise ratio needs it.
+        :func:`jrflow.observe.projection.reference_rms` of the training campaign, uV; needed only for a
+        signal-to-noise ratio.
     processing
-        Filters and baseline of the recording. A covariance from a file and a signal-to-noise ratio are those
-        after filtering, ad hoc noise is that of the raw recording. None: no filter.
+        Filters and baseline of the recording; None for no filter. A covariance from a file and a
+        signal-to-noise ratio refer to the filtered recording, ad hoc noise to the raw recording.
 
     Raises
     ------
     ValueError
-        If the channels of a covariance file do not match the lead field's, its values cannot be a covariance
-        of EEG, or a signal-to-noise ratio is asked for without a positive ``reference_rms``.
+        If the channels of a covariance file do not match those of the lead field, its values cannot be a
+        covariance of EEG, or a signal-to-noise ratio is configured without a positive ``reference_rms``.
     FileNotFoundError
         If there is no such covariance file.
     """
@@ -243,10 +251,10 @@ def noise_level(
 def measured_covariance(path: str | Path, lead_field: xr.DataArray) -> np.ndarray:
     """Noise covariance of single raw samples from a file, for the channels of a lead field.
 
-    Re-referenced to the average and, where the file says from how many samples it was estimated,
-    shrunk towards white noise by the amount that this number calls for (oracle approximating
-    shrinkage: Chen et al. 2010, IEEE Trans. Signal Process. 58:5016). Dimensions without noise
-    (interpolated channels, projections, removed components) stay without: nothing is inferred from them.
+    The covariance is re-referenced to the average. If the file states the number of samples, the covariance
+    is shrunk towards white noise by the amount for this number (oracle approximating shrinkage: Chen et al.
+    2010, IEEE Trans. Signal Process. 58:5016). Dimensions without noise (interpolated channels, projections,
+    removed components) remain without noise and are not used for inference.
 
     Returns
     -------
@@ -256,8 +264,8 @@ def measured_covariance(path: str | Path, lead_field: xr.DataArray) -> np.ndarra
     Raises
     ------
     ValueError
-        If the file holds no covariance, lacks a channel of the lead field, or its values are not finite,
-        not positive or not of the size of EEG in V.
+        If the file has no covariance, lacks a channel of the lead field, or its values are not finite, not
+        positive or do not have the size of EEG in V.
     FileNotFoundError
         If there is no such file.
     """
@@ -271,25 +279,26 @@ def measured_covariance(path: str | Path, lead_field: xr.DataArray) -> np.ndarra
 
 
 def spatial_filter(lead_field: xr.DataArray, noise: EvokedNoise) -> tuple[np.ndarray, float]:
-    """Generalised least squares estimate of one source: its weights and its noise.
+    """Generalised least squares estimate of one source: weights and noise of the estimate.
 
-    For one source in Gaussian noise whose covariance separates into channels and time, the
-    estimate ``weights @ evoked`` is a sufficient statistic: nothing about the source is lost.
+    The noise is Gaussian, and its covariance is a product of channels and time. For one source in this
+    noise, the estimate ``weights @ evoked`` is a sufficient statistic: no information about the source is
+    lost.
 
     Parameters
     ----------
     lead_field
         Dims (channel, region) with a single region, uV/mV.
     noise
-        For the same channels.
+        Noise of the same channels, with covariance S.
 
     Returns
     -------
     weights
-        w = S^+ g / (g' S^+ g), mV/uV, shape (n_channels,), where w @ g = 1.
+        w = S^+ g / (g' S^+ g) for the lead field g, mV/uV, shape (n_channels,); w @ g = 1.
     sd
-        1 / sqrt(g' S^+ g), mV: the estimate's standard deviation before baseline correction. Over
-        time its noise has covariance sd^2 ``noise.temporal_covariance()``.
+        1 / sqrt(g' S^+ g), mV: standard deviation of the estimate before baseline correction. The covariance
+        of its noise over time is sd^2 ``noise.temporal_covariance()``.
 
     Raises
     ------
@@ -322,7 +331,7 @@ def _average_reference(covariance: np.ndarray) -> np.ndarray:
 
 
 def _check_covariance(covariance: np.ndarray, names: list[str], path: str | Path) -> None:
-    """Refuse what cannot be a covariance of EEG channels; ``covariance`` in uV^2."""
+    """Refuse a matrix that cannot be a covariance of EEG channels; ``covariance`` in uV^2."""
     finite = np.isfinite(covariance).all(axis=0)
     if not finite.all():
         wrong = [name for name, good in zip(names, finite, strict=True) if not good]
@@ -349,7 +358,7 @@ def _check_covariance(covariance: np.ndarray, names: list[str], path: str | Path
 
 
 def _passed(covariance: np.ndarray) -> np.ndarray:
-    """The covariance without the frequencies that filters stop."""
+    """Remove the frequencies that filters stop from a covariance."""
     values, vectors = np.linalg.eigh(covariance)
     kept = values > _STOPPED * values[-1]
     passed: np.ndarray = (vectors[:, kept] * values[kept]) @ vectors[:, kept].T
@@ -357,7 +366,7 @@ def _passed(covariance: np.ndarray) -> np.ndarray:
 
 
 def _shrunk(covariance: np.ndarray, n_samples: int) -> np.ndarray:
-    """Oracle approximating shrinkage within the dimensions that carry noise."""
+    """Oracle approximating shrinkage within the dimensions that contain noise."""
     if n_samples < 1:  # not an estimate from samples
         return covariance
     values, vectors = np.linalg.eigh(covariance)

@@ -1,7 +1,7 @@
-"""How sources become the data that networks, samplers and limits are given.
+"""Observation model: how sources become the data of networks, samplers and limits.
 
-The data of one response are a matrix (input, sample). An input is the estimate of a source or a whitened
-channel; a sample is one time, or the average over a block of times::
+The data of one response are a matrix (input, sample). An input is a source, a source estimate or a whitened
+channel. A sample is one time, or the average over a block of times::
 
     data = mixing @ epoch.clean(sources) + sd * noise,    covariance of the noise = spatial x temporal
 
@@ -9,8 +9,8 @@ channel; a sample is one time, or the average over a block of times::
 kind            inputs
 ==============  ===================================================================================
 ``source``      the source of each region
-``projected``   the generalised least squares estimate of one source: for one source this is all that
-                the channels know
+``projected``   the generalised least squares estimate of one source; if there is only one source, the
+                estimate contains all information of the channels
 ``channels``    EEG channels, whitened
 ==============  ===================================================================================
 """
@@ -30,35 +30,37 @@ from jrflow.observe.epoch import Epoch
 from jrflow.observe.noise import EvokedNoise, spatial_filter
 from jrflow.observe.processing import Processing, rate_of
 
-#: What a user may choose for recordings on electrodes (``inference.training.spatial``).
+#: Kinds for recordings with electrodes (``inference.training.spatial``).
 ElectrodeKind = Literal["projected", "channels"]
 Kind = Literal["source", "projected", "channels"]
 #: Variance that is added to block averages of filtered noise, as a fraction of their mean variance. Filters
-#: leave some combinations of blocks almost without noise, and nothing there is known better than this.
+#: leave some combinations of blocks almost without noise. This floor limits the trust in these combinations.
 _FLOOR = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """How sources become data, and the noise in these.
+    """The linear map from sources to data, and the noise of the data.
 
     Attributes
     ----------
     kind
-        What an input is; see the table above.
+        Kind of the inputs; see the table above.
     epoch
-        From simulated times to samples.
+        Steps from simulated times to samples.
     mixing
-        How sources enter the inputs, shape (n_inputs, n_regions); of a single source a unit vector.
+        Contribution of each source to each input, shape (n_inputs, n_regions); a unit vector for a single
+        source.
     spatial
         Covariance of the noise over inputs, relative to ``sd**2``, shape (n_inputs, n_inputs).
     temporal
         Covariance of the noise over samples, relative to the variance of one recorded sample before baseline
         correction, shape (n_samples, n_samples).
     sd
-        Noise of one recorded sample of an input before baseline correction, mV.
+        Standard deviation of the noise of one recorded sample of an input before baseline correction, mV.
     weights
-        From channels (uV) to inputs (mV), shape (n_inputs, n_channels); None for sources.
+        Matrix that converts channels (uV) to inputs (mV), shape (n_inputs, n_channels); None if there are no
+        channels.
     """
 
     kind: Kind
@@ -71,16 +73,16 @@ class Observation:
 
     @classmethod
     def of_sources(cls, epoch: Epoch, noise: EvokedNoise, sd: float, n_regions: int = 1) -> Observation:
-        """The source of each region in independent noise of one size.
+        """The source of each region, in independent noise of the same size.
 
         Parameters
         ----------
         epoch
-            From simulated times to samples.
+            Steps from simulated times to samples.
         noise
-            Gives the covariance over time; its covariance over channels is not used.
+            Noise with the covariance over time; its covariance over channels is not used.
         sd
-            Noise of one sample, mV.
+            Standard deviation of the noise of one sample, mV.
         n_regions
             Number of sources.
         """
@@ -91,24 +93,24 @@ class Observation:
     def of_electrodes(
         cls, kind: ElectrodeKind, lead_field: xr.DataArray, noise: EvokedNoise, epoch: Epoch
     ) -> Observation:
-        """The response at electrodes, projected onto the source or channel by channel.
+        """The response at electrodes, either projected onto the source or as channels.
 
         Parameters
         ----------
         kind
-            See the table above.
+            Kind of the inputs; see the table above.
         lead_field
             Dims (channel, region) with a single region, uV/mV.
         noise
-            Of the recording: its channels, times and processing.
+            Noise of the recording, with its channels, times and processing.
         epoch
-            From simulated times to samples.
+            Steps from simulated times to samples.
 
         Raises
         ------
         ValueError
-            If the noise is not of the lead field's channels or the epoch's times, or the lead field has more
-            than one region.
+            If the noise has other channels than the lead field or other times than the epoch, or the lead
+            field has more than one region.
         """
         _check(noise, lead_field, epoch)
         weights, sd = spatial_filter(lead_field, noise)
@@ -127,12 +129,12 @@ class Observation:
 
     @property
     def rank(self) -> int:
-        """Degrees of freedom of the noise: those of chi-square at the true parameters."""
+        """Degrees of freedom of the noise, and so of chi-square at the true parameters."""
         return int(np.prod([whitener.shape[1] for whitener in self._whiteners]))
 
     @property
     def direction(self) -> np.ndarray:
-        """Unit vector by which a single source enters the inputs, shape (n_inputs,)."""
+        """Unit vector of the contributions of a single source to the inputs, shape (n_inputs,)."""
         (column,) = self.mixing.T
         return column
 
@@ -147,12 +149,12 @@ class Observation:
         Parameters
         ----------
         sources
-            mV, at the times of the simulation, shape (..., n_regions, n_times).
+            Sources at the times of the simulation, mV, shape (..., n_regions, n_times).
 
         Returns
         -------
         np.ndarray
-            mV, shape (..., n_inputs, n_samples).
+            Data, mV, shape (..., n_inputs, n_samples).
         """
         observed = self.epoch.clean(sources)
         return observed if self._is_one_source else self.mixing.astype(observed.dtype) @ observed
@@ -160,7 +162,7 @@ class Observation:
     def draw(
         self, clean: np.ndarray, rng: np.random.Generator, sd: float | np.ndarray | None = None
     ) -> np.ndarray:
-        """Add noise to data (n, n_inputs, n_samples); ``sd``, one or (n,) mV, replaces the observation's."""
+        """Add noise to data (n, n_inputs, n_samples); ``sd`` (mV, scalar or (n,)) replaces the own ``sd``."""
         size = np.broadcast_to(np.asarray(self.sd if sd is None else sd, float), len(clean))
         roots = factor(self.spatial), self.temporal_factor
         white = rng.standard_normal((len(clean), roots[0].shape[1], roots[1].shape[1]))
@@ -173,13 +175,13 @@ class Observation:
         Parameters
         ----------
         eeg
-            At the recorded times, processed as the epoch says, uV, average reference, channels in the order
-            of the lead field, shape (n_channels, n_times).
+            Response at the recorded times, uV, shape (n_channels, n_times): processed as ``epoch`` describes,
+            average reference, channels in the order of the lead field.
 
         Raises
         ------
         ValueError
-            If sources are observed, not channels.
+            If this is an observation of sources, not of channels.
         """
         if self.weights is None:
             raise ValueError(
@@ -188,9 +190,9 @@ class Observation:
         return self.epoch.averaged(self.weights @ eeg)
 
     def whiten(self, data: np.ndarray) -> np.ndarray:
-        """Data (..., n_inputs, n_samples) in which noise of unit ``sd`` is white, shape (..., rank).
+        """Whiten data (..., n_inputs, n_samples) for noise of unit ``sd``: shape (..., rank).
 
-        In the precision of ``data``.
+        The result has the precision of ``data``.
         """
         over_inputs, over_time = (whitener.astype(data.dtype) for whitener in self._whiteners)
         if self.n_inputs == 1:
@@ -199,9 +201,9 @@ class Observation:
         return white.reshape(*white.shape[:-2], -1)
 
     def along_source(self) -> Observation:
-        """Observation of the one source in these data, which loses nothing of it.
+        """Observation of the single source in these data; no information about the source is lost.
 
-        Data become ``direction @ data``.
+        Its data are ``direction @ data``.
         """
         if self._is_one_source:
             return self
@@ -209,7 +211,7 @@ class Observation:
         return replace(self, kind="projected", mixing=np.eye(1), spatial=np.eye(1), weights=weights)
 
     def alike(self, other: Observation) -> bool:
-        """Whether sources enter alike, in noise that differs in size only."""
+        """Whether two observations differ only in the size of the noise."""
         pairs = zip(self._described(), other._described(), strict=True)
         return all(a.shape == b.shape and np.allclose(a, b, atol=1e-6) for a, b in pairs)
 
@@ -228,9 +230,9 @@ class Observation:
 def temporal_covariance(noise: EvokedNoise, epoch: Epoch) -> np.ndarray:
     """Covariance of noise over the samples of an epoch, relative to the variance of one recorded sample.
 
-    Of single samples, frequencies that filters stop are left out. Of block averages, what little filters
-    leave of them is there, because data that are drawn in this noise must contain it, and a floor, below
-    which no combination of blocks is trusted.
+    For single samples, frequencies that filters stop are left out. For block averages, the small remaining
+    power of these frequencies is included, because data that are drawn with this covariance must contain it.
+    A floor is added to the variance, so that no combination of blocks is trusted too much.
     """
     if epoch.window is None:
         return epoch.covariance(noise.temporal_covariance())
@@ -242,14 +244,14 @@ def temporal_covariance(noise: EvokedNoise, epoch: Epoch) -> np.ndarray:
 
 @dataclass(frozen=True)
 class NoiseLevels:
-    """The observations of one response at several noise levels.
+    """Observations of one response at several noise levels.
 
     Attributes
     ----------
     names
-        Of the levels.
+        Names of the levels.
     observations
-        One of each level.
+        Observation at each level.
     """
 
     names: tuple[str, ...]
@@ -259,12 +261,13 @@ class NoiseLevels:
     def of(
         cls, kind: ElectrodeKind, lead_field: xr.DataArray, levels: Mapping[str, EvokedNoise], epoch: Epoch
     ) -> NoiseLevels:
-        """Observe a response at electrodes in the noise of each level.
+        """Make the observation of a response at electrodes for each noise level.
 
         Raises
         ------
         ValueError
-            If there is no level, or one is not of the lead field's channels or the epoch's times.
+            If there is no level, or a level has other channels than the lead field or other times than the
+            epoch.
         """
         if not levels:
             raise ValueError("at least one noise level is needed (eeg.noise), received none")
@@ -278,7 +281,7 @@ class NoiseLevels:
 
     @property
     def sd(self) -> np.ndarray:
-        """Noise of one sample at each level, mV, shape (n_levels,)."""
+        """Standard deviation of the noise of one sample at each level, mV, shape (n_levels,)."""
         return np.array([observation.sd for observation in self.observations])
 
     @cached_property
@@ -295,7 +298,7 @@ class NoiseLevels:
         return NoiseLevels(self.names[levels], self.observations[levels])
 
     def sd_range(self, margin: float) -> tuple[float, float]:
-        """Smallest and largest noise in training, mV."""
+        """Smallest and largest noise level in training, mV; ``margin`` is a factor that widens the range."""
         return float(self.sd.min() / margin), float(self.sd.max() * margin)
 
 
@@ -305,13 +308,13 @@ def processing_of(levels: Mapping[str, EvokedNoise]) -> Processing:
     Raises
     ------
     ValueError
-        If they differ.
+        If noise levels differ in their processing.
     """
     found = list({noise.processing: None for noise in levels.values()})
     if len(found) > 1:
         raise ValueError(
-            f"expected noise levels of one processing, received {found[0]} and {found[1]}: make the noise "
-            "levels again from one configuration"
+            f"expected noise levels with the same processing, received {found[0]} and {found[1]}: recreate "
+            "the noise levels from one configuration"
         )
     return found[0] if found else Processing()
 
@@ -321,17 +324,17 @@ def _check(noise: EvokedNoise, lead_field: xr.DataArray, epoch: Epoch) -> None:
     if noise.covariance.shape != (n_channels, n_channels):
         raise ValueError(
             f"expected a covariance of the lead field's {n_channels} channels, received one of shape "
-            f"{noise.covariance.shape}; make the noise levels again from this lead field"
+            f"{noise.covariance.shape}; recreate the noise levels from this lead field"
         )
     if len(noise.times) != len(times) or not np.allclose(noise.times, times, atol=1e-6):
         raise ValueError(
             f"expected noise at the times of the responses ({len(times)} from {times[0]:g} to {times[-1]:g} "
-            f"s), received {len(noise.times)} times from {noise.times[0]:g} to {noise.times[-1]:g} s; make "
-            "the noise levels again from the campaign that is trained on"
+            f"s), received {len(noise.times)} times from {noise.times[0]:g} to {noise.times[-1]:g} s; "
+            "recreate the noise levels from the training campaign"
         )
     sfreq = rate_of(times)
     if noise.processing.at(sfreq) != epoch.processing.at(sfreq):
         raise ValueError(
             f"expected noise that was processed as the responses ({epoch.processing}), received "
-            f"{noise.processing}; make the noise levels again from the configuration of the training"
+            f"{noise.processing}; recreate the noise levels from the configuration of the training"
         )

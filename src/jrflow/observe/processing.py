@@ -1,8 +1,8 @@
-"""What was done to an averaged response before it reached jrflow: filters and baseline correction.
+"""Processing of an averaged response before it is read by jrflow: filters and baseline correction.
 
-A recording is filtered before it is cut into epochs. The model's response repeats with every stimulus, so
-filtering the continuous recording is filtering one period of the response, exactly. The filter is MNE's
-default one for the cut-off frequencies: a finite impulse response of zero phase.
+A recording is filtered before it is cut into epochs. The model's response repeats with every stimulus, so a
+circular filter of one period of the response gives exactly the same result. The filter is MNE's default for
+the cut-off frequencies: a finite impulse response filter with zero phase.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from scipy.fft import irfft, next_fast_len, rfft
 
 from jrflow.config.eeg import ProcessingConfig
 
-#: A low-pass filter from this fraction of the Nyquist frequency on is the anti-alias filter of the sampling.
+#: A low-pass filter above this fraction of the Nyquist frequency is the anti-alias filter of the amplifier.
 _ALL = 0.95
-#: Two rates are the same if they differ by less than this fraction (binary rounding, clocks of amplifiers).
+#: Rates are equal if they differ by less than this fraction (binary rounding, clocks of amplifiers).
 SAME_RATE = 1e-3
-#: Upper edge of the passband before a recording is read at the model's rate, in units of that rate.
+#: Upper edge of the passband of the filter before a recording is interpolated at the model's rate, in units
+#: of this rate.
 PASSBAND = 0.4
-#: A time belongs to the baseline if it misses its end by this (binary rounding of decimals), s.
+#: Tolerance of the ends of the baseline (binary rounding of decimal numbers), s.
 _EDGE = 1e-6
 
 
@@ -33,12 +34,12 @@ class Processing:
     Attributes
     ----------
     highpass, lowpass
-        Cut-off frequencies, Hz; None without such a filter.
+        Cut-off frequencies, Hz; None if there is no filter of this kind.
     baseline
-        First and last time of the baseline, s; None for either: the first or last sample. None: no
-        baseline correction.
+        First and last time of the baseline, s. An end that is None stands for the first or last sample. None
+        instead of the pair: no baseline correction.
     sfreq
-        Sampling frequency of the recording, Hz; None: that of the model.
+        Sampling frequency of the recording, Hz; None for that of the model.
     """
 
     highpass: float | None = None
@@ -48,11 +49,11 @@ class Processing:
 
     @classmethod
     def of(cls, config: ProcessingConfig) -> Processing:
-        """As configured."""
+        """Processing of a configuration."""
         return cls(config.highpass, config.lowpass, config.baseline)
 
     def at(self, sfreq: float) -> Processing:
-        """The same, without what has no effect on responses at a model's rate ``sfreq`` (Hz)."""
+        """A copy without settings that have no effect on responses at the model's rate ``sfreq`` (Hz)."""
         own = sfreq if self.sfreq is None else self.sfreq
         highpass = self.highpass if self.highpass else None
         lowpass = self.lowpass if self.lowpass and self.lowpass < _ALL * own / 2 else None
@@ -60,11 +61,11 @@ class Processing:
         return Processing(highpass, lowpass, self.baseline, rate)
 
     def is_plain(self, times: np.ndarray) -> bool:
-        """Whether there is nothing but the correction by the mean of all samples up to 0 s."""
+        """Whether the only processing is to subtract the mean of all samples up to 0 s."""
         return self.at(rate_of(times)) == Processing()
 
     def limited(self, sfreq: float) -> float | None:
-        """Cut-off frequency (Hz) of the filter needed before a model's rate ``sfreq``; None: none."""
+        """Cut-off frequency (Hz) of the filter needed before sampling at ``sfreq`` (Hz), or None."""
         own = self.at(sfreq)
         if own.sfreq is None:
             return None
@@ -72,12 +73,12 @@ class Processing:
         return PASSBAND * sfreq if highest > (1 + SAME_RATE) * sfreq / 2 else None
 
     def baseline_of(self, times: np.ndarray) -> np.ndarray | None:
-        """Which samples are the baseline, both ends included; None without a correction.
+        """Mask of the baseline samples, both ends included; None without baseline correction.
 
         Raises
         ------
         ValueError
-            If no sample is.
+            If there is no sample in the baseline.
         """
         if self.baseline is None:
             return None
@@ -88,8 +89,8 @@ class Processing:
         if not inside.any():
             raise ValueError(
                 f"expected samples in the baseline of {_time(start, 'the start')} to {_time(end, 'the end')}"
-                f", the times are {np.min(times):g} to {np.max(times):g} s: give a response that covers its "
-                "baseline, or another baseline (eeg.processing.baseline)"
+                f", received times of {np.min(times):g} to {np.max(times):g} s: give a response that covers "
+                "the baseline, or another baseline (eeg.processing.baseline)"
             )
         return inside
 
@@ -99,27 +100,27 @@ class Processing:
         return data if baseline is None else data - data[..., baseline].mean(axis=-1, keepdims=True)
 
     def apply(self, data: np.ndarray, times: np.ndarray, period: int) -> np.ndarray:
-        """Filter responses that repeat, and correct their baseline.
+        """Filter periodic responses, and correct their baseline.
 
         Parameters
         ----------
         data
-            Responses to a stimulus that repeats, shape (..., n_times).
+            Responses to a periodic stimulus, shape (..., n_times).
         times
-            s from the onset, shape (n_times,).
+            Times, s from the onset, shape (n_times,).
         period
-            Samples from one onset to the next. Where it is longer than the response, a straight line
-            leads from its end to its next beginning.
+            Number of samples from one onset to the next. If it is larger than ``n_times``, the gap is filled
+            with a straight line from the end of a response to the start of the next.
 
         Returns
         -------
         np.ndarray
-            Shape (..., n_times), in the precision of ``data``.
+            Processed responses, shape (..., n_times), in the precision of ``data``.
         """
         return self.correct(self.filtered(data, times, period), times)
 
     def filtered(self, data: np.ndarray, times: np.ndarray, period: int) -> np.ndarray:
-        """Filter responses that repeat; as :meth:`apply`, without the baseline correction."""
+        """Filter periodic responses as in :meth:`apply`, without the baseline correction."""
         sfreq = rate_of(times)
         own, limit, n = self.at(sfreq), self.limited(sfreq), data.shape[-1]
         cuts = [(own.highpass, own.lowpass if own.lowpass and own.lowpass < _ALL * sfreq / 2 else None)]
@@ -139,10 +140,10 @@ class Processing:
         return found.astype(data.dtype)
 
     def autocorrelation(self, times: np.ndarray) -> np.ndarray:
-        """Autocorrelation of white noise, recorded so, at the lags of ``times``; 0 from its end on.
+        """Autocorrelation of white noise after this processing, at the lags of ``times``; 0 at larger lags.
 
-        It refers to the variance of a sample of the recording: after a filter that the model's rate makes
-        necessary, it begins below 1.
+        It is relative to the variance of a sample of the recording. If a filter is needed before sampling at
+        the model's rate, its first value is below 1.
         """
         sfreq = rate_of(times)
         own, limit = self.at(sfreq), self.limited(sfreq)
@@ -159,7 +160,7 @@ class Processing:
         if own.sfreq is not None:
             power *= _spline_gain(f / recorded) ** 2
         correlation = irfft(power, n)[: n // 2]
-        # What is left of the power is the variance.
+        # The variance is the remaining share of the power.
         return np.asarray(correlation / correlation[0] * (power.sum() / total))
 
     def passed(self, sfreq: float) -> float:
@@ -170,7 +171,7 @@ class Processing:
         return float((fir(own.highpass, own.lowpass, sfreq) ** 2).sum())
 
     def replace(self, **changes: object) -> Processing:
-        """The same with some attributes changed."""
+        """A copy with some attributes changed."""
         return replace(self, **changes)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
@@ -186,7 +187,7 @@ class Processing:
         return ", ".join(parts)
 
     def as_yaml(self) -> str:
-        """Lines of a configuration that ask for it."""
+        """Lines of a configuration for this processing."""
 
         def said(value: float | None) -> str:
             return "null" if value is None else f"{value:.6g}"
@@ -204,12 +205,12 @@ def rate_of(times: np.ndarray) -> float:
 
 @lru_cache(maxsize=64)
 def fir(highpass: float | None, lowpass: float | None, sfreq: float) -> np.ndarray:
-    """MNE's default filter of zero phase for these cut-off frequencies; odd length, centred.
+    """MNE's default zero-phase filter for these cut-off frequencies (Hz); odd length, centred.
 
     Raises
     ------
     ValueError
-        If the frequencies are not possible at this rate.
+        If the frequencies are impossible at this sampling frequency.
     """
     if (highpass or 0) >= (lowpass or sfreq / 2):
         raise ValueError(
@@ -223,7 +224,7 @@ def fir(highpass: float | None, lowpass: float | None, sfreq: float) -> np.ndarr
 
 
 def _circular(kernel: np.ndarray, period: int) -> np.ndarray:
-    """Response of a centred kernel at the frequencies of a period, shape (period // 2 + 1,)."""
+    """Frequency response of a centred kernel at the frequencies of a period, shape (period // 2 + 1,)."""
     folded = np.zeros(period)
     np.add.at(folded, (np.arange(len(kernel)) - len(kernel) // 2) % period, kernel)
     response: np.ndarray = rfft(folded).real
@@ -231,14 +232,14 @@ def _circular(kernel: np.ndarray, period: int) -> np.ndarray:
 
 
 def _gain(kernel: np.ndarray, f: np.ndarray, sfreq: float) -> np.ndarray:
-    """Size of a kernel's response at frequencies (Hz)."""
+    """Magnitude of a kernel's frequency response at frequencies (Hz)."""
     n = next_fast_len(8 * len(kernel))
     gain: np.ndarray = np.interp(f, np.fft.rfftfreq(n, 1 / sfreq), np.abs(rfft(kernel, n)))
     return gain
 
 
 def _power(kernels: list[np.ndarray], f: np.ndarray, sfreq: float) -> np.ndarray:
-    """Spectrum of filtered white noise at frequencies (Hz); sampled noise repeats it beyond half the rate."""
+    """Spectrum of filtered white noise at frequencies (Hz); periodic in the sampling frequency."""
     folded = abs((f + sfreq / 2) % sfreq - sfreq / 2)
     power = np.ones(len(f))
     for kernel in kernels:
@@ -247,7 +248,7 @@ def _power(kernels: list[np.ndarray], f: np.ndarray, sfreq: float) -> np.ndarray
 
 
 def _spline_gain(x: np.ndarray) -> np.ndarray:
-    """Response of interpolation by a cubic spline at frequencies in units of the sampling frequency."""
+    """Frequency response of cubic spline interpolation, at frequencies relative to the sampling frequency."""
     gain: np.ndarray = np.sinc(x) ** 4 / ((2 + np.cos(2 * np.pi * x)) / 3)
     return gain
 

@@ -1,4 +1,4 @@
-"""From the source to the channels of a lead field."""
+"""From sources to the channels of a lead field."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ import xarray as xr
 from jrflow.observe.channels import listed
 from jrflow.observe.processing import Processing
 
-#: Simulations, and bytes, that are read at a time; simulations, and bytes, of which a median is taken.
+#: Largest number of simulations, and of bytes, that are read at a time.
 _AT_ONCE, _BYTES_AT_ONCE = 256, 256 * 2**20
+#: Largest number of simulations, and of bytes, for the median.
 _ENOUGH, _BYTES_READ = 16_384, 8 * 2**30
 
 
 def baseline_of(times: np.ndarray) -> np.ndarray:
-    """Which samples are the baseline: times <= 0 (s), both ends included, as MNE does for (None, 0).
+    """Mask of the baseline samples: times <= 0 (s), as in MNE for a baseline of (None, 0).
 
     Raises
     ------
     ValueError
-        If there is none.
+        If there is no baseline sample.
     """
     baseline: np.ndarray = np.asarray(times) <= 0
     if not baseline.any():
         raise ValueError(
-            f"expected a baseline (samples at time <= 0), the times start at {np.min(times):g} s; "
+            f"expected a baseline (samples at time <= 0), received times from {np.min(times):g} s; "
             "give an evoked response whose tmin is 0 or less"
         )
     return baseline
@@ -36,9 +37,9 @@ def baseline_correct(data: np.ndarray, times: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     data
-        Shape (..., n_times).
+        Time courses, shape (..., n_times).
     times
-        Shape (n_times,), s, 0 at the stimulus onset.
+        Times, s, 0 at the stimulus onset, shape (n_times,).
 
     Raises
     ------
@@ -58,7 +59,7 @@ def to_eeg(source: xr.DataArray, lead_field: xr.DataArray, *, baseline: bool = T
     lead_field
         Dims (channel, region), uV/mV, for the same regions.
     baseline
-        Subtract the mean over time <= 0, as for an evoked response; ``False`` for a recording at rest.
+        Whether to subtract the mean over time <= 0: True for evoked responses, False for rest.
 
     Returns
     -------
@@ -68,13 +69,13 @@ def to_eeg(source: xr.DataArray, lead_field: xr.DataArray, *, baseline: bool = T
     Raises
     ------
     ValueError
-        If the regions differ, or a baseline is wanted and no time is <= 0.
+        If the regions differ, or ``baseline`` is True and no time is <= 0.
     """
     gain = _gain(lead_field, source).astype(source.dtype)
     ordered = source.transpose(..., "region", "time")
-    # Both steps are linear: there are seldom more sources than channels to correct.
+    # Both steps are linear. Correct the sources, because they are usually fewer than the channels.
     clean = baseline_correct(ordered.values, source["time"].values) if baseline else ordered.values
-    # One source is an outer product, which matmul does by the slow general way.
+    # For one source the product is an outer product, for which matmul is slow.
     data = gain * clean if gain.shape[1] == 1 else np.matmul(gain, clean)
     electrodes = lead_field.drop_vars("region").coords
     kept = {name: c for name, c in source.coords.items() if "region" not in c.dims and name != "region"}
@@ -90,12 +91,12 @@ def to_eeg(source: xr.DataArray, lead_field: xr.DataArray, *, baseline: bool = T
 def reference_rms(
     source: xr.DataArray, lead_field: xr.DataArray, processing: Processing | None = None, period: int = 0
 ) -> float:
-    """Size of the clean evoked response, uV: what a signal-to-noise ratio refers to.
+    """Size of the clean evoked response, uV: the reference of signal-to-noise ratios.
 
-    The median over simulations of the root mean square over channels and time of the filtered and
-    baseline-corrected EEG. Simulations that are not finite are left out. Of a large campaign a sample is
-    read, in parts that are evenly spaced: 16,384 simulations determine the median to 1 % (0.1 dB), if their
-    sizes scatter by a factor of two or three.
+    For each simulation, the size is the root mean square over channels and time of the filtered and
+    baseline-corrected EEG. The result is the median over simulations; simulations that are not finite are
+    left out. From a large campaign only evenly spaced parts are read: 16,384 simulations determine the
+    median to 1 % (0.1 dB) if the sizes vary by a factor of two or three.
 
     Parameters
     ----------
@@ -103,13 +104,15 @@ def reference_rms(
         Dims (sim, region, time), mV.
     lead_field
         Dims (channel, region), uV/mV, for the same regions.
-    processing, period
-        Filters and baseline of the responses; samples from one onset to the next. None: no filter.
+    processing
+        Filters and baseline of the responses; None for no filter.
+    period
+        Number of samples from one onset to the next; used only with ``processing``.
 
     Raises
     ------
     ValueError
-        If no simulation that is read is finite, or the regions differ.
+        If none of the simulations read is finite, or the regions differ.
     """
     gain = _gain(lead_field, source)
     source, times = source.transpose("sim", "region", "time"), source["time"].values
@@ -118,7 +121,7 @@ def reference_rms(
         raw = source.isel(sim=part).values
         clean = baseline_correct(raw, times) if processing is None else processing.apply(raw, times, period)
         clean = clean[np.isfinite(clean).all(axis=(1, 2))]
-        # The mean square over channels is a quadratic form of the sources: no need to form the channels.
+        # The mean square over channels is a quadratic form of the sources: no need to compute the channels.
         power = np.einsum("nrt,rs,nst->n", clean, gain.T @ gain, clean, optimize=True)
         sizes.append(np.sqrt(power / (len(gain) * clean.shape[-1])))
     found = np.concatenate(sizes) if sizes else np.zeros(0)
@@ -128,7 +131,7 @@ def reference_rms(
 
 
 def _sample(n: int, n_bytes: int) -> list[slice]:
-    """Evenly spaced parts of n simulations of some bytes each: all of them, or as many as are enough."""
+    """Evenly spaced parts of ``n`` simulations of ``n_bytes`` each: all, or enough for the median."""
     at_once = int(np.clip(_BYTES_AT_ONCE // max(n_bytes, 1), 1, _AT_ONCE))
     enough = int(np.clip(_BYTES_READ // max(n_bytes, 1), at_once, _ENOUGH))
     n_parts = -(-min(n, enough) // at_once)

@@ -1,7 +1,7 @@
-"""What channels see of a source in noise: normals as they are needed, coloured and added in the cache.
+"""EEG channels of a source in noise, computed one simulation at a time for speed.
 
-All of a simulation's noise is made, overlapped, baseline-corrected and re-referenced before the next one's:
-it leaves the second-level cache once, as the result.
+The noise of a simulation is drawn, overlapped, baseline-corrected and re-referenced before that of the next
+simulation. It stays in the second-level cache of the processor and is written to memory once.
 """
 
 from __future__ import annotations
@@ -17,32 +17,36 @@ from jrflow.model.noise import SENSORS, normal_pair
 from jrflow.model.philox import BITS32, LOW32, philox
 from jrflow.observe.covariance import factor
 
-#: Generators that stand side by side in one stream of noise: two to four vector registers.
+#: Number of parallel generators in one stream of noise: two to four vector registers.
 LANES = 32
-#: Words of a stream's state.
+#: Number of words in the state of a stream.
 N_STATE = 4 * LANES
 
-#: Differences between channels below this fraction of their variance are rounding.
+#: Differences between channels below this fraction of their variance are rounding errors.
 _ROUNDING = 1e-10
 
 
 @dataclass(frozen=True)
 class Colouring:
-    """What turns white noise into that of an averaged response.
+    """Transform of white noise into the noise of an averaged response.
 
     Attributes
     ----------
     shape
-        Channels and times.
-    sd, referenced
-        Standard deviation of channels that are alike and independent, before the average of channels is
-        taken off where ``referenced``.
+        Number of channels and of times.
+    sd
+        Standard deviation of channels with equal and independent noise, before re-referencing.
+    referenced
+        Whether the average over channels is subtracted.
     root
-        Where channels are not alike: F with F F' their covariance, shape (n_channels, rank); else ``None``.
+        For channels with other noise: matrix F, shape (n_channels, rank), with F F' their covariance. None
+        for channels with equal and independent noise.
     mixing
-        Root of the correlation over whole periods, one row per period begun.
-    period, n_baseline
-        Samples.
+        Root of the correlation at lags of whole periods, one row per complete or partial period.
+    period
+        Number of samples from one onset to the next.
+    n_baseline
+        Number of samples in the baseline.
     """
 
     shape: tuple[int, int]
@@ -57,9 +61,9 @@ class Colouring:
     def of(
         cls, covariance: np.ndarray, correlation: np.ndarray, period: int, baseline: np.ndarray
     ) -> Colouring:
-        """From covariance over channels, correlation over whole periods, and which samples are baseline."""
+        """Construct from covariance over channels, correlation over periods, and mask of the baseline."""
         n, rest = len(covariance), (np.linalg.cholesky(correlation), period, int(baseline.sum()))
-        # White noise, the usual case, needs no matrix product: that would cost more than the normals.
+        # White noise, the usual case, needs no matrix product, which would take longer than the normals.
         for referenced in (False, True):
             alike = np.eye(n) - (1 / n if referenced else 0)
             variance = float(np.trace(covariance)) / max(n - referenced, 1)
@@ -70,16 +74,19 @@ class Colouring:
     def observe(
         self, source: np.ndarray, gain: np.ndarray, states: np.ndarray, out: np.ndarray | None = None
     ) -> np.ndarray:
-        """What channels see of one source, baseline-corrected, shape (n, n_channels, n_times).
+        """EEG of one source in noise, baseline-corrected, shape (n, n_channels, n_times).
 
         Parameters
         ----------
-        source, gain
-            Shape (n, n_times), float32 or float64 as the result will be; shape (n_channels,).
+        source
+            Time courses of the source, shape (n, n_times), float32 or float64; the result has the same
+            precision.
+        gain
+            Lead field of the source, shape (n_channels,).
         states
-            Of the streams of noise, shape (n, N_STATE); spent here.
+            States of the streams of noise, shape (n, N_STATE); they are changed and cannot be used again.
         out
-            Written to if given; C-contiguous.
+            Array for the result, C-contiguous; None for a new array.
         """
         dtype, shape = source.dtype, (len(source), *self.shape)
         if (len(states), len(gain), source.shape[1]) != shape or dtype not in (np.float32, np.float64):
@@ -96,7 +103,7 @@ class Colouring:
         if self.root is None:
             self._alike(out, source, gain.astype(dtype), states)
             return out
-        # The source and the white rows below it go through [gain, root] at once.
+        # Multiply [gain, root] with the source and the white rows below it, in one product.
         weights = np.column_stack([gain, self.root]).astype(dtype)
         rows = np.empty((1, weights.shape[1], shape[2]), dtype)
         silence, none = np.zeros((1, shape[2]), dtype), np.zeros(weights.shape[1] - 1, dtype)

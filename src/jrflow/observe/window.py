@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-#: A rate may miss a whole fraction of another by this much (binary rounding of decimals).
+#: Relative tolerance of a rate that must be a whole fraction of another rate (binary rounding of decimals).
 _TOLERANCE = 1e-6
 
 
@@ -17,7 +17,8 @@ class Window:
     Attributes
     ----------
     start, block, n_blocks
-        Block ``j`` averages the samples ``start + j * block + [0, block)``.
+        First sample, samples per block, and number of blocks. Block ``j`` is the average over the samples
+        from ``start + j * block`` to ``start + (j + 1) * block - 1``.
     sfreq
         Blocks per second, Hz.
     times
@@ -32,12 +33,12 @@ class Window:
 
     @classmethod
     def of(cls, times: np.ndarray, sfreq: float, tmin: float) -> Window:
-        """Divide the samples after ``tmin`` (s) into blocks at ``sfreq`` (Hz), less an incomplete last one.
+        """Divide the samples after ``tmin`` (s) into blocks at ``sfreq`` (Hz); drop an incomplete last block.
 
         Raises
         ------
         ValueError
-            If ``sfreq`` is no whole fraction of the rate of ``times``, or no block is complete.
+            If ``sfreq`` is not a whole fraction of the rate of ``times``, or no block is complete.
         """
         rate = (len(times) - 1) / (times[-1] - times[0])
         block = round(rate / sfreq)
@@ -58,13 +59,13 @@ class Window:
         return cls(start, block, n_blocks, sfreq, covered.mean(axis=1))
 
     def first(self, n_samples: int) -> Window:
-        """As many blocks as the first samples of all have."""
+        """Blocks of the same length, from the first sample on, as many as ``n_samples`` contain."""
         n_blocks = n_samples // self.block
         moved = (np.arange(n_blocks) * self.block - self.start) / (self.block * self.sfreq)
         return replace(self, start=0, n_blocks=n_blocks, times=self.times[0] + moved)
 
     def average(self, data: np.ndarray) -> np.ndarray:
-        """Average each block; shape (..., n_times) becomes (..., n_blocks)."""
+        """Average over each block; shape (..., n_times) becomes (..., n_blocks)."""
         covered = data[..., self.start : self.start + self.n_blocks * self.block]
         return covered.reshape(*data.shape[:-1], self.n_blocks, self.block).mean(axis=-1)
 

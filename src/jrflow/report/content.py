@@ -1,4 +1,4 @@
-"""The parts a report is made of: sections that hold text, figures and tables in order."""
+"""Parts of a report: sections with text, figures and tables in order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jrflow.model import MODEL
 
 @dataclass(frozen=True)
 class Plate:
-    """A figure with its caption; ``name`` is that of its files."""
+    """A figure with its caption; ``name`` is the name of its files."""
 
     name: str
     figure: Figure
@@ -31,15 +31,15 @@ class Table:
     header
         One cell for each column.
     rows
-        Cells; the first of each row is its label.
+        Cells of each row; the first cell is the label of the row.
     groups
         Optional row above the header: (label, number of columns).
     left
-        Columns of text, aligned left; the others hold numbers.
+        Positions of columns with text, which are aligned left; other columns contain numbers.
     prose
-        Columns of sentences, which may break into lines.
+        Positions of columns with sentences, which may have several lines.
     folded
-        Whether it is unfolded at a click.
+        Whether the table is hidden until the reader clicks on its title.
     """
 
     caption: Markup
@@ -62,7 +62,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Missing:
-    """Says that something is not in the report, and why."""
+    """A note that something is not in the report, with the reason."""
 
     html: Markup
     kind: str = field(default="missing", init=False)
@@ -70,7 +70,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class Folded:
-    """Preformatted text that is unfolded at a click."""
+    """Preformatted text that is hidden until the reader clicks on its title."""
 
     title: str
     text: str
@@ -95,12 +95,12 @@ def text(html: str, **values: Any) -> Text:
 
 
 def missing(html: str, **values: Any) -> Missing:
-    """Make a note about something absent from a format string; the values are escaped."""
+    """Make a note about something that is absent, from a format string; the values are escaped."""
     return Missing(Markup(html).format(**values))
 
 
 def symbol(name: str) -> Markup:
-    """Parameter name as HTML: 'A_e' with a subscript, 'C_1' as the product it is."""
+    """Parameter name as HTML: 'A_e' with a subscript, 'C_1' as a product."""
     if name in MODEL.space.products:
         return Markup("&#8202;").join(symbol(factor) for factor in MODEL.space.factors(name))
     stem, _, index = name.partition("_")
@@ -113,7 +113,7 @@ def symbols(names: Sequence[str]) -> Markup:
 
 
 def html_unit(unit: str) -> str:
-    """Unit as it is printed: 'uV s' becomes µV s."""
+    """Unit in HTML: 'uV s' becomes µV s."""
     return unit.replace("uV", "µV")
 
 
@@ -123,7 +123,7 @@ def count(n: int, noun: str) -> str:
 
 
 def number(value: float, digits: int = 2) -> str:
-    """Fixed number of decimals with a true minus sign; a dash for what is undefined."""
+    """Number with fixed decimals and a typographic minus sign; a dash if it is undefined."""
     if value != value:
         return "–"
     rounded = f"{value:.{digits}f}"
@@ -133,7 +133,7 @@ def number(value: float, digits: int = 2) -> str:
 
 
 def percent(fraction: float) -> str:
-    """Fraction as a percentage with two significant digits, or to the unit where it has more."""
+    """Fraction as a percentage with two significant digits, or rounded to an integer from 10 % on."""
     if fraction != fraction:
         return "–"
     percentage = 100 * fraction

@@ -1,4 +1,4 @@
-"""Whether densities can be trusted: ranks of the true values, and coverage of all credibilities."""
+"""Figures of calibration: ranks of the true values, and coverage at all credibilities."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def calibration_figure(found: xr.Dataset, parameters: Sequence[str]) -> Figure:
         ax.set_title(level, loc="left")
         ax.sharey(axes[0])
         ax.tick_params(labelleft=ax is axes[0])
-    axes[0].set_ylabel("share of ranks below,\nless the diagonal")
+    axes[0].set_ylabel("share of ranks below,\nminus the diagonal")
     axes[(len(levels) - 1) // 2].set_xlabel("rank of the true value among draws")
     _draw_coverage(axes[-1], found, levels)
     handles, labels = axes[0].get_legend_handles_labels()

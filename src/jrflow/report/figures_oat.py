@@ -14,11 +14,11 @@ from matplotlib.image import AxesImage
 from jrflow.report import style
 from jrflow.report.content import percent
 
-#: A response has ended where it stays below this part of its peak.
+#: A response has ended if it stays below this fraction of its peak.
 _ENDED = 0.01
 #: Start of the drawn part of the baseline, s.
 _DRAWN_FROM = -0.05
-#: Decades of the squared error that are told apart; what is smaller is drawn as the smallest.
+#: Number of decades of the squared error on the colour scale; smaller values have the lowest colour.
 _DECADES = 8
 #: Range of the log10 of the squared relative error.
 _RELATIVE_RANGE = (-10, 2)

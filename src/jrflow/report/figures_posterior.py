@@ -1,4 +1,4 @@
-"""What a posterior looks like: marginals of one test simulation."""
+"""Figure of an example posterior: marginals for one test simulation."""
 
 from __future__ import annotations
 

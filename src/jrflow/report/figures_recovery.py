@@ -16,7 +16,7 @@ from jrflow.report import style
 from jrflow.report.content import number
 
 _COLUMNS = 5
-#: Letters of all tick labels below a panel for which there is room.
+#: Largest number of characters in the tick labels below a panel.
 _LETTERS = 7
 
 

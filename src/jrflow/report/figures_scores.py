@@ -18,7 +18,7 @@ _COLUMNS = 5
 #: Entries in a row of the legend.
 _LEGEND_COLUMNS = 5
 
-#: Lowest R2 drawn: an estimator may be worse than the mean, without end.
+#: Lowest R2 that is drawn; R2 has no lower bound.
 _LOWEST_R2 = -0.15
 
 #: Nominal coverage of the intervals.

@@ -39,7 +39,7 @@ def sobol_figure(indices: xr.Dataset) -> Figure:
 
 
 def axis_range(indices: xr.Dataset) -> tuple[float, float]:
-    """Range of the axis: all intervals, as far as it may be that wide."""
+    """Range of the axis: it includes all intervals, up to the largest permitted range."""
     low, high = _ends(indices)
     return max(_WIDEST[0], min(_RANGE[0], low.min())), min(_WIDEST[1], max(_RANGE[1], high.max()))
 
@@ -60,7 +60,7 @@ def _ends(indices: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _draw_indices(ax: Axes, indices: xr.Dataset, limits: tuple[float, float]) -> None:
-    """Bars with their intervals; a triangle at the edge of the axis marks an interval that goes on."""
+    """Bars with intervals; a triangle at the edge of the axis marks an interval that extends beyond it."""
     x = np.arange(indices.sizes["parameter"])
     for kind, shift, colour, label in (
         ("S1", -0.2, style.SKY, "first-order"),

@@ -1,4 +1,4 @@
-"""What a run has left on disk, read in one place. What is absent is ``None``; the report says so."""
+"""Results of a run on disk. Absent results are ``None``, and the report says that they are absent."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Results reported in the paper's public repository, for comparison with the scores of a run.
 
-Correlations between recovered and true parameters, on the authors' own test parts. They are not R2,
-and they come from another noise level and another prior than a run of this package has by default.
+Correlations between estimated and true parameters, on the authors' own test parts. They are not R2, and noise
+level and prior differ from the defaults of this package.
 
 Source: Tilwani & O'Reilly, arXiv 2406.05002; repository
 lina-usc/Jansen-Rit-Model-Benchmarking-Deep-Learning, at the commits named.
@@ -17,14 +17,14 @@ COLUMNS = ("A_e", "A_i", "b_e", "b_i", "C")
 
 @dataclass(frozen=True)
 class PublishedResult:
-    """One result as found, in the digits found.
+    """One result, with the published digits.
 
     Attributes
     ----------
     correlations
-        For each of ``COLUMNS``.
+        Correlation for each of ``COLUMNS``.
     contacts
-        For a_1 to a_4, which were published one by one or only as a range.
+        Correlations for a_1 to a_4, which were published as single values or as a range.
     mse
         Mean squared error of the parameters scaled to 0..1.
     """

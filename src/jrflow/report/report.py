@@ -1,4 +1,4 @@
-"""The report: everything a run has found, in one HTML file that needs nothing else."""
+"""The report: all results of a run in one self-contained HTML file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading the table of scores: levels, estimators, averages."""
+"""Read the table of scores: noise levels, estimators, averages."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import pandas as pd
 from jrflow.model import MODEL
 from jrflow.report.content import number
 
-#: Below this limit of R2 there is nothing to recover, and a ratio to it says nothing.
+#: Smallest R2 limit for which ratios are shown. Below it, data contain no useful information.
 SMALLEST_LIMIT = 0.02
 
-#: Estimators that are there to be compared with.
+#: Names of the baselines.
 BASELINES = ("paper", "extra-trees", "mean")
 
 
 def mean_over_seeds(scores: pd.DataFrame) -> pd.DataFrame:
-    """Average repeated trainings; every other column names the row."""
+    """Average over training runs with different seeds."""
     keys = ["estimator", "preset", "noise", "parameter"]
     numbers = list(scores.select_dtypes(np.number).columns.difference(["seed"]))
     return scores.groupby(keys, sort=False, as_index=False)[numbers].mean()
@@ -35,13 +35,13 @@ def noise_levels(scores: pd.DataFrame) -> list[str]:
 
 
 def middle_noise(scores: pd.DataFrame) -> str:
-    """The noise level in the middle: the one shown where there is room for one only."""
+    """Noise level in the middle, which is shown where there is room for only one level."""
     levels = noise_levels(scores)
     return levels[len(levels) // 2]
 
 
 def describe_level(rows: pd.DataFrame) -> str:
-    """Name and signal-to-noise ratio of the one level that the rows are of."""
+    """Name and signal-to-noise ratio of the noise level of the rows."""
     return f"{rows['noise'].iloc[0]} ({number(rows['snr_db'].median(), 1)} dB)"
 
 
@@ -55,8 +55,9 @@ def parameters(scores: pd.DataFrame) -> list[str]:
 def full_tests(scores: pd.DataFrame) -> pd.DataFrame:
     """Rows whose estimators were scored on the whole test campaign.
 
-    A score on fewer simulations (of ``+exact``, whose estimates take long) is another quantity: with its own
-    sampling error, of other cases. It is printed with its number of simulations and ranked with nobody.
+    Scores on fewer simulations (of ``+exact`` estimators, which take long) cannot be compared with other
+    scores, because cases and sampling errors differ. They are shown with their number of simulations and are
+    not ranked.
     """
     largest = scores.groupby(["preset", "noise"])["n"].transform("max")
     chosen: pd.DataFrame = scores[scores["n"] == largest]
@@ -70,9 +71,9 @@ def partly_tested(scores: pd.DataFrame) -> list[str]:
 
 
 def estimators(scores: pd.DataFrame) -> list[str]:
-    """Estimators: trained ones, baselines, and last those tested on a part of the campaign.
+    """Names of estimators: networks, then baselines, then estimators tested on a part of the campaign.
 
-    The first two kinds are ordered by mean R2, each by itself; the last kind is not ranked.
+    Networks and baselines are each ordered by mean R2; the last kind is not ranked.
     """
     mean = full_tests(scores).groupby("estimator", sort=False)["r2"].mean()
     found = [str(name) for name in mean.sort_values(ascending=False, kind="stable").index]
@@ -81,12 +82,12 @@ def estimators(scores: pd.DataFrame) -> list[str]:
 
 
 def best_estimator(scores: pd.DataFrame) -> str:
-    """The best estimator on the whole test campaign, or the best baseline where there is nothing else."""
+    """Best network on the whole test campaign, or best baseline if there is no network."""
     return estimators(scores)[0]
 
 
 def best_of_each_preset(scores: pd.DataFrame) -> pd.DataFrame:
-    """Rows of each preset's best estimator: not all estimators need have been tried on all presets."""
+    """Rows of the best estimator of each preset; presets may have different estimators."""
     return pd.concat(
         rows[rows["estimator"] == best_estimator(rows)] for _, rows in scores.groupby("preset", sort=False)
     )

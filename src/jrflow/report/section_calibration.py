@@ -1,4 +1,4 @@
-"""Whether the posteriors can be trusted, how sharp they are, and what one looks like."""
+"""Whether posteriors can be trusted, the width of their intervals, and an example."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from jrflow.report.inputs import RunResults
 from jrflow.report.style import estimator_name
 from jrflow.report.trust import answers, unresolved_share
 
-#: Of the tests of uniform ranks: a smaller p-value is marked.
+#: Smaller p-values of the tests of uniform ranks are marked.
 _SUSPICIOUS = 0.01
 
 
 def calibration_section(run: RunResults) -> Section:
-    """Show what simulation-based calibration and expected coverage say of every density that was trained."""
+    """Show simulation-based calibration and expected coverage of every density estimator."""
     title = "Can the posteriors be trusted?"
     found, references = diagnosed(run), reference_posteriors(run)
     if not found and not references:
@@ -36,7 +36,7 @@ def calibration_section(run: RunResults) -> Section:
 
 
 def diagnosed(run: RunResults) -> dict[str, xr.Dataset]:
-    """Predictions of every density that was checked, by model."""
+    """Predictions of every density estimator that was checked, by model."""
     found = {name: run.predictions(name) for name in run.config.inference.trainings}
     return {name: one for name, one in found.items() if one is not None and "rank" in one}
 
@@ -62,8 +62,8 @@ def _answer(run: RunResults, found: Mapping[str, xr.Dataset], references: Mappin
         "have the right coverage (each check is set so that correct posteriors fail it in 1 % of runs). "
         "Responses simulated from draws fit the data (chi-square per degree of freedom, 1 for exact "
         "posteriors, at most 1.2 in the median and at most 2 in 95 % of the responses). At most 5 % of the "
-        "posteriors are not resolved (Monte Carlo error). Checks on few simulations detect large errors "
-        "only."
+        "posteriors are not resolved (Monte Carlo error). Checks on few simulations detect only large "
+        "errors."
     )
     return Table(caption, ["posteriors", "noise", "trusted", "because"], rows, left=(0, 1, 2, 3), prose=(3,))
 
@@ -151,7 +151,7 @@ def _reference_table(run: RunResults, name: str, reference: xr.Dataset) -> Table
 
 
 def _convergence(one: xr.Dataset) -> list[str]:
-    """Effective draws and Monte Carlo error where computed: worst target, median case."""
+    """Effective draws and Monte Carlo error if computed: worst target, median over cases."""
     cells = []
     for key, worst, pattern in (("ess", "min", "{:.0f}"), ("mcse", "max", "{:.2f}")):
         if key not in one:
@@ -165,22 +165,22 @@ def _convergence(one: xr.Dataset) -> list[str]:
 
 
 def _fit(name: str, found: xr.Dataset, levels: list[str]) -> Table:
-    """What draws leave unexplained: a posterior-predictive check."""
+    """Table of a posterior-predictive check: residuals of simulations from draws."""
     caption = Markup(
         "Posterior-predictive check of {model}: chi-square per degree of freedom of the residuals between "
         "{n} responses and simulations from draws. For draws from the correct posterior it is slightly "
-        "above 1 in the median. It is larger if the density is too wide or at a wrong place."
+        "above 1 in the median. It is larger if the density is too wide or in the wrong place."
     ).format(model=name, n=found.sizes["checked"])
     rows = []
     for level in levels:
         quantiles = np.quantile(found["misfit"].sel(noise=level), [0.05, 0.5, 0.95])
-        # From 1 to millions: digits that count, not decimals.
+        # Values range from 1 to millions, so show significant digits.
         rows.append([level, *(f"{float(q):.3g}" for q in quantiles)])
     return Table(caption, ["noise", "5 %", "median", "95 %"], rows)
 
 
 def _agreement(name: str, found: xr.Dataset, parameters: list[str], levels: list[str]) -> list[Block]:
-    """Compare with reference posteriors, where there are some."""
+    """Compare with reference posteriors, if there are any."""
     if "spread" not in found:
         return []
     caption = Markup(

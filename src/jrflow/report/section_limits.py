@@ -13,7 +13,7 @@ from jrflow.report.trust import unresolved_share
 
 
 def limit_blocks(run: RunResults) -> Iterator[Block]:
-    """Describe the limits of each experiment; nothing where none was computed."""
+    """Describe the limits of each experiment, if they were computed."""
     for name in run.experiments:
         limits = run.limits(name)
         if limits is not None:
@@ -43,19 +43,19 @@ def _describe(limits: xr.Dataset, reference: xr.Dataset | None, preset: str) -> 
 
 
 def _error(limits: xr.Dataset) -> str:
-    """How uncertain the limits are, and of which parameter most."""
+    """Standard errors of the limits in words."""
     if "r2_limit_se" not in limits:
         return " Its standard error was not computed."
     errors = limits["r2_limit_se"]
     typical, largest = float(errors.median()), float(errors.max())
     return (
         f" Its standard error is {number(typical, 3)} in the median and {number(largest, 3)} at most: a "
-        "score can exceed the limit by a few of these."
+        "score can exceed the limit by a few standard errors."
     )
 
 
 def _unresolved(reference: xr.Dataset | None) -> Markup:
-    """Share of cases that the sampler does not resolve, by noise level."""
+    """Share of unresolved cases at each noise level, in words."""
     share = None if reference is None else unresolved_share(reference)
     if share is None:
         return Markup("")

@@ -1,4 +1,4 @@
-"""Evoked responses, and what single parameters do to them in each preset."""
+"""Evoked responses, and the effect of single parameters on them in each preset."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from jrflow.report.figures_evoked import EvokedView, evoked_figure
 from jrflow.report.figures_oat import effects_figure, ends_figure
 from jrflow.report.inputs import RunResults
 
-#: Simulations that suffice to draw quantiles.
+#: Number of simulations for drawing quantiles.
 _SHOWN = 2000
 
-#: The factors that data cannot tell apart: they act through the feedback loops only.
+#: Factors that data cannot distinguish: they act only through the feedback loops.
 LOOP = () if MODEL.space.degeneracy is None else MODEL.space.degeneracy.factors
 
 
 def evoked_section(run: RunResults) -> Section:
-    """Show what the model's evoked responses look like."""
+    """Show the model's evoked responses."""
     return Section("evoked", "Evoked responses", [_evoked_block(run)])
 
 
@@ -56,7 +56,7 @@ def _titles(views: Mapping[str, EvokedView]) -> str:
 
 
 def _view(run: RunResults, preset: str) -> EvokedView | None:
-    """Responses of a preset: over the prior, and over the scalp at the default where it was simulated."""
+    """Responses of a preset: over the prior, and over the scalp for the default if it was simulated."""
     archive = _random_campaign(run, preset)
     if archive is None or run.lead_field is None:
         return None
@@ -66,13 +66,13 @@ def _view(run: RunResults, preset: str) -> EvokedView | None:
     maps = run.one_at_a_time(preset)
     if maps is None:
         return EvokedView(over_prior, to_eeg(source.median("sim"), run.lead_field), "median over the prior")
-    # All channels carry one region's time course: what is known at one channel is known at all.
+    # All channels have the same time course up to scale, because there is one region.
     gain = run.lead_field.isel(region=0) / run.lead_field.sel(channel=maps.attrs["channel"]).isel(region=0)
     return EvokedView(over_prior, gain * maps["default_evoked"].isel(parameter=0), "default parameters")
 
 
 def _random_campaign(run: RunResults, preset: str) -> xr.Dataset | None:
-    """Test campaign of the preset's model, or else any campaign drawn at random."""
+    """Test campaign of the preset's model or, if absent, any campaign with a random design."""
     tests = [model.test for model in run.config.inference.models.values()]
     drawn = [n for n, c in run.config.campaigns.items() if c.design in ("prior", "lhs", "sobol-sequence")]
     for name in [*tests, *drawn]:
@@ -82,7 +82,7 @@ def _random_campaign(run: RunResults, preset: str) -> xr.Dataset | None:
 
 
 def presets_section(run: RunResults) -> Section:
-    """Show side by side what the parameters do to the evoked response in each preset."""
+    """Compare the effects of the parameters on the evoked response between presets."""
     maps = {preset: m for preset in run.presets if (m := run.one_at_a_time(preset)) is not None}
     title = "Effect of single parameters on the evoked response"
     if not maps:
@@ -120,8 +120,8 @@ def _lead(maps: Mapping[str, xr.Dataset]) -> Block:
                 )
             )
     sentence = (
-        "How much the evoked response changes when one of {names} moves to the far end of its range, "
-        "relative to the response at the default: {parts}."
+        "Relative change of the evoked response when one of {names} is moved to the more effective end of "
+        "its range: {parts}."
     )
     notes = [MODEL.presets[preset].note for preset in maps if MODEL.presets[preset].note]
     sentence = " ".join([sentence, *notes])
@@ -129,7 +129,7 @@ def _lead(maps: Mapping[str, xr.Dataset]) -> Block:
 
 
 def _ranges(maps: Mapping[str, xr.Dataset]) -> str:
-    """Range of the sweeps in words."""
+    """Range of the parameter values, in words."""
     ratios = np.concatenate([m["end_ratio"].values for m in maps.values()])
     if np.allclose(ratios, ratios[0], atol=1e-6):
         low, high = ratios[0]
@@ -139,9 +139,9 @@ def _ranges(maps: Mapping[str, xr.Dataset]) -> str:
 
 def _effects_caption(ranges: str) -> Markup:
     return Markup(
-        "Largest relative change of the evoked response when one parameter alone is moved {}: root mean "
-        "square over the epoch of the change, over the root mean square of the response at the default "
-        "(dimensionless, logarithmic axis; no noise; one simulation at either end of the range)."
+        "Largest relative change of the evoked response when only one parameter is changed, {}: root mean "
+        "square of the change over the epoch, divided by the root mean square of the response at the default "
+        "(dimensionless, logarithmic axis; no noise; one simulation at each end of the range)."
     ).format(ranges)
 
 
@@ -164,5 +164,5 @@ def _effects_table(effects: Mapping[str, xr.DataArray], ranges: str) -> Table:
         rows.append([symbol(name), *cells])
     header = ["parameter", *(["lower end", "upper end"] * len(effects))]
     groups = [("", 1), *((preset, 2) for preset in effects)]
-    caption = Markup("Relative change of the evoked response at either end of the range ({}).").format(ranges)
+    caption = Markup("Relative change of the evoked response at each end of the range ({}).").format(ranges)
     return Table(caption, header, rows, groups)

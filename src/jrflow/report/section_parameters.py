@@ -17,7 +17,7 @@ from jrflow.specification import prior_of
 
 
 def parameters_section(run: RunResults) -> Section:
-    """Name every parameter with its meaning, unit, default and range, and the presets of the run."""
+    """List every parameter with its meaning, unit, default and range, and the presets of the run."""
     priors = _priors(run)
     shown: dict[str, Parameter] = dict(MODEL.mass)
     if run.config.simulation.connectome is not None:
@@ -36,7 +36,7 @@ def parameters_section(run: RunResults) -> Section:
 
 
 def _priors(run: RunResults) -> dict[str, Prior]:
-    """Distributions that the campaigns draw from, each once."""
+    """Priors of all campaigns, without repetitions."""
     found = {
         (campaign.prior, campaign.preset): prior_of(run.config, name)
         for name, campaign in run.config.campaigns.items()
@@ -56,7 +56,7 @@ def _default(preset: str, name: str) -> float:
 
 
 def _ranges(name: str, priors: Mapping[str, Prior]) -> Markup:
-    """Ends of the priors in which the parameter varies, each once."""
+    """Ends of the priors in which the parameter varies, without repetitions."""
     found = []
     for prior in priors.values():
         if name in prior.varied:
@@ -71,7 +71,7 @@ def _value(value: float) -> str:
 
 
 def _degeneracy() -> Markup:
-    """Which parameters data cannot tell apart; nothing if there are none."""
+    """Sentence about parameters that data cannot distinguish; empty if there are none."""
     if MODEL.space.degeneracy is None:
         return Markup("")
     common, *others = MODEL.space.degeneracy.factors

@@ -18,7 +18,7 @@ _CONTACTS = ("a_1", "a_2", "a_3", "a_4")
 
 
 def published_section(run: RunResults) -> Section:
-    """Set the paper's published correlations beside those of this run."""
+    """Compare the paper's published correlations with those of this run."""
     rows = [[r.estimator, r.where, "1,000", r.noise, *r.correlations, r.contacts, r.mse] for r in PUBLISHED]
     if run.scores is not None:
         rows += _own_rows(run, mean_over_seeds(run.scores))
@@ -33,10 +33,10 @@ def published_section(run: RunResults) -> Section:
         "MSE",
     ]
     caption = Markup(
-        "Pearson correlation of recovered with true parameters. First rows: as found in the public "
+        "Pearson correlation between estimated and true parameters. First rows: values in the public "
         "repository of Tilwani &amp; O'Reilly (arXiv 2406.05002), on the authors' own test parts; MSE of "
-        "parameters scaled to 0–1. Other rows: this run. They differ in prior, noise and number of "
-        "training simulations: compare the pattern over parameters, not single values."
+        "parameters scaled to 0–1. Other rows: this run. Prior, noise and number of training simulations "
+        "differ: compare the pattern over parameters, not single values."
     )
     note = text(
         "The repository's poster also shows correlations of ±1.00 for {contacts}; the predictions behind "
@@ -54,7 +54,7 @@ def _own_rows(run: RunResults, scores: pd.DataFrame) -> list[list[Any]]:
         level = one_level(scores, preset, noise)
         for estimator in estimators(level):
             r = level[level["estimator"] == estimator].set_index("parameter")["pearson_r"]
-            if r.notna().any():  # the mean predictor correlates with nothing
+            if r.notna().any():  # correlations of the mean predictor are undefined
                 rows.append(_own_row(run, preset, noise, estimator, r))
     return rows
 
@@ -71,7 +71,7 @@ def _own_row(run: RunResults, preset: str, noise: str, estimator: str, r: pd.Ser
 
 
 def _like_the_paper(run: RunResults, scores: pd.DataFrame) -> str:
-    """Noise level made as the paper makes its noise, or the least noisy one."""
+    """Noise level with the same kind of noise as in the paper, or the level with the least noise."""
     levels = noise_levels(scores)
     alike = [name for name in levels if isinstance(run.config.eeg.noise.get(name), AdHocNoise)]
     return (alike or levels)[-1]

@@ -1,4 +1,4 @@
-"""Estimates for measured responses, and how much of each response the model explains."""
+"""Estimates for measured responses, and share of each response that the model explains."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TITLE = "Recordings"
 
 
 def recordings_section(run: RunResults) -> Section:
-    """Show estimates for measured responses, plainly also when they explain little."""
+    """Show estimates and verdicts for measured responses."""
     if run.config.inference.apply is None:
         return Section("recordings", _TITLE, [missing("Left out: no recording was given (inference.apply).")])
     if run.estimates is None or run.responses is None:
@@ -59,14 +59,13 @@ def _blocks(run: RunResults, estimates: Mapping[str, Any], responses: xr.Dataset
         yield Plate("recordings", courses_figure(responses, protocol.stim_duration), _COURSES_CAPTION)
     card = run.model_card(estimates["model"])
     if card is None:
-        yield missing("Left out: the model's description (model.json), and so the range of its prior.")
+        yield missing("Left out: the model's description (model.json) is absent, so its prior is unknown.")
         return
     bounds = {target["name"]: (target["low"], target["high"]) for target in card["targets"]}
     defaults = _defaults(card["preset"])
     caption = Markup(
         "Estimates and 90 % intervals of each response (numbered as above); height of a panel: the prior's "
-        "range, "
-        "dashed: the default. An interval as wide as its panel means that the response carries no "
+        "range; dashed: the default. An interval that fills its panel means that the response contains no "
         "information about this parameter; n = {n} responses."
     ).format(n=len(found))
     is_exact = any(response["exact"] for response in found)
@@ -80,10 +79,10 @@ def _blocks(run: RunResults, estimates: Mapping[str, Any], responses: xr.Dataset
         yield from _unresolved(found)
 
 
-#: What is added to the caption where there are exact posteriors.
+#: Addition to the caption if there are exact posteriors.
 _EXACT = Markup(
     " Exact posterior: sampled from the likelihood of this response, without a network. It is valid if the "
-    "model and its noise are, and is computed only if the model explains the response."
+    "model and its noise are correct, and is computed only if the model explains the response."
 )
 
 
@@ -104,9 +103,9 @@ def _unresolved(found: list[dict[str, Any]]) -> Iterator[Block]:
 
 
 _COURSES_CAPTION = Markup(
-    "Time course of the source (mV; projection of all channels onto the lead field) as measured, as "
-    "re-simulated from the estimated parameters, and of the best fit within the range of the training. Grey: "
-    "the model's stimulus. One panel for each response."
+    "Time course of the source (mV; projection of all channels onto the lead field): measured, re-simulated "
+    "from the estimated parameters, and best fit within the range of the training. Grey: the model's "
+    "stimulus. One panel for each response."
 )
 
 
@@ -116,7 +115,7 @@ def _verdict(index: int, response: Mapping[str, Any]) -> Block:
         "<b>{i}. {name}</b> ({n} averages): <b>{verdict}</b>. {reasons} The best fit within the range of the "
         "training explains {best} of the measured power over channels and time after the onset; the response "
         "re-simulated from the estimates explains {explained}. No time course at this source could explain "
-        "more than {ceiling}. Noise as measured accounts for {noise} of the power."
+        "more than {ceiling}. The measured noise is {noise} of the power."
     )
     return text(
         sentence,
@@ -133,7 +132,7 @@ def _verdict(index: int, response: Mapping[str, Any]) -> Block:
 
 
 def _untrained(found: list[dict[str, Any]]) -> Iterator[Block]:
-    """Warn of responses whose noise the network has never met."""
+    """Warn of responses whose noise is outside the range of the network's training."""
     outside = [str(index) for index, response in enumerate(found, 1) if not response["noise_in_range"]]
     if outside:
         yield text(
@@ -144,7 +143,7 @@ def _untrained(found: list[dict[str, Any]]) -> Iterator[Block]:
 
 
 def _share(explained: float | None) -> str:
-    """Explained share; below zero the model is worse than no response at all."""
+    """Explained share in words; below zero, the model is worse than a flat line."""
     if explained is None or explained >= 0:
         return _percent(explained)
     return f"nothing ({number(100 * explained, 0)} %: worse than a flat line)"
@@ -174,12 +173,11 @@ def _shares_table(found: list[dict[str, Any]]) -> Table:
     ]  # fmt: skip
     groups = [("", 2), ("explained share of power", 4), ("noise as measured", 2), ("", 1)]
     caption = Markup(
-        "How much of each measured response is explained, after the onset, over all channels (1: "
+        "Explained share of the power of each measured response, after the onset, over all channels (1: "
         "everything; below 0: worse than a flat line). Ceiling: the largest share that any time course of "
         "this source could explain. Of the source: share of its estimated time course that the best fit "
-        "explains. Noise "
-        "is measured in the recording, across the source: its share of the power, and its power over that of "
-        "the noise assumed."
+        "explains. Noise is measured in the recording, in directions without the source: its share of the "
+        "power, and its power divided by that of the assumed noise."
     )
     return Table(caption, header, rows, groups, left=(0, 8))
 
@@ -198,8 +196,8 @@ def _tests_table(found: list[dict[str, Any]]) -> Table:
     ]  # fmt: skip
     groups = [("", 1), ("p-values", 4), ("detectable", 2)]
     caption = Markup(
-        "Tests behind the verdicts. Each p-value is the probability of a deviation at least as large by "
-        "noise alone. Flat line: deviation of the response from zero. Place: residual of the best fit "
+        "Tests of the verdicts. Each p-value is the probability that noise alone causes a deviation at least "
+        "as large. Flat line: deviation of the response from zero. Place: residual of the best fit "
         "across the source (a second source, or a wrong position). Time course: residual of the best fit in "
         "the time course of the source. Both: the smaller of these two p-values, corrected for two tests; "
         "below {level:g} the response is not fully explained. Detectable: root mean square of a deviation "
@@ -229,7 +227,7 @@ def _interval(estimate: Mapping[str, float] | None) -> str:
 
 
 def _defaults(preset_name: str) -> dict[str, float]:
-    """Defaults of all parameters and products."""
+    """Default values of all parameters and products."""
     values = dict(MODEL.preset(preset_name).defaults)
     space = MODEL.space
     return values | {name: math.prod(values[f] for f in space.factors(name)) for name in space.products}

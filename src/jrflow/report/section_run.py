@@ -1,4 +1,4 @@
-"""What was run: settings, versions, seeds, simulations, time."""
+"""Settings, versions, seeds, simulations and times of the run."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from jrflow.archive.manifest import Failures, Manifest
 from jrflow.report.content import Block, Folded, Section, Table, count, missing, percent, text
 from jrflow.report.inputs import RunResults
 
-#: Statuses that a sealed campaign can have, as headings.
+#: Statuses of simulations in a sealed campaign, as headings.
 _COUNTED = {"ok": "ok", "non_finite": "not finite", "out_of_declared_range": "out of range"}
 
 
 def run_section(run: RunResults) -> Section:
-    """Describe what was run, so that it can be run again."""
+    """Describe the run, so that it can be repeated."""
     blocks: list[Block] = [*_provenance(run), *_campaigns(run), *_models(run), *_time(run)]
     blocks.append(Folded("Effective configuration (config.yaml)", run.config_text))
     return Section("run", "What was run", blocks)
@@ -104,7 +104,7 @@ def _network(run: RunResults) -> list[Block]:
 
 
 def _failures(run: RunResults) -> list[Block]:
-    """When simulations failed, where any did."""
+    """Table of failed simulations and times of failure, if any failed."""
     steps = {name: specification.simulation.dt for name, specification in run.specifications.items()}
     rows = [
         [name, _COUNTED[meaning], f"{failed.simulations:,}", *_when(failed, steps[name])]
@@ -159,7 +159,7 @@ def _model_row(name: str, card: dict[str, Any], history: pd.DataFrame | None) ->
 def _time(run: RunResults) -> list[Block]:
     times = run.benchmarks
     if times.empty:
-        return [missing("No times: the run left no Snakemake benchmarks (it was not run by Snakemake).")]
+        return [missing("No times: there are no Snakemake benchmarks (Snakemake did not run the pipeline).")]
     longest = times["seconds"].max()
     rows = [[row.stage, f"{row.seconds:.1f}", _bar(row.seconds / longest)] for row in times.itertuples()]
     rows.append([Markup("<b>sum</b>"), f"{times['seconds'].sum():.1f}", ""])

@@ -28,14 +28,14 @@ from jrflow.report.scores import (
 from jrflow.report.section_limits import limit_blocks
 from jrflow.report.style import estimator_name, estimator_styles
 
-#: Most estimators with which a table still has room for the other scores of the best one.
+#: Largest number of estimators for which a table also has room for other scores of the best estimator.
 _MANY = 5
 
 _NO_SCORES = "Left out: no model was evaluated (evaluation/scores.csv is absent)."
 
 
 def recovery_section(run: RunResults) -> Section:
-    """Show recovered against true values at the middle noise level."""
+    """Show estimated against true values at the middle noise level."""
     title = "Estimated against true parameters"
     if run.scores is None:
         return Section("recovery", title, [missing(_NO_SCORES)])
@@ -68,7 +68,7 @@ def _recovery_block(run: RunResults, rows: pd.DataFrame) -> Block:
 
 
 def scores_section(run: RunResults) -> Section:
-    """Show scores by noise level beside baselines, limits and what the paper reports."""
+    """Show scores at every noise level, with baselines and limits."""
     title = "Scores, baselines and the limit"
     if run.scores is None:
         return Section("scores", title, [missing(_NO_SCORES)])
@@ -100,8 +100,8 @@ def _recoverable(scores: pd.DataFrame, presets: Sequence[str], noise: str) -> Bl
     rows = best_of_each_preset(scores[scores["noise"] == noise])
     caption = Markup(
         "Accuracy in each preset: R² of {name} (bars) and the limit for any method (black "
-        "lines) at noise {noise}; n = {n} test simulations a preset. Products C·a are what the equations "
-        "contain."
+        "lines) at noise {noise}; n = {n} test simulations per preset. The equations contain only the "
+        "products C·a."
     ).format(
         name=_named(rows),
         noise=describe_level(rows),
@@ -111,7 +111,7 @@ def _recoverable(scores: pd.DataFrame, presets: Sequence[str], noise: str) -> Bl
 
 
 def _named(rows: pd.DataFrame) -> str:
-    """Estimators that rows are of, as they are called."""
+    """Display names of the estimators in the rows."""
     return " and ".join(estimator_name(name) for name in rows["estimator"].unique())
 
 
@@ -124,7 +124,7 @@ def _by_noise(run: RunResults, scores: pd.DataFrame, preset: str) -> Block:
         "R² that any method can reach, as explained above. Noise levels: {levels}. {below}{open}"
     ).format(
         preset=preset, n=f"{int(rows['n'].max()):,}", levels=levels,
-        below="Values below −0.15 are drawn there. " if (rows["r2"] < -0.15).any() else "",
+        below="Values below −0.15 are drawn at −0.15. " if (rows["r2"] < -0.15).any() else "",
         open="Open markers: R² on fewer test simulations, not comparable with the others. " if partly else "",
     )  # fmt: skip
     styles = estimator_styles(scores["estimator"])
@@ -139,8 +139,8 @@ def _coverage(scores: pd.DataFrame, presets: Sequence[str]) -> Block:
         return missing("No coverage: the model gives no intervals.")
     shown = [preset for preset in presets if preset in set(rows["preset"])]
     caption = Markup(
-        "Share of the test campaign whose true value lies in the 90 % interval of {name}, by parameter and "
-        "noise level (n = {n} a preset). Line: 90 %; grey: range that contains the coverage of exact 90 % "
+        "Share of test simulations whose true value lies in the 90 % interval of {name}, by parameter and "
+        "noise level (n = {n} per preset). Line: 90 %; grey: range that contains the coverage of exact 90 % "
         "intervals in 95 % of test campaigns of this size."
     ).format(name=_named(rows), n=f"{int(rows['n'].max()):,}")
     return Plate("coverage", coverage_figure(rows, parameters(rows), shown), caption)
@@ -156,16 +156,16 @@ def _score_table(scores: pd.DataFrame, preset: str, noise: str, folded: bool) ->
     table = rows.pivot(index="parameter", columns="estimator")
     body = [_score_row(table, parameter, names) for parameter in parameters(rows)]
     body = [row if len(names) <= _MANY else row[: len(names) + 3] for row in body]
-    # Beside many estimators there is no room for the other scores of the best one.
+    # With many estimators there is no room for other scores of the best estimator.
     others = ["NRMSE", "Pearson r", "coverage"] if len(names) <= _MANY else []
     groups = [("", 1), ("R²", len(names) + 1), (estimator_name(best), 1 + len(others))]
     header = ["parameter", "limit", *labels, "of limit", *others]
     caption = Markup(
-        "Scores, preset {}, noise {}, n = {}. {} has the largest mean R² here. Of limit: its R² over the "
-        "limit. {}{}"
+        "Scores, preset {}, noise {}, n = {}. {} has the largest mean R² here. Of limit: its R² divided by "
+        "the limit. {}{}"
     ).format(
         preset, describe_level(rows), f"{int(rows['n'].max()):,}", estimator_name(best),
-        "Coverage: of its 90 % intervals." if others else "All other scores: evaluation/scores.csv.",
+        "Coverage: that of its 90 % intervals." if others else "All other scores: evaluation/scores.csv.",
         " Do not compare R² on fewer test simulations with that in other columns." * bool(partly),
     )  # fmt: skip
     return Table(caption, header, body, groups, folded=folded)
@@ -176,7 +176,7 @@ def _short(name: str) -> str:
 
 
 def _score_row(table: pd.DataFrame, parameter: str, names: Sequence[str]) -> list[Any]:
-    """Cells of one parameter; ``table`` has columns (score, estimator), the best estimator is the first."""
+    """Cells of one parameter; ``table`` has columns (score, estimator), with the best estimator first."""
 
     def score(column: str, estimator: str) -> float:
         return float(table.loc[parameter, (column, estimator)])  # type: ignore[arg-type]

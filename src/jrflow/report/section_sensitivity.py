@@ -12,7 +12,7 @@ from jrflow.report.inputs import RunResults
 
 
 def sobol_section(run: RunResults) -> Section:
-    """Show which parameters explain the variance of which feature."""
+    """Show the share of each feature's variance that each parameter explains."""
     title = "Sensitivity over the whole prior"
     blocks: list[Block] = []
     found = {campaign: run.sobol(campaign) for campaign in run.config.sensitivity.sobol}
@@ -42,13 +42,13 @@ def _sobol_blocks(campaign: str, indices: xr.Dataset) -> list[Block]:
     blocks: list[Block] = [Plate(f"sobol-{campaign}", sobol_figure(indices), caption), _dropped(indices)]
     constant = [str(f) for f in indices["feature"].values[indices["ST"].isnull().all("parameter").values]]
     if constant:
-        sentence = "Constant or almost never defined, hence without indices: {names}."
+        sentence = "No indices, because these features are constant or almost never defined: {names}."
         blocks.append(text(sentence, names=", ".join(constant).replace("_", " ")))
     return blocks
 
 
 def _whiskers(indices: xr.Dataset) -> str:
-    """What the whiskers are, and how many of them are cut."""
+    """Description of the whiskers, and number of whiskers that are cut."""
     cut = n_cut(indices)
     beyond = f" (triangles: {count(cut, 'interval')} beyond the axis)" if cut else ""
     if indices.attrs.get("interval") == "scrambles":
@@ -61,7 +61,7 @@ def _whiskers(indices: xr.Dataset) -> str:
 
 
 def _dropped(indices: xr.Dataset) -> Block:
-    """Which features lost base points, how many, and what that means."""
+    """Features with dropped base points, the share of dropped points, and the consequence."""
     lost = indices["fraction_dropped"]
     named = [
         f"{str(name).replace('_', ' ')} {percent(float(share))}{_by_replicate(indices, name)}"
@@ -79,7 +79,7 @@ def _dropped(indices: xr.Dataset) -> Block:
 
 
 def _by_replicate(indices: xr.Dataset, feature: str) -> str:
-    """Range over the scrambles, where it is known."""
+    """Range over the scrambles, if it is known."""
     if "fraction_dropped_by_replicate" not in indices or indices.attrs.get("replicates", 1) == 1:
         return ""
     each = indices["fraction_dropped_by_replicate"].sel(feature=feature)
@@ -111,10 +111,8 @@ def heat_map_section(run: RunResults) -> Section:
             "the others at their defaults, no noise. Left: evoked response (µV). Middle: squared "
             "difference from the mean over the parameter's values (µV², logarithmic). Right: log₁₀ of this "
             "squared difference over the squared mean. Each column has one colour scale. Blank: failed "
-            "simulations, or times at which the mean is almost zero. The "
-            "time axis ends when responses have ended. "
-            "Like the heat maps of Tilwani &amp; "
-            "O'Reilly (channel O2 there)."
+            "simulations, or times at which the mean is almost zero. The time axis ends when responses have "
+            "ended. The maps correspond to the heat maps of Tilwani &amp; O'Reilly (who show channel O2)."
         ).format(preset=preset, channel=maps.attrs["channel"], n=maps.sizes["step"])
         blocks.append(Plate(f"heat-maps-{preset}", heat_map_figure(maps), caption))
     return Section("heat-maps", "One parameter at a time", blocks)

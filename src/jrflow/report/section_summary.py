@@ -1,4 +1,4 @@
-"""The findings in a few sentences, every number taken from the results."""
+"""Summary of the results in a few sentences; all numbers are taken from the results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from jrflow.report.trust import answers, in_short, unresolved_share
 
 
 def summary_section(run: RunResults) -> Section:
-    """Say what was found."""
+    """Summarise the results."""
     blocks: list[Block] = [
         *_simulated(run), *_effects(run), *_recovered(run), *_unrecoverable(run), *_trusted(run),
         *_learned(run), *_explained(run),
@@ -47,7 +47,7 @@ def _simulated(run: RunResults) -> Iterator[Block]:
 
 
 def _effects(run: RunResults) -> Iterator[Block]:
-    """What the factors of the loops do to the evoked response, preset by preset."""
+    """Effect of the factors of the feedback loops on the evoked response, for each preset."""
     found, names = [], list(LOOP)
     for preset in run.presets:
         maps = run.one_at_a_time(preset)
@@ -69,7 +69,7 @@ def _effects(run: RunResults) -> Iterator[Block]:
 
 
 def _recovered(run: RunResults) -> Iterator[Block]:
-    """How far each preset's network gets, against the limit and the baselines."""
+    """Accuracy of the best estimator of each preset, compared with the limit and the baselines."""
     if run.scores is None:
         return
     scores, noise = mean_over_seeds(run.scores), middle_noise(run.scores)
@@ -93,7 +93,7 @@ def _recovered(run: RunResults) -> Iterator[Block]:
 
 
 def _uncertain(run: RunResults, preset: str, noise: str) -> str:
-    """A warning where the limit rests on posteriors that are not resolved."""
+    """Warning if the limit is computed from posteriors that are not resolved."""
     for name in run.experiments:
         reference = run.reference(name)
         if reference is None or run.preset(run.config.inference.trainings[name].test) != preset:
@@ -124,7 +124,7 @@ def _sentence(words: str) -> str:
 
 
 def _unrecoverable(run: RunResults) -> Iterator[Block]:
-    """Parameters that no method can find, by preset."""
+    """Parameters that no method can infer, for each preset."""
     if run.scores is None:
         return
     scores = run.scores[run.scores["parameter"].isin(MODEL.inferred)]
@@ -140,7 +140,7 @@ def _unrecoverable(run: RunResults) -> Iterator[Block]:
 
 
 def _learned(run: RunResults) -> Iterator[Block]:
-    """More simulations against more epochs, as a difference of mean R2."""
+    """Change of mean R2 by more simulations and by more epochs."""
     if run.learning_curve is None:
         return
     curve = run.learning_curve[run.learning_curve["parameter"].isin(MODEL.inferred)]
@@ -149,8 +149,8 @@ def _learned(run: RunResults) -> Iterator[Block]:
     fewest, most = curve["n_simulations"].min(), curve["n_simulations"].max()
     start = mean[usual, fewest]
     yield text(
-        "From {fewest} training simulations, {x} times as many raise the mean R² by {more}; {y} times as "
-        "many epochs over the same simulations change it by {longer}.",
+        "Compared with {fewest} training simulations, {x} times as many simulations change the mean R² by "
+        "{more}; {y} times as many epochs over the same simulations change it by {longer}.",
         fewest=f"{int(fewest):,}", x=f"{most / fewest:.3g}", more=number(mean[usual, most] - start, 3),
         y=f"{longest / usual:.3g}", longer=Markup(number(mean[longest, fewest] - start, 3)),
     )  # fmt: skip
@@ -165,7 +165,7 @@ def _explained(run: RunResults) -> Iterator[Block]:
     counts = [f"{count} {headline(verdict)}" for verdict, count in counted.items() if count]
     best = max(fit["explained"] or 0.0 for fit in fits)
     yield text(
-        "<b>Recordings</b>: of {n} measured responses, {counts}; the best fit of all explains {best} of the "
+        "<b>Recordings</b>: {n} measured responses: {counts}. The best of all fits explains {best} of the "
         "measured power.",
         n=len(fits), counts=", ".join(counts), best=percent(best) if best > 0 else "nothing",
     )  # fmt: skip

@@ -14,7 +14,7 @@ from jrflow.report.scores import middle_noise
 
 
 def learning_section(run: RunResults) -> Section:
-    """Show more simulations against more epochs."""
+    """Compare the benefit of more simulations with that of more epochs."""
     title = "More simulations or more epochs?"
     curve = run.learning_curve
     if curve is None:
@@ -40,7 +40,7 @@ def learning_section(run: RunResults) -> Section:
 
 
 def _shown_noise(run: RunResults, levels: list[Any]) -> str:
-    """The level shown elsewhere if the curve has it."""
+    """Noise level that other sections show, if the curve has it."""
     if run.scores is not None and middle_noise(run.scores) in levels:
         return middle_noise(run.scores)
     return str(levels[len(levels) // 2])

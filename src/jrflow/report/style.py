@@ -1,4 +1,4 @@
-"""How figures look: sizes, fonts, colours and labels, the same in all of them."""
+"""Style of all figures: sizes, fonts, colours and labels."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _KNOWN = {
     "extra-trees": (ORANGE, "s", "extra-trees"),
     "mean": (GREY, "v", "mean predictor"),
 }
-#: Markers of estimators with other names, in the order in which they are given out.
+#: Markers of estimators with other names, in the order in which they are assigned.
 _MARKERS = ("h", "^", "d", "p", "H", "8", "<", ">", "P", "D", "o", "s", "*", "X", "v")
 #: Ending of estimators whose estimates were refined by the likelihood.
 _REFINED = "+exact"

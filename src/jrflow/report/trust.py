@@ -1,4 +1,4 @@
-"""Whether posteriors can be trusted: one answer for each noise level, from all checks that were made."""
+"""Whether posteriors can be trusted: one answer for each noise level, from all available checks."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from scipy.stats import binom
 
 from jrflow.report.content import number, percent
 
-#: Probability of calling right posteriors wrong, of each check at each noise level (all targets together).
+#: False-alarm rate of each check at each noise level (all targets together), for correct posteriors.
 _FALSE_ALARM = 0.01
-#: Chi-square per degree of freedom that draws may leave in the median; right posteriors leave little over 1.
+#: Largest accepted median of chi-square per degree of freedom; for correct posteriors it is slightly above 1.
 _MOST_MISFIT = 1.2
-#: The same in 95 % of the responses.
+#: Largest accepted 95 % quantile of chi-square per degree of freedom.
 _MOST_MISFIT_TAIL = 2.0
 
-#: Share of reference posteriors whose chains may be unresolved.
+#: Largest accepted share of unresolved reference posteriors.
 _MOST_UNRESOLVED = 0.05
-#: Scale reduction factor above which chains disagree, where a file holds nothing better (version 0.1).
+#: R-hat above which chains disagree, for files without a better criterion (version 0.1).
 _LARGEST_RHAT = 1.2
 
 
@@ -33,9 +33,9 @@ class Answer:
     level
         Name of the noise level.
     objections
-        What speaks against them, in words; empty if nothing does.
+        Checks that fail, in words; empty if no check fails.
     n
-        Test simulations that were checked.
+        Number of test simulations that were checked.
     """
 
     level: str
@@ -49,20 +49,20 @@ class Answer:
 
     @property
     def words(self) -> str:
-        """The answer as a sentence without its end."""
+        """The answer as a sentence without a full stop."""
         if self.trusted:
             return f"yes: no check fails on {self.n:,} test simulations"
         return "no: " + "; ".join(self.objections)
 
 
 def answers(found: xr.Dataset) -> list[Answer]:
-    """Judge the posteriors of one density, or reference posteriors, at every noise level.
+    """Judge the posteriors of one density estimator, or reference posteriors, at every noise level.
 
     Parameters
     ----------
     found
-        Over noise, as far as it was computed: ``rank_p`` (parameter), ``expected_coverage_p``, ``coverage``
-        (nominal, parameter), ``misfit`` (checked, simulated), ``rank`` (diagnosed, parameter).
+        Results over noise; each variable is optional: ``rank_p`` (parameter), ``expected_coverage_p``,
+        ``coverage`` (nominal, parameter), ``misfit`` (checked, simulated), ``rank`` (diagnosed, parameter).
     """
     n = next((found.sizes[dim] for dim in ("diagnosed", "case") if dim in found.sizes), 0)
     levels = [str(level) for level in found["noise"].values]
@@ -81,7 +81,7 @@ def _objections(one: xr.Dataset, n: int) -> Iterator[str]:
 
 
 def _ranks(one: xr.Dataset) -> Iterator[str]:
-    """Ranks of the true values that are not uniform; Bonferroni over the targets."""
+    """Objection if ranks of the true values are not uniform; Bonferroni correction over the targets."""
     if "rank_p" in one:
         failed = int((one["rank_p"] < _FALSE_ALARM / one.sizes["parameter"]).sum())
         if failed:
@@ -89,7 +89,7 @@ def _ranks(one: xr.Dataset) -> Iterator[str]:
 
 
 def _coverage(one: xr.Dataset, n: int) -> Iterator[str]:
-    """Coverage of 90 % intervals that chance does not explain; Bonferroni over the targets."""
+    """Objection if chance does not explain the coverage of 90 % intervals; Bonferroni correction."""
     if "coverage" not in one or not n:
         return
     covered = one["coverage"].sel(nominal=0.9).values
@@ -104,26 +104,26 @@ def _coverage(one: xr.Dataset, n: int) -> Iterator[str]:
 
 
 def _misfit(one: xr.Dataset) -> Iterator[str]:
-    """Draws that do not reproduce the responses."""
+    """Objection if simulations from draws do not fit the responses."""
     if "misfit" not in one:
         return
     median, tail = np.nanquantile(one["misfit"], [0.5, 0.95])
     if median > _MOST_MISFIT:
-        yield f"responses simulated from draws leave residuals of {_times(median)} times the power of noise"
+        yield f"residuals of responses simulated from draws have {_times(median)} times the power of noise"
     elif tail > _MOST_MISFIT_TAIL:
         yield (
-            "for one response in twenty, responses simulated from draws leave residuals of at least "
+            "for 5 % of the responses, residuals of responses simulated from draws have at least "
             f"{_times(tail)} times the power of noise"
         )
 
 
 def _times(ratio: float) -> str:
-    """A ratio between 1 and millions, with the digits that count."""
+    """Format a ratio between 1 and millions with significant digits."""
     return f"{ratio:.2g}" if ratio < 100 else f"{ratio:,.0f}"
 
 
 def in_short(found: list[Answer]) -> str:
-    """All levels in one sentence without its end: those that can be trusted, and those that cannot."""
+    """One sentence without a full stop: noise levels that can be trusted, and levels that cannot."""
     good = [answer.level for answer in found if answer.trusted]
     bad = [answer.level for answer in found if not answer.trusted]
     if not bad:
@@ -134,10 +134,10 @@ def in_short(found: list[Answer]) -> str:
 
 
 def unresolved_share(reference: xr.Dataset) -> xr.DataArray | None:
-    """Share of cases over noise whose reference posterior is not resolved; None if nothing tells."""
+    """Share of cases with an unresolved reference posterior, over noise; None if this is not known."""
     if "resolved" in reference:
         return 1 - reference["resolved"].astype(float).mean("case")
     if "rhat" in reference:
-        # Not a number where chains never moved.
+        # R-hat is NaN if chains never moved.
         return (~(reference["rhat"] < _LARGEST_RHAT)).astype(float).mean("case")
     return None

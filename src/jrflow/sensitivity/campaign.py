@@ -14,7 +14,7 @@ from jrflow.sensitivity.sobol import sobol_indices
 
 
 class AtChannel(Protocol):
-    """Where responses are described; the section ``sensitivity`` of a configuration says it."""
+    """Setting of the channel; the section ``sensitivity`` of a configuration has it."""
 
     @property
     def channel(self) -> str:
@@ -23,7 +23,7 @@ class AtChannel(Protocol):
 
 
 class Resampling(Protocol):
-    """How errors of indices are found; the section ``sensitivity`` of a configuration says it."""
+    """Setting of the bootstrap; the section ``sensitivity`` of a configuration has it."""
 
     @property
     def n_bootstrap(self) -> int:
@@ -32,20 +32,21 @@ class Resampling(Protocol):
 
 
 def sobol_features(campaign: xr.Dataset, lead_field: xr.DataArray, config: AtChannel) -> xr.Dataset:
-    """Named features of the evoked response at the configured channel, for each simulation.
+    """Features of the evoked response at the configured channel, for each simulation.
 
     Parameters
     ----------
     campaign
-        Archive of a campaign, or some simulations of it: each gives the same features alone or with others.
+        Archive of a campaign, or a part of its simulations. Features of a simulation do not depend on the
+        other simulations.
     lead_field
         Dims (channel, region), uV/mV.
     config
-        Channel.
+        Setting of the channel.
 
     Returns
     -------
-    As :func:`jrflow.observe.features.erp_features`, with the channel as attribute.
+    Features from :func:`jrflow.observe.features.erp_features`, with the channel as attribute.
     """
     channel = choose_channel(lead_field, config.channel)
     evoked = _at_channel(campaign, lead_field, channel)
@@ -63,7 +64,7 @@ def analyse_sobol(
     campaign
         Archive of a saltelli campaign.
     features
-        Of all of its simulations, from ``sobol_features``.
+        Features of all simulations of the campaign, from :func:`sobol_features`.
     config
         Number of resamples.
     seed
@@ -71,7 +72,7 @@ def analyse_sobol(
 
     Returns
     -------
-    As :func:`jrflow.sensitivity.sobol.sobol_indices`, with channel and preset as attributes.
+    Indices from :func:`jrflow.sensitivity.sobol.sobol_indices`, with channel and preset as attributes.
     """
     indices = sobol_indices(campaign, features, n_bootstrap=config.n_bootstrap, seed=seed)
     return indices.assign_attrs(channel=features.attrs["channel"], preset=campaign.attrs["preset"])
@@ -82,14 +83,14 @@ def analyse_one_at_a_time(campaign: xr.Dataset, lead_field: xr.DataArray, config
 
     Returns
     -------
-    As :func:`jrflow.sensitivity.oat.one_at_a_time`, with the channel as attribute.
+    Results of :func:`jrflow.sensitivity.oat.one_at_a_time`, with the channel as attribute.
     """
     channel = choose_channel(lead_field, config.channel)
     return one_at_a_time(campaign, _at_channel(campaign, lead_field, channel)).assign_attrs(channel=channel)
 
 
 def choose_channel(lead_field: xr.DataArray, channel: str) -> str:
-    """Resolve 'strongest' to the channel with the largest gain.
+    """Replace 'strongest' by the name of the channel with the largest gain.
 
     Raises
     ------

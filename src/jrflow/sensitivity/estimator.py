@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-#: Sums over the base points of one replicate, or of all: the two indices' numerators, the numerator of S1
-#: per unit of the centre, squares and values of A and B, values of all rows, and the number of base points.
+#: Sums over the base points of one replicate, or of all replicates: numerators of the two indices, numerator
+#: of S1 per unit of the centre, squares and values of A and B, values of all rows, number of base points.
 _Sums = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -17,11 +17,12 @@ class Estimates(NamedTuple):
     Attributes
     ----------
     first, total
-        Shape (parameter, output); NaN where an output is constant or never defined.
+        First-order and total indices, shape (parameter, output); NaN if an output is constant or never
+        defined.
     first_se, total_se
-        Standard errors, same shape; NaN if fewer than two replicates are left.
+        Standard errors of these indices, same shape; NaN with fewer than two usable replicates.
     n_replicates
-        Replicates with at least one whole group, shape (output,).
+        Number of replicates with at least one complete group, shape (output,).
     """
 
     first: np.ndarray
@@ -37,8 +38,8 @@ def estimate(outputs: np.ndarray, replicate: np.ndarray, n_replicates: int) -> E
     Parameters
     ----------
     outputs
-        Shape (group, D + 2, output): rows A, AB_1 .. AB_D, B of each base point. A group with a value that
-        is not finite is left out, for that output.
+        Outputs, shape (group, D + 2, output): rows A, AB_1 .. AB_D, B of each base point. If a value is not
+        finite, its group is left out for this output.
     replicate
         Scramble of each group, 0 .. n_replicates - 1, shape (group,).
     n_replicates
@@ -47,9 +48,9 @@ def estimate(outputs: np.ndarray, replicate: np.ndarray, n_replicates: int) -> E
     Notes
     -----
     Estimators of Saltelli et al. 2010 (doi:10.1016/j.cpc.2009.09.018), Table 2 (b) and (f), over all groups;
-    outputs are centred at their mean as in SALib. The standard error is the jackknife's over replicates: each
-    is left out in turn. Replicates are independent, base points of one scramble are not, so that a
-    bootstrap over base points is wrong.
+    outputs are centred at their mean as in SALib. Standard errors are those of a jackknife over replicates.
+    Replicates are independent, but base points of one scramble are not: a bootstrap over base points would
+    be wrong.
     """
     sums = _sums_by_replicate(outputs, replicate, n_replicates)
     n_rows = outputs.shape[1]
@@ -68,7 +69,7 @@ def _sums_by_replicate(
     whole = np.isfinite(outputs).all(axis=1, keepdims=True)
     count = np.maximum(whole.sum(axis=(0, 1)), 1)
     kept = np.where(whole, outputs, 0.0)
-    # Centring first keeps the digits; the small shift that a left-out replicate causes is exact below.
+    # Centre first, to avoid cancellation. The small shift after leaving out a replicate is exact below.
     centred = np.where(whole, kept - kept.sum(axis=(0, 1)) / (count * outputs.shape[1]), 0.0)
     first, last = centred[:, :1], centred[:, -1:]
     change = centred[:, 1:-1] - first
@@ -94,14 +95,14 @@ def _ratios(sums: tuple[np.ndarray, ...], n_rows: int) -> tuple[np.ndarray, np.n
     with np.errstate(invalid="ignore", divide="ignore"):
         centre = everything / (n_rows * n)
         variance = power / (2 * n) - (ends / (2 * n)) ** 2
-        # A constant output leaves rounding errors instead of a variance.
+        # The variance of a constant output consists of rounding errors only.
         variance = np.where(variance > np.finfo(float).eps * power / (2 * n), variance, np.nan)
         scale = (n * variance)[..., np.newaxis, :]
         return (crossed - centre[..., np.newaxis, :] * changes) / scale, squares / scale
 
 
 def _jackknife(left_out: np.ndarray, used: np.ndarray) -> np.ndarray:
-    """Standard error from estimates without each replicate in turn, shape (replicate, parameter, output)."""
+    """Standard errors from leave-one-out estimates, shape (replicate, parameter, output)."""
     kept = np.where(used[:, np.newaxis], left_out, 0.0)
     n = used.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):

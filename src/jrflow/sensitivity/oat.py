@@ -1,4 +1,4 @@
-"""One parameter at a time: what the evoked response does while one parameter sweeps its range."""
+"""One-at-a-time analysis: evoked responses while a single parameter varies over its range."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import xarray as xr
 
 from jrflow.model import MODEL
 
-#: Squared relative deviations below this count as this: zero has no logarithm.
+#: Smallest squared relative deviation; smaller values are set to it, because zero has no logarithm.
 _SMALLEST_SQUARED_RATIO = 1e-24
 
-#: Where the mean response is a smaller part of its peak than this, rounding of the simulated source
-#: (float32) is all there is to divide, and a relative deviation is undefined.
+#: Relative deviations are undefined where the mean response is below this fraction of its peak: the mean then
+#: consists of rounding errors of the simulated source (float32).
 _SMALLEST_MEAN = 1e-5
 
 
 def one_at_a_time(campaign: xr.Dataset, evoked: xr.DataArray) -> xr.Dataset:
-    """Arrange a one-at-a-time campaign as heat maps and measure each parameter's effect.
+    """Compute heat maps and effects of the parameters from a one-at-a-time campaign.
 
     Parameters
     ----------
@@ -31,24 +31,27 @@ def one_at_a_time(campaign: xr.Dataset, evoked: xr.DataArray) -> xr.Dataset:
     Returns
     -------
     xr.Dataset
-        Over (parameter, step, time): ``evoked`` (uV), ``squared_error`` (uV^2) and
-        ``log10_squared_relative_error`` against the mean over the parameter's sweep (NaN where that
-        mean is below 1e-5 of its peak); over
-        (parameter, step): the parameter's ``value``; over (parameter, time): ``default_evoked``
-        (uV), interpolated linearly where the default is no step of the sweep; over
-        (parameter, end): ``effect``, the root mean square over time of the change from the default
-        to either end of the range, over that of the default response itself, and ``end_ratio``, the
-        parameter's value there over its default. Failed simulations are NaN.
+        Failed simulations are NaN.
+
+        - Over (parameter, step, time): ``evoked`` (uV); ``squared_error`` (uV^2) and
+          ``log10_squared_relative_error``, both relative to the mean over the parameter's sweep (NaN where
+          the mean is below 1e-5 of its peak).
+        - Over (parameter, step): ``value``, the parameter's value.
+        - Over (parameter, time): ``default_evoked`` (uV), interpolated linearly if the default is not a step
+          of the sweep.
+        - Over (parameter, end): ``effect``, the root mean square over time of the change from the default to
+          an end of the range, divided by the root mean square of the default response; ``end_ratio``, the
+          parameter's value at this end divided by its default.
 
     Raises
     ------
     ValueError
-        If the simulations are not sweeps of equal length, each of one parameter.
+        If the simulations are not sweeps of single parameters with equal lengths.
 
     Notes
     -----
-    Heat maps as in Tilwani & O'Reilly, arXiv 2406.05002, but of every parameter's whole relative
-    error: the published code sets negative deviations to zero before taking the logarithm.
+    Heat maps correspond to Tilwani & O'Reilly, arXiv 2406.05002, with one difference: the published code sets
+    negative deviations to zero before it takes the logarithm.
     """
     names = list(campaign.attrs["varied_names"])
     defaults = MODEL.preset(campaign.attrs["preset"]).defaults
@@ -66,7 +69,7 @@ def one_at_a_time(campaign: xr.Dataset, evoked: xr.DataArray) -> xr.Dataset:
 def _sweep(
     campaign: xr.Dataset, evoked: xr.DataArray, name: str, names: list[str], defaults: Mapping[str, float]
 ) -> xr.Dataset:
-    """Collect the simulations in which only ``name`` moves, in the order of its value."""
+    """Collect the simulations in which only ``name`` varies, in the order of its value."""
     others = [other for other in names if other != name]
     at_default = np.ones(campaign.sizes["sim"], dtype=bool)
     for other in others:

@@ -1,6 +1,6 @@
-"""A Sobol analysis in parts: features of some simulations each, then the indices of all.
+"""Sobol analysis in parts: each part computes features of some simulations; then indices use all features.
 
-The features are most of the work and need one simulation at a time; what a part has found is a small file.
+Features take most of the time and are computed for each simulation separately. A part writes a small file.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import xarray as xr
 from jrflow.archive import open_archive
 from jrflow.sensitivity.campaign import AtChannel, Resampling, analyse_sobol, sobol_features
 
-#: Simulations whose responses are in memory at once: 20 MB of the paper's protocol, 0.3 GB while features
-#: are computed, whatever the size of the campaign.
+#: Number of simulations whose responses are in memory at the same time: 20 MB for the paper's protocol, and
+#: 0.3 GB while features are computed. This does not depend on the size of the campaign.
 _AT_ONCE = 4096
 
 
@@ -33,16 +33,18 @@ class Analysis(AtChannel, Resampling, Protocol):
 
 
 def parts_of(config: AtChannel, lead_field_file: Path, manifest: Path, n_parts: int) -> list[Path]:
-    """Files of the parts of an analysis; their names hold what they depend on and which simulations.
+    """Files of the parts of an analysis. Their names contain a hash of the inputs and the simulations.
 
     Parameters
     ----------
     config
-        Channel.
-    lead_field_file, manifest
-        Lead field, and manifest of the campaign.
+        Setting of the channel.
+    lead_field_file
+        File of the lead field.
+    manifest
+        Manifest of the campaign.
     n_parts
-        Number of parts; there are no more than simulations.
+        Number of parts; at most the number of simulations.
     """
     n = open_archive(manifest.with_suffix(".zarr")).sizes["sim"]
     ends = np.linspace(0, n, min(n_parts, n) + 1).astype(int)
@@ -54,7 +56,7 @@ def parts_of(config: AtChannel, lead_field_file: Path, manifest: Path, n_parts: 
 
 
 def write_part(config: AtChannel, lead_field_file: Path, manifest: Path, part: Path) -> None:
-    """Find the features of the simulations of one part; one that is there already is left alone."""
+    """Compute and write the features of one part; a part that already exists is not changed."""
     if part.exists():
         return
     start, stop = map(int, part.stem.split("-"))
@@ -73,7 +75,7 @@ def write_part(config: AtChannel, lead_field_file: Path, manifest: Path, part: P
 def join_parts(
     config: Analysis, lead_field_file: Path, manifest: Path, parts: tuple[Path, ...], out: Path
 ) -> None:
-    """Make the parts that are missing, and the indices of all."""
+    """Compute missing parts, then the indices from all parts, and write them."""
     for part in parts:
         write_part(config, lead_field_file, manifest, part)
     features = xr.concat(
@@ -84,5 +86,5 @@ def join_parts(
     unfinished = out.with_suffix(".partial")
     indices.to_netcdf(unfinished, engine="h5netcdf")
     unfinished.replace(out)
-    # With what an interrupted analysis in another number of parts may have left.
+    # This also removes files of an interrupted analysis with another number of parts.
     shutil.rmtree(parts[0].parent)

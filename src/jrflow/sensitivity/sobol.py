@@ -1,4 +1,4 @@
-"""Variance-based sensitivity: first-order and total Sobol indices of named features."""
+"""Variance-based sensitivity: first-order and total Sobol indices of features."""
 
 from __future__ import annotations
 
@@ -15,64 +15,65 @@ from jrflow.sensitivity.estimator import Estimates, estimate
 
 #: Confidence level of the intervals.
 CONF_LEVEL = 0.95
-#: A larger fraction of dropped groups is warned of: indices were wrong by up to 0.013 with 0.9 % of the
-#: groups dropped, by 0.027 with 2.2 % (docs/science/sensitivity.md).
+#: Largest fraction of dropped groups without a warning. Errors of indices were up to 0.013 with 0.9 % of the
+#: groups dropped, and up to 0.027 with 2.2 % (docs/science/sensitivity.md).
 MOST_DROPPED = 0.01
 
 
 class TooFewSimulations(ValueError):
-    """So many simulations failed that no index can be trusted."""
+    """Too many simulations failed to compute reliable indices."""
 
 
 class SensitivityWarning(UserWarning):
-    """Indices or intervals that hold only under a condition."""
+    """Indices or intervals are valid only under a condition."""
 
 
 def sobol_indices(
     campaign: xr.Dataset, features: xr.Dataset, *, n_bootstrap: int = 200, seed: int = 0
 ) -> xr.Dataset:
-    """Estimate how much of each feature's variance each parameter explains.
+    """Estimate the share of each feature's variance that each parameter explains.
 
     Parameters
     ----------
     campaign
         Archive of a saltelli campaign: ``status`` and one coordinate per parameter over ``sim``;
         ``attrs["varied_names"]`` lists the parameters in the order of the design, ``attrs["replicates"]``
-        is the number of independent scrambles that take turns (1 if absent, as in version 0.1).
+        is the number of independent scrambles, which alternate (1 if absent, as in version 0.1).
     features
-        One variable per feature over ``sim``, joined to the campaign by simulation id. A missing
-        simulation or a value that is not finite counts as undefined.
+        One variable per feature over ``sim``, matched to the campaign by simulation id. Missing simulations
+        and values that are not finite count as undefined.
     n_bootstrap, seed
-        Resamples, and their seed, for campaigns of one scramble. Not used for several.
+        Number of resamples, and their seed, for campaigns with one scramble; not used with several scrambles.
 
     Returns
     -------
     xr.Dataset
         Over (feature, parameter): ``S1``, ``ST``, their standard errors ``S1_se``, ``ST_se`` and the half
-        widths ``S1_conf``, ``ST_conf`` of their 95 % intervals; over feature: ``n_groups``, the number of
-        scrambles with any group ``n_replicates``, ``fraction_dropped``; over (feature, replicate):
-        ``fraction_dropped_by_replicate``. A group (one row of A, of B, and the mixed rows between) is used
-        only whole. Indices are NaN for a feature that is constant or defined in too few groups. The
-        attribute ``interval`` says where the intervals come from: ``scrambles`` or ``bootstrap``.
+        widths ``S1_conf``, ``ST_conf`` of their 95 % intervals. Over feature: ``n_groups``, the number of
+        complete groups; ``n_replicates``, the number of scrambles with at least one complete group;
+        ``fraction_dropped``. Over (feature, replicate): ``fraction_dropped_by_replicate``. A group consists
+        of a row of A, a row of B and the mixed rows between them; only complete groups are used. Indices are
+        NaN for a feature that is constant or defined in too few groups. The attribute ``interval`` is the
+        method of the intervals: ``scrambles`` or ``bootstrap``.
 
     Raises
     ------
     ValueError
         If the campaign's rows are not those of a Saltelli design.
     TooFewSimulations
-        If failed simulations leave fewer than 16 whole groups.
+        If there are fewer than 16 complete groups because simulations failed.
 
     Warns
     -----
     SensitivityWarning
-        If more than 1 % of the groups are dropped for a feature: the indices are then those of the
-        parameters for which all simulations of a group succeed. If the campaign has one scramble:
+        If more than 1 % of the groups are dropped for a feature: the indices then describe only the
+        parameters for which all simulations of a group succeed. Also if the campaign has one scramble:
         bootstrap intervals are not calibrated.
 
     Notes
     -----
-    Estimators of Saltelli et al. 2010 (doi:10.1016/j.cpc.2009.09.018). Intervals by Student's t over the
-    scrambles, with one degree of freedom less than scrambles.
+    Estimators of Saltelli et al. 2010 (doi:10.1016/j.cpc.2009.09.018). Intervals use Student's t distribution
+    over the scrambles, with (number of scrambles - 1) degrees of freedom.
     """
     names = list(campaign.attrs["varied_names"])
     replicates = int(campaign.attrs.get("replicates", 1))
@@ -108,7 +109,7 @@ def _check_design(campaign: xr.Dataset, names: list[str]) -> tuple[int, int]:
     for j, name in enumerate(names):
         expected = first.copy()
         expected[:, j] = last[:, j]
-        # A value can differ in its last bit by where it stood in a vectorised quantile function.
+        # The last bit of a value can depend on its position in a vectorised quantile function.
         if not np.allclose(rows[:, j + 1], expected, rtol=1e-9, atol=0):
             raise ValueError(
                 f"the simulations are not in the order of a saltelli design: row {j + 1} of every {group} "
@@ -153,7 +154,7 @@ def _indices(
 def _bootstrapped(
     estimated: Estimates, outputs: np.ndarray, whole: np.ndarray, n_bootstrap: int, seed: int
 ) -> Estimates:
-    """The same estimates with SALib's bootstrap over base points as standard errors."""
+    """The same estimates, with standard errors from SALib's bootstrap over base points."""
     n_parameters = outputs.shape[1] - 2
     errors = np.full((2, n_parameters, outputs.shape[-1]), np.nan)
     problem = {"num_vars": n_parameters, "names": [str(k) for k in range(n_parameters)]}
@@ -163,7 +164,7 @@ def _bootstrapped(
             continue
         found = sobol.analyze(
             problem, values.ravel(), calc_second_order=False, num_resamples=n_bootstrap,
-            conf_level=CONF_LEVEL, seed=seed + 1,  # SALib takes 0 for no seed
+            conf_level=CONF_LEVEL, seed=seed + 1,  # SALib treats 0 as no seed
         )  # fmt: skip
         errors[:, :, k] = np.stack([found["S1_conf"], found["ST_conf"]]) / norm.ppf(0.5 + CONF_LEVEL / 2)
     return estimated._replace(first_se=errors[0], total_se=errors[1])
@@ -183,8 +184,8 @@ def _warn(indices: xr.Dataset, features: list[str]) -> None:
         )
     if indices.attrs["interval"] == "bootstrap":
         warnings.warn(
-            "the campaign is a single scrambled design, as version 0.1 made them, so its indices have no "
-            "independent error. The intervals are a bootstrap's, which is too wide or too narrow by factors. "
+            "the campaign has a single scramble, as in version 0.1, so there is no independent error of its "
+            "indices. Its intervals are from a bootstrap; they can be several times too wide or too narrow. "
             "Simulate the campaign again, under another name, for errors from independent scrambles",
             SensitivityWarning,
             stacklevel=3,
@@ -192,7 +193,7 @@ def _warn(indices: xr.Dataset, features: list[str]) -> None:
 
 
 def _label(indices: xr.Dataset, features: xr.Dataset) -> xr.Dataset:
-    """Name and describe everything, so that the file can be read without this package."""
+    """Add names, units and descriptions, so that the file can be read without this package."""
     source = {"scrambles": "between independent scrambles", "bootstrap": "by bootstrap over base points"}
     by = source[indices.attrs["interval"]]
     long_names: Mapping[str, str] = {

@@ -1,4 +1,5 @@
-"""What may vary: parameters, their distributions, and what data can determine of them.
+"""Parameters that may vary, their distributions, and the targets that data can determine.
 
-Nothing here knows a particular model: a neural mass model declares its own table (``jrflow.model``).
+This package does not depend on a particular model: a neural mass model declares its own table
+(``jrflow.model``).
 """

@@ -1,8 +1,8 @@
 """Products C_k = C * a_k of a common factor C, and the distribution of C and the a_k given the products.
 
-If C enters the equations only as C * a_k, then p(C | data, C_1..C_n) = p(C | C_1..C_n) for any data: a
-density in one dimension on a bounded interval, which quadrature integrates to rounding. With f_C and f_k the
-prior densities of log C and log a_k,
+If C enters the equations only as C * a_k, then p(C | data, C_1..C_n) = p(C | C_1..C_n) for all data. This
+density has one dimension and a bounded interval, so it can be integrated numerically. With the prior
+densities f_C and f_k of log C and log a_k,
 
     p(log C_1..log C_n) = integral of f_C(c) prod_k f_k(log C_k - c) dc,
 
@@ -18,26 +18,26 @@ import numpy as np
 
 from jrflow.space.distributions import Distribution, Uniform
 
-#: Gauss-Legendre nodes. The integrand is smooth between its ends and at least an eighth of them wide, so that
-#: 48 nodes integrate it to 1e-4 in the logarithm (tests/space/test_scores.py).
+#: Number of Gauss-Legendre nodes. The integrand is smooth, and its width is at least an eighth of the
+#: interval, so 48 nodes give an error of 1e-4 in the logarithm (tests/space/test_scores.py).
 _N_NODES = 48
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(_N_NODES)
-#: Cells of the grid on which the distribution function of log C is inverted; their error is of second order.
+#: Number of grid cells for inverting the distribution function of log C; the error is of second order.
 _N_CELLS = 200
-#: Products treated at a time, which bounds memory.
+#: Largest number of points in a batch, which limits memory.
 _AT_ONCE = 20_000
 
 
 @dataclass(frozen=True)
 class Products:
-    """Joint prior of the logs of products, and the conditional distribution of their common factor.
+    """Joint prior of the logarithms of products, and conditional distribution of their common factor.
 
     Attributes
     ----------
     common
         Distribution of the common factor C.
     others
-        Distributions of the factors a_k that it multiplies.
+        Distributions of the factors a_k, which the common factor multiplies.
     """
 
     common: Distribution
@@ -87,7 +87,7 @@ class Products:
     def _quantile_of_common(self, u: np.ndarray, probability: np.ndarray) -> np.ndarray:
         low, high = self.support(u)
         if all(isinstance(d, Uniform) for d in (self.common, *self.others)):
-            # Of uniform factors log C has a density proportional to exp(c - n_products c).
+            # For uniform factors, log C has a density proportional to exp(c - n_products c).
             rate = len(self.others) - 1
             lost = -np.expm1(-rate * (high - low).clip(min=0))
             return np.where(high > low, np.exp(low - np.log1p(-probability * lost) / rate), np.nan)
@@ -103,7 +103,7 @@ class Products:
         return np.where(high > low, np.exp(low + width * (cell + within)), np.nan)
 
     def _terms(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Nodes c and the logs of integrand times weight at them, both (n, n_nodes)."""
+        """Nodes c, and logarithms of integrand times weight at these nodes, both (n, n_nodes)."""
         low, high = self.support(u)
         half = (high - low) / 2
         c = (low + half)[:, None] + half[:, None] * _NODES
@@ -112,12 +112,12 @@ class Products:
         return c, self._log_integrand(c, u) + np.log(_WEIGHTS) + scale[:, None]
 
     def support(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Ends of log C, each (n,); the lower is not below the upper outside the support."""
+        """Lower and upper ends of log C, each (n,); outside the support, lower >= upper."""
         with np.errstate(divide="ignore"):
             lows, highs = (np.log([getattr(d, end) for d in self.others]) for end in ("low", "high"))
             low = np.maximum((u - highs).max(axis=1), np.log(self.common.low))
             high = np.minimum((u - lows).min(axis=1), np.log(self.common.high))
-        # The logarithm of a lower end of 0 is infinite; there is no mass 50 below the upper end.
+        # The logarithm of a lower end of 0 is infinite; the probability 50 below the upper end is negligible.
         return np.maximum(low, high - 50), high
 
     def _log_integrand(self, c: np.ndarray, u: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Distributions of one parameter: uniform, normal and log-normal, each within finite ends."""
+"""Distributions of one parameter: uniform, normal and log-normal, each with finite ends."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-#: Gauss-Legendre nodes and weights of each part of an integral over log X.
+#: Gauss-Legendre nodes and weights for each part of an integral over log X.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(48)
-#: Parts of the integrals over log X: a distribution may be narrow within wide ends.
+#: Number of parts of the integrals over log X; needed because a distribution may be narrow between wide ends.
 _N_PARTS = 64
-#: Width of log X that is integrated over where the lower end is 0: there is no mass further below.
+#: Range of log X for integrals if the lower end is 0; the probability below it is negligible.
 _WIDEST = 50.0
 
 
@@ -28,11 +28,11 @@ class Distribution(ABC):
     @property
     @abstractmethod
     def _scipy(self) -> Any:
-        """The frozen distribution of SciPy."""
+        """Frozen distribution of SciPy."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """Everything that the distribution depends on, as JSON; ``distribution_from`` reads it."""
+        """All settings of the distribution, as JSON; ``distribution_from`` reads them."""
 
     @abstractmethod
     def log_density_of_log(self, log_x: np.ndarray) -> np.ndarray:
@@ -45,7 +45,7 @@ class Distribution(ABC):
 
     def ppf(self, unit: np.ndarray) -> np.ndarray:
         """Inverse distribution function at probabilities in [0, 1]."""
-        # Rounding in the inverse of a far tail may step over the end by one unit in the last place.
+        # Rounding errors in the tails may exceed an end by one unit in the last place.
         return np.clip(self._scipy.ppf(unit), self.low, self.high)
 
     def cdf(self, values: np.ndarray) -> np.ndarray:
@@ -93,7 +93,7 @@ class Uniform(Distribution):
 
 @dataclass(frozen=True)
 class Normal(Distribution):
-    """Normal, truncated to its ends; ``mean`` and ``sd`` are those before truncation."""
+    """Normal, truncated at its ends; ``mean`` and ``sd`` are the values before truncation."""
 
     mean: float
     sd: float
@@ -122,9 +122,9 @@ class Normal(Distribution):
 
 @dataclass(frozen=True)
 class LogNormal(Distribution):
-    """Log-normal, truncated to its ends.
+    """Log-normal, truncated at its ends.
 
-    ``median`` and ``log_sd``, the standard deviation of the natural logarithm, are those before truncation.
+    ``median`` and ``log_sd`` (standard deviation of the natural logarithm) are the values before truncation.
     """
 
     median: float
@@ -153,7 +153,7 @@ class LogNormal(Distribution):
 
     @cached_property
     def moments(self) -> tuple[float, float]:
-        """Mean and standard deviation: of a truncated normal, E exp(k Z) is known."""
+        """Mean and standard deviation, from the known expectation of exp(k Z) for a truncated normal Z."""
         first, second = (
             self.median**k
             * np.exp((k * self.log_sd) ** 2 / 2)
@@ -177,7 +177,7 @@ class LogNormal(Distribution):
 
 
 def distribution_from(description: Mapping[str, Any]) -> Distribution:
-    """Make a distribution from what its ``describe`` returned."""
+    """Make a distribution from the result of its ``describe``."""
     low, high = description["low"], description["high"]
     if description.get("kind") == "log-normal":
         return LogNormal(description["median"], description["log_sd"], low, high)

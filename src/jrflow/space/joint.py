@@ -1,4 +1,4 @@
-"""Independent distributions of the parameters that vary, and of the targets that are derived from them."""
+"""Independent distributions of the parameters that vary, and the targets that are derived from them."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from jrflow.space.distributions import Distribution
 from jrflow.space.parameters import ParameterSpace
 from jrflow.space.spatial import Regions, Spatial
 
-#: How far from an end of a parameter's range a search starts, as a fraction of the range.
+#: Smallest distance of the start of a search from an end of a parameter's range, as a fraction of the range.
 _MARGIN = 1e-3
 
 
 @dataclass(frozen=True)
 class JointDistribution:
-    """Independent distributions of some parameters of a space; the others stay at fixed values.
+    """Independent distributions of some parameters of a space; the other parameters have fixed values.
 
-    The targets are the parameters that vary, then the products of which both factors vary.
+    The targets are the parameters that vary, then the products whose factors both vary.
 
     Attributes
     ----------
     varied
         Distribution of each parameter that varies.
     space
-        The parameters' table.
+        Table of all parameters.
     preset
-        Name of the model's preset that gives the fixed values.
+        Name of the model's preset, which gives the fixed values.
     defaults
-        Value where a parameter does not vary, in its own unit; also of those that vary.
+        Default value of each parameter in its unit; the fixed value of parameters that do not vary.
     spatial
-        How those parameters that differ between regions follow from independent variables.
+        For parameters that differ between regions: map from independent variables to values.
     regions
         Regions of the network; None if no parameter differs between regions.
     """
@@ -48,9 +48,9 @@ class JointDistribution:
 
     @cached_property
     def distributions(self) -> dict[str, Distribution]:
-        """Distribution of each independent variable; their order is that of the columns of every array below.
+        """Distribution of each independent variable, in the order of the columns of all arrays.
 
-        A parameter that is one value a simulation is a variable itself.
+        A parameter with one value per simulation is itself a variable.
         """
         found: dict[str, Distribution] = {}
         for name, distribution in self.varied.items():
@@ -59,18 +59,18 @@ class JointDistribution:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Independent variables: the parameters that vary, where none differs between regions."""
+        """Names of the independent variables: the parameters that vary, if none differs between regions."""
         return tuple(self.distributions)
 
     @property
     def product_names(self) -> tuple[str, ...]:
-        """Products of which both factors vary."""
+        """Names of the products whose factors both vary."""
         products = self.space.products
         return tuple(name for name in products if set(self.space.factors(name)) <= set(self.distributions))
 
     @property
     def target_names(self) -> tuple[str, ...]:
-        """Parameters that vary, then products."""
+        """Names of the targets: parameters that vary, then products."""
         return (*self.names, *self.product_names)
 
     @property
@@ -95,7 +95,7 @@ class JointDistribution:
 
     @cached_property
     def product_mean(self) -> dict[str, float]:
-        """Mean of each product: the product of the means, for the factors are independent."""
+        """Mean of each product: the product of the means, because the factors are independent."""
         means = {}
         for name in self.product_names:
             (m, _), (m_k, _) = self._moments_of_factors(name)
@@ -121,7 +121,7 @@ class JointDistribution:
 
     @property
     def target_bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Ends of the targets' ranges, each (n_targets,)."""
+        """Lower and upper ends of the targets' ranges, each (n_targets,)."""
         low, high = self.targets(np.stack([self.low, self.high]))
         return low, high
 
@@ -152,7 +152,7 @@ class JointDistribution:
         return np.column_stack([d.cdf(values[:, j]) for j, d in enumerate(self.distributions.values())])
 
     def within(self, parameters: np.ndarray) -> np.ndarray:
-        """The nearest parameters (..., n_parameters) that are not at an end, where nothing pulls a search."""
+        """Nearest parameters (..., n_parameters) that are not at an end, where a search would get stuck."""
         margin = _MARGIN * (self.high - self.low)
         inside: np.ndarray = np.clip(parameters, self.low + margin, self.high - margin)
         return inside
@@ -163,7 +163,7 @@ class JointDistribution:
         return np.column_stack([parameters, *products])
 
     def factor_columns(self, target: str) -> list[int]:
-        """Columns of the parameters whose product a target is."""
+        """Columns of the factors of a target."""
         return [self.names.index(factor) for factor in self.space.factors(target)]
 
     def target_gradients(self, parameters: np.ndarray) -> np.ndarray:
@@ -172,11 +172,11 @@ class JointDistribution:
         Parameters
         ----------
         parameters
-            Shape (n, n_parameters).
+            Values of the parameters, shape (n, n_parameters).
 
         Returns
         -------
-        Shape (n, n_targets, n_parameters).
+        Derivatives, shape (n, n_targets, n_parameters).
         """
         d = len(self.names)
         gradients = np.zeros((len(parameters), len(self.target_names), d))
@@ -188,7 +188,7 @@ class JointDistribution:
         return gradients
 
     def values(self, points: np.ndarray) -> dict[str, np.ndarray]:
-        """Values of the parameters that vary, shape (n,) or (n, n_regions), of variables (n, n_variables)."""
+        """Values of the parameters that vary, (n,) or (n, n_regions), from variables (n, n_variables)."""
         found, first = {}, 0
         for name, distribution in self.varied.items():
             n = len(self._variables(name, distribution))
@@ -201,28 +201,28 @@ class JointDistribution:
         return found
 
     def ends(self, name: str) -> tuple[float, float]:
-        """Smallest and largest value that a parameter which varies can have."""
+        """Smallest and largest possible value of a parameter that varies."""
         distribution = self.varied[name]
         if name in self.spatial:
             return self.spatial[name].ends(distribution)
         return distribution.ends
 
     def sample(self, n: int, seed: int) -> np.ndarray:
-        """Draw ``n`` points, shape (n, n_parameters); the first m of them are the draw of m points."""
+        """Draw ``n`` points, shape (n, n_parameters); the first m points do not depend on ``n``."""
         return self.ppf(np.random.default_rng(seed).random((n, len(self.names))))
 
     def describe(self) -> dict[str, Any]:
-        """Everything that the values depend on, as JSON: distributions and the defaults of the rest."""
+        """All settings that determine the values, as JSON: distributions, and defaults of the others."""
         varied = {name: d.describe() for name, d in self.varied.items()}
         for name, spatial in self.spatial.items():
             varied[name]["regions"] = spatial.describe()
-        # JSON knows no infinity: an infinite speed is null.
+        # JSON has no infinity: an infinite speed is null.
         fixed = {
             name: value if np.isfinite(value) else None
             for name, value in self.defaults.items()
             if name not in varied
         }
-        # The order decides which parameter a column of random numbers goes to.
+        # The order assigns columns of random numbers to parameters.
         described = {"order": list(self.varied), "varied": varied, "fixed": fixed}
         return described | ({"regions": self._regions.describe()} if self.spatial else {})
 

@@ -1,4 +1,4 @@
-"""Parameters and the space that they span: names, units, bounds, products and degeneracies."""
+"""Parameters and the parameter space: names, units, bounds, products and degeneracies."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-#: What a parameter acts on: the neural mass itself, the network that couples masses, the input that they
-#: receive, or the observation of their activity.
+#: Part of the simulation on which a parameter acts: the neural masses, the network that couples them, their
+#: input, or the observation of their activity.
 ActsOn = Literal["mass", "network", "input", "observation"]
-#: Dims of a parameter in addition to the simulation: one value a simulation, or one for each region.
+#: Dims of a parameter in addition to the simulation: one value per simulation, or one value per region.
 Dims = tuple[()] | tuple[Literal["region"]]
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Values that are possible.
+    """Possible values of a parameter.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class Bounds:
     includes_low
         Whether the lower end itself is possible.
     infinite
-        What infinity means, where it is possible; None where values must be finite.
+        Meaning of an infinite value, if it is possible; None if values must be finite.
     """
 
     low: float = -math.inf
@@ -36,13 +36,13 @@ class Bounds:
     infinite: str | None = None
 
     def contains(self, values: np.ndarray | float) -> np.ndarray:
-        """Where values are possible; NaN never is."""
+        """Whether values are possible; NaN is never possible."""
         values = np.asarray(values)
         above = values >= self.low if self.includes_low else values > self.low
         return above if self.infinite is not None else above & np.isfinite(values)
 
     def described(self, unit: str) -> str:
-        """The possible values in words, for a message."""
+        """Possible values in words, for a message."""
         kind = "values" if self.infinite is not None else "finite values"
         if self.low == -math.inf:
             return kind
@@ -50,7 +50,7 @@ class Bounds:
         return kind + ends + (f" (infinite for {self.infinite})" if self.infinite is not None else "")
 
 
-#: Bounds of what is a size or a rate.
+#: Bounds of sizes and rates.
 POSITIVE, NOT_NEGATIVE = Bounds(0.0), Bounds(0.0, includes_low=True)
 
 
@@ -61,22 +61,23 @@ class Parameter:
     Attributes
     ----------
     name, unit, long_name
-        As in an archive: ``A_e``, ``mV``, ``excitatory synaptic gain``; the unit is ``1`` if there is none.
+        Name, unit and description in an archive, such as ``A_e``, ``mV``, ``excitatory synaptic gain``. The
+        unit of dimensionless parameters is ``1``.
     default
-        Value where nothing else is given, in the unit; presets and protocols may change it.
+        Default value in this unit; presets and protocols may change it.
     acts_on
-        What the parameter acts on.
+        Part of the simulation on which the parameter acts.
     bounds
-        Values that are possible.
+        Possible values.
     plausible
-        Ends of the values that are believable in this unit. A value beyond them is possible, but most likely
-        given in another unit (``jrflow.model.plausible``).
+        Ends of the plausible values in this unit. A value outside is possible, but probably has another unit
+        (``jrflow.model.plausible``).
     source
-        Where the default and the published range come from.
+        Source of the default and the published range.
     dims
-        ``("region",)`` where every region may have its own value, ``()`` where all share one.
+        ``("region",)`` if every region may have its own value, ``()`` if all regions share one value.
     published
-        Ends of the published range; None where the publication keeps the parameter fixed.
+        Ends of the published range; None if the parameter is fixed in the publication.
     """
 
     name: str
@@ -103,14 +104,14 @@ class Product:
     Attributes
     ----------
     name
-        As in tables of scores.
+        Name in tables of scores.
     factor
-        The parameter that the common factor multiplies.
+        Parameter that the common factor multiplies.
     gain
-        A parameter that scales the same feedback loop, or None: the sum of its logarithm and the product's is
-        what responses depend on nearly linearly.
+        Parameter that scales the same feedback loop, or None. Responses depend nearly linearly on the sum of
+        the logarithms of gain and product.
     unit, long_name
-        As of a parameter.
+        Unit and description.
     """
 
     name: str
@@ -124,7 +125,7 @@ class Product:
 class Degeneracy:
     """A common factor that enters the equations only as its products with several other parameters.
 
-    Data determine the products, and the factors only as far as their prior does.
+    Data determine the products. Given the products, only the prior determines the factors.
     """
 
     common: str
@@ -132,25 +133,25 @@ class Degeneracy:
 
     @property
     def factors(self) -> tuple[str, ...]:
-        """The common factor, then the others in the order of the products."""
+        """Names of the common factor and of the other factors, in the order of the products."""
         return (self.common, *(product.factor for product in self.products))
 
 
 @dataclass(frozen=True)
 class ParameterSpace(Mapping[str, Parameter]):
-    """All parameters by name, and the one structural degeneracy among them, if there is one.
+    """All parameters by name, and the structural degeneracy of some of them, if there is one.
 
     Raises
     ------
     ValueError
-        If two parameters or products have one name, or a product's factor is no parameter.
+        If parameters or products have the same name, or a factor of a product is not a parameter.
     """
 
     parameters: tuple[Parameter, ...]
     degeneracy: Degeneracy | None = None
 
     def __post_init__(self) -> None:
-        """Refuse tables that contradict themselves."""
+        """Refuse tables with contradictions."""
         names = [*(p.name for p in self.parameters), *self.products]
         if len(set(names)) != len(names):
             raise ValueError(f"expected distinct names of parameters and products, received {names}")
@@ -158,7 +159,7 @@ class ParameterSpace(Mapping[str, Parameter]):
             gains = [p.gain for p in self.degeneracy.products if p.gain is not None]
             unknown = [name for name in (*self.degeneracy.factors, *gains) if name not in self]
             if unknown:
-                raise ValueError(f"the degeneracy names {unknown[0]!r}, which is no parameter of {names}")
+                raise ValueError(f"the degeneracy names {unknown[0]!r}, which is not a parameter of {names}")
 
     @cached_property
     def _by_name(self) -> dict[str, Parameter]:
@@ -169,15 +170,15 @@ class ParameterSpace(Mapping[str, Parameter]):
         return self._by_name[name]
 
     def __iter__(self) -> Iterator[str]:
-        """Go through the names, in the table's order."""
+        """Iterate over the names, in the order of the table."""
         return iter(self._by_name)
 
     def __len__(self) -> int:
-        """Count the parameters."""
+        """Return the number of parameters."""
         return len(self.parameters)
 
     def __hash__(self) -> int:
-        """As of a frozen dataclass; ``Mapping`` has none."""
+        """Hash as of a frozen dataclass, because ``Mapping`` has no hash."""
         return hash((self.parameters, self.degeneracy))
 
     def __eq__(self, other: Any) -> bool:
@@ -193,7 +194,7 @@ class ParameterSpace(Mapping[str, Parameter]):
         return {} if self.degeneracy is None else {p.name: p for p in self.degeneracy.products}
 
     def acting_on(self, *kinds: ActsOn) -> ParameterSpace:
-        """The parameters that act on one of these; with the degeneracy if all its factors are among them."""
+        """Parameters that act on one of these; with the degeneracy if all of its factors are included."""
         kept = tuple(p for p in self.parameters if p.acts_on in kinds)
         there = {p.name for p in kept}
         whole = self.degeneracy is not None and set(self.degeneracy.factors) <= there
@@ -204,7 +205,7 @@ class ParameterSpace(Mapping[str, Parameter]):
         return self.products[target].unit if target in self.products else self[target].unit
 
     def factors(self, target: str) -> tuple[str, ...]:
-        """The parameters whose product a target is: one for a parameter itself."""
+        """Names of the factors of a target: for a parameter, only its own name."""
         if self.degeneracy is None or target not in self.products:
             return (target,)
         return self.degeneracy.common, self.products[target].factor

@@ -1,10 +1,10 @@
 """Coordinates in which posteriors are nearly Gaussian, without the direction that data do not constrain.
 
-A parameter is described by its normal score under the prior, z = Phi^-1(F(theta)): its prior is N(0, 1) and
-no bound can be violated. If all factors of the space's degeneracy vary, the data depend on their products
-only. The coordinates then are the standardised logs of the products, each plus the log of the gain in its
-loop; with these sums the ridges of the likelihood are nearly straight. The factors are integrated out exactly
-(Rao-Blackwell), see jrflow.space.degeneracy.
+The coordinate of a parameter is its normal score under the prior, z = Phi^-1(F(theta)). Its prior is N(0, 1),
+and bounds cannot be violated. If all factors of the space's degeneracy vary, data depend only on their
+products. The coordinates are then standardised sums: the logarithm of each product plus the logarithm of the
+gain in the same loop. In these sums, the ridges of the likelihood are nearly straight. The factors are
+integrated out exactly (Rao-Blackwell), see jrflow.space.degeneracy.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from jrflow.space.joint import JointDistribution
 
 #: Largest normal score: 1 - Phi(8) = 6e-16 is near the spacing of floating-point numbers below 1.
 _LARGEST_SCORE = 8.0
-#: Half step of the central differences in coordinates, whose unit is the spread of the prior.
+#: Half the step of the central differences, in coordinates (unit: spread of the prior).
 _STEP = 1e-5
-#: Quantiles over which moments of a distribution are averaged.
+#: Number of quantiles over which moments of a distribution are averaged.
 _N_QUANTILES = 4000
 
 
@@ -33,20 +33,22 @@ class Coordinates:
     Attributes
     ----------
     prior
-        Of the parameters.
+        Prior distribution of the parameters.
     scored
-        Columns of the parameters that are described by a normal score: the first coordinates.
+        Columns of the parameters whose coordinates are normal scores; these coordinates come first.
     factors
-        Columns of the common factor and of those that it multiplies, if their products are the last
-        coordinates, else empty.
+        Columns of the common factor and of the factors that it multiplies, if their products are
+        coordinates; otherwise empty.
     products
-        Of these factors; None if ``factors`` is empty.
+        Distribution of the products of these factors; None if ``factors`` is empty.
     gains
-        1 if the log of a scored parameter is added to that of a product, shape (n_products, n_scored).
+        1 if the logarithm of a scored parameter is added to that of a product, else 0, shape (n_products,
+        n_scored).
     centre, scale
         Prior mean and standard deviation of these sums, each (n_products,).
     mean, covariance
-        Of the prior in these coordinates, (n,) and (n, n); it is normal except for the products.
+        Mean and covariance of the prior in these coordinates, (n,) and (n, n). The prior is normal except
+        for the products.
     """
 
     prior: JointDistribution
@@ -104,26 +106,26 @@ class Coordinates:
         return np.column_stack([score, (loops - self.centre) / self.scale])
 
     def representative(self, x: np.ndarray) -> np.ndarray:
-        """Parameters (n, n_parameters) with the same response as all others at these coordinates.
+        """Parameters (n, n_parameters) for simulation; all parameters at a point have the same response.
 
-        The common factor is its prior mean. The others may then lie outside the prior; only their products
-        with it matter.
+        The common factor has its prior mean. The other factors may then be outside the prior, but only the
+        products matter.
         """
         return self._parameters(x, np.full(len(x), self._mean_common))
 
     def nearest_possible(self, x: np.ndarray) -> np.ndarray:
-        """Parameters (n, n_parameters) within the prior, with the products of x if the prior allows these."""
+        """Parameters (n, n_parameters) within the prior, with the products of ``x`` if they are possible."""
         if self.products is None:
             return self.prior.within(self._parameters(x, None))
-        # The middle of the interval that the products allow to the log of the common factor.
+        # Take the middle of the possible interval of the common factor's logarithm, given the products.
         common = np.exp(np.mean(self.products.support(self._log(x)), axis=0))
         return self.prior.within(self._parameters(x, common))
 
     def derivative(self, parameters: np.ndarray) -> np.ndarray:
-        """Of the parameters with respect to the coordinates, shape (n, n_parameters, n_coordinates).
+        """Derivatives of parameters with respect to coordinates, shape (n, n_parameters, n_coordinates).
 
-        Central differences with the common factor held; parameters (n, n_parameters) lie within the prior's
-        bounds.
+        Central differences with a fixed common factor. Parameters (n, n_parameters) must be within the
+        prior's bounds.
         """
         x = self.of_parameters(parameters)
         common = None if self.products is None else parameters[:, self.factors[0]]
@@ -135,7 +137,7 @@ class Coordinates:
         return slope
 
     def complete(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Parameters (n, n_parameters), drawn from the prior given the coordinates."""
+        """Draw parameters (n, n_parameters) from the prior, given the coordinates."""
         return self._parameters(
             x, None if self.products is None else self.products.draw_common(self._log(x), rng)
         )
@@ -170,7 +172,7 @@ class Coordinates:
         return log
 
     def _scored_values(self, x: np.ndarray) -> np.ndarray:
-        """Parameters (n, n_parameters), of which only the scored columns are meaningful."""
+        """Parameters (n, n_parameters); only the scored columns are valid."""
         scores = np.zeros((len(x), len(self.prior.names)))
         scores[:, self.scored] = np.clip(x[:, : len(self.scored)], -_LARGEST_SCORE, _LARGEST_SCORE)
         return self.prior.ppf(ndtr(scores))
@@ -184,7 +186,7 @@ class Coordinates:
 
 
 def _log_moments(prior: JointDistribution, scored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance (2, n_scored) of the logs of parameters, and their covariance with the scores."""
+    """Mean and variance (2, n_scored) of parameters' logarithms, and their covariance with the scores."""
     unit = (np.arange(_N_QUANTILES) + 0.5) / _N_QUANTILES
     columns = np.repeat(unit[:, None], len(prior.names), axis=1)
     log = np.log(prior.ppf(columns)[:, scored])

@@ -1,4 +1,4 @@
-"""How a parameter that differs between regions follows from variables that are drawn independently."""
+"""Maps from independent variables to a parameter that differs between regions."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ Axis = Literal["x", "y", "z"]
 
 @dataclass(frozen=True)
 class Regions:
-    """Names of a network's regions, and where they are.
+    """Names and positions of a network's regions.
 
     Attributes
     ----------
+    names
+        Names of the regions.
     centres
-        x (right), y (front) and z (up) of each region, mm; None where they are unknown.
+        Coordinates x (right), y (front) and z (up) of each region, mm; None if unknown.
     """
 
     names: tuple[str, ...]
     centres: tuple[tuple[float, ...], ...] | None = None
 
     def coordinate(self, axis: Axis) -> np.ndarray:
-        """Position of each region along an axis, -1 at one end of the network and 1 at the other.
+        """Position of each region along an axis, from -1 at one end of the network to 1 at the other end.
 
         Raises
         ------
@@ -49,13 +51,13 @@ class Regions:
         return position
 
     def describe(self) -> dict[str, Any]:
-        """As JSON."""
+        """Names and positions as JSON."""
         centres = None if self.centres is None else [list(centre) for centre in self.centres]
         return {"names": list(self.names), "centres": centres}
 
     @classmethod
     def described(cls, description: Mapping[str, Any]) -> Regions:
-        """Make regions from what ``describe`` returned."""
+        """Make regions from the result of ``describe``."""
         centres = description["centres"]
         return cls(tuple(description["names"]), None if centres is None else tuple(tuple(c) for c in centres))
 
@@ -65,24 +67,24 @@ class Spatial(ABC):
 
     @abstractmethod
     def variables(self, name: str, distribution: Distribution, regions: Regions) -> dict[str, Distribution]:
-        """Variables of a parameter by name, and their distributions."""
+        """Distributions of the variables of a parameter, by name."""
 
     @abstractmethod
     def values(self, variables: np.ndarray, regions: Regions) -> np.ndarray:
-        """Values (n, n_regions) of the variables (n, n_variables), in the order of :meth:`variables`."""
+        """Values (n, n_regions) from variables (n, n_variables) in the order of :meth:`variables`."""
 
     def ends(self, distribution: Distribution) -> tuple[float, float]:
-        """Smallest and largest value that any region can have."""
+        """Smallest and largest possible value of any region."""
         return distribution.ends
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """As JSON; ``spatial_from`` reads it."""
+        """The map as JSON; ``spatial_from`` reads it."""
 
 
 @dataclass(frozen=True)
 class Independent(Spatial):
-    """Every region draws its own value from the same distribution."""
+    """Every region has its own value, drawn from the same distribution."""
 
     def variables(self, name: str, distribution: Distribution, regions: Regions) -> dict[str, Distribution]:
         """See :class:`Spatial`."""
@@ -101,8 +103,8 @@ class Independent(Spatial):
 class Gradient(Spatial):
     """The value changes linearly along an axis: value(region) = middle + slope * position(region).
 
-    The middle has the parameter's own distribution. Positions run from -1 to 1 (:meth:`Regions.coordinate`):
-    the slope, in the parameter's unit, is the difference between an end of the network and its middle.
+    The middle has the parameter's distribution. Positions are between -1 and 1 (:meth:`Regions.coordinate`).
+    The slope, in the parameter's unit, is the difference between an end of the network and its middle.
     """
 
     axis: Axis
@@ -127,7 +129,7 @@ class Gradient(Spatial):
 
 
 def spatial_from(description: Mapping[str, Any]) -> Spatial:
-    """Make a map from what its ``describe`` returned."""
+    """Make a map from the result of its ``describe``."""
     if description["kind"] == "independent":
         return Independent()
     return Gradient(description["axis"], distribution_from(description["slope"]))

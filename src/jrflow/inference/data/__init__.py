@@ -1,1 +1,1 @@
-"""From an archive to arrays, and the noise that is drawn for them."""
+"""From an archive to arrays, and random noise for these arrays."""

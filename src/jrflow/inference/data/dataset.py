@@ -29,17 +29,18 @@ class EvokedSet:
     source
         Filtered, baseline-corrected, block-averaged source, mV, float32, shape (n, n_blocks).
     targets
-        Parameters that vary, then the products of which both factors vary, in their units, shape
-        (n, n_targets).
+        Parameters that vary, then products whose factors both vary, in their units, shape (n, n_targets).
     prior
-        What the parameters were drawn from.
+        Prior distribution of the parameters.
     epoch
         Filters, baseline and blocks of ``source``.
     excluded
-        Simulations left out, by the meaning of their status; those marked ok whose responses or targets are
-        not finite count as ``non_finite``.
-    specification, config_hash
-        What the campaign was made from.
+        Number of simulations left out, by the meaning of their status. Simulations with status ok whose
+        responses or targets are not finite count as ``non_finite``.
+    specification
+        Specification of the campaign.
+    config_hash
+        Hash of the specification.
     """
 
     sim: np.ndarray
@@ -57,7 +58,7 @@ class EvokedSet:
         return self.prior.target_names
 
     def take(self, index: np.ndarray) -> EvokedSet:
-        """Some of the simulations, by position."""
+        """Select simulations by position."""
         return replace(self, sim=self.sim[index], source=self.source[index], targets=self.targets[index])
 
 
@@ -66,25 +67,27 @@ def read_evoked_set(
 ) -> EvokedSet:
     """Read a campaign's archive.
 
-    Chunks are read directly and averaged at once, so that memory holds the averages only. What failed or is
-    not finite is left out and counted, before anything is fitted.
+    Shards are read one by one and averaged immediately, so that only averages are in memory. Simulations
+    that failed or are not finite are left out and counted before anything is fitted.
 
     Parameters
     ----------
     path
-        <campaign>.zarr, sealed, of one region and of evoked responses.
-    sfreq, tmin
-        Rate (Hz) and beginning (s) of what estimators see.
+        Sealed archive (<campaign>.zarr) of evoked responses of one region.
+    sfreq
+        Sampling frequency of the observation, Hz.
+    tmin
+        Time after which responses are observed, s from the onset.
     processing
-        Filters and baseline of the responses; None: no filter.
+        Filters and baseline of the responses; None for no filter.
 
     Raises
     ------
     ArchiveError
-        If it is no archive.
+        If ``path`` is not an archive.
     ValueError
-        If it holds a recording at rest or several regions, nothing in it can be used, or a target does not
-        vary.
+        If the archive contains activity at rest or several regions, no simulation can be used, or a target
+        does not vary.
     """
     archive = Archive.open(path)
     specification = archive.specification
@@ -113,7 +116,7 @@ def read_evoked_set(
 
 
 def check_same_experiment(train: EvokedSet, other: EvokedSet) -> None:
-    """Make sure that responses of two campaigns mean the same.
+    """Make sure that two campaigns are of the same experiment.
 
     Raises
     ------
@@ -151,7 +154,7 @@ def split(data: EvokedSet, validation_fraction: float, seed: int) -> tuple[Evoke
             f"({sum(data.excluded.values())} left out) leave {n_validation} for validation, at least "
             f"{MIN_VALIDATION} expected; enlarge the campaign to {needed}"
         )
-    # The validation part is taken from the end: it is the same whatever part of the rest is trained on.
+    # Take the validation part from the end: it does not depend on how many of the others are trained on.
     return data.take(order[:-n_validation]), data.take(order[-n_validation:])
 
 
@@ -170,7 +173,7 @@ def _check_evoked(archive: Archive) -> None:
 
 
 def _excluded(status: np.ndarray, n_not_finite: int) -> dict[str, int]:
-    """Count what is left out by the meaning of its status, and with it what is marked ok but not finite."""
+    """Count excluded simulations by the meaning of their status, including those ok but not finite."""
     counts = {
         meaning: int((status == value).sum()) for value, meaning in enumerate(STATUS_MEANINGS) if value != OK
     }
@@ -195,8 +198,8 @@ def _check_vary(archive: Archive, prior: Prior, targets: np.ndarray) -> None:
     if constant:
         raise ValueError(
             f"{archive.path}: {', '.join(constant)} should vary, but all {len(targets)} usable simulations "
-            "have one value; nothing can be learnt about it: enlarge the campaign or leave it out of the "
-            "prior"
+            "have the same value, so nothing can be learnt about it: enlarge the campaign or remove it from "
+            "the prior"
         )
 
 

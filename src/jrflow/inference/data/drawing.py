@@ -1,4 +1,4 @@
-"""Noisy observations of simulated responses, drawn with PyTorch on the device that trains."""
+"""Noisy observations of simulated responses, drawn with PyTorch on the device that is used for training."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ def draw_observations(
     Parameters
     ----------
     observation
-        Of one source.
+        Observation of one source.
     source
-        What is observed of the source without noise, mV, shape (n, n_samples).
+        Observed samples of the source without noise, mV, shape (n, n_samples).
     sd
-        Noise of one sample, mV, shape (n,).
+        Standard deviation of the noise of one sample, mV, shape (n,).
     generator
-        On the device of the source.
+        Random number generator on the device of ``source``.
     share
-        Positions of the responses whose observations are wanted; an observation is the same whatever the
-        share.
+        Positions of the responses to draw observations for. The observation of a response does not depend on
+        the share.
 
     Returns
     -------
     torch.Tensor
-        mV, shape (n, n_inputs, n_samples), n that of the share.
+        Observations, mV, shape (number of responses in the share, n_inputs, n_samples).
     """
     device = source.device
     direction, spatial, root = (
@@ -42,7 +42,7 @@ def draw_observations(
     )
     size = len(source), len(direction), root.shape[1]
     white = torch.randn(size, generator=generator, device=device)[share]
-    # The spatial covariance is a projector, and so its own root. Of a single input it is 1, and the product
-    # of many small matrices is slow.
+    # The spatial covariance is a projector, and therefore its own root. For a single input it is 1: skip the
+    # product, because products of many small matrices are slow.
     noise = (white if len(spatial) == 1 else spatial @ white) @ root.T
     return direction[:, None] * source[share, None] + sd[share, None, None] * noise

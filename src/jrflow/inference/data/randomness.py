@@ -1,7 +1,7 @@
-"""Random numbers of training and evaluation, each stream keyed by what it is for.
+"""Random numbers of training and evaluation, in one stream per purpose.
 
-A stream depends on its key alone, never on what was drawn before: an epoch that is repeated after an
-interruption draws what it would have drawn.
+A stream depends only on its key, never on earlier draws. An epoch that is repeated after an interruption
+therefore uses the same random numbers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 
 
 class Stream(IntEnum):
-    """What random numbers are for."""
+    """Purpose of random numbers."""
 
     SPLIT = 0
     INITIAL_WEIGHTS = 1
@@ -29,7 +29,7 @@ class Stream(IntEnum):
 
 
 def entropy(seed: int, stream: Stream, *key: int) -> int:
-    """A 63-bit seed that only this key has."""
+    """A 63-bit seed that is specific to this key."""
     low, high = np.random.SeedSequence([seed, int(stream), *key]).generate_state(2, np.uint32)
     return (int(high) << 32 | int(low)) >> 1
 
@@ -37,7 +37,7 @@ def entropy(seed: int, stream: Stream, *key: int) -> int:
 def torch_generator(
     seed: int, stream: Stream, *key: int, device: str | torch.device = "cpu"
 ) -> torch.Generator:
-    """Generator of a stream, for PyTorch; on each kind of device its numbers are others."""
+    """Generator of a stream, for PyTorch; its numbers differ between kinds of devices."""
     return torch.Generator(device).manual_seed(entropy(seed, stream, *key))
 
 

@@ -1,1 +1,1 @@
-"""Networks: the front that scales responses, the body, and the head that answers."""
+"""Networks: a front that scales responses, a body, and a head that gives the estimates."""

@@ -1,4 +1,4 @@
-"""Bodies of networks: steps in time become features, one way for each kind of network."""
+"""Bodies of networks, which convert steps in time to features; one body for each kind of network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jrflow.config.networks import (
     TransformerConfig,
 )
 
-#: A transformer's feed-forward layers are so many times as wide as its tokens.
+#: Width of a transformer's feed-forward layers, relative to the width of its tokens.
 _FEEDFORWARD = 4
 
 
@@ -25,14 +25,18 @@ def body(network: NetworkConfig, n_steps: int, width: int) -> tuple[nn.Module, i
     Parameters
     ----------
     network
-        Kind and sizes.
-    n_steps, width
-        Steps of its input, and numbers of each.
+        Kind and sizes of the network.
+    n_steps
+        Number of steps of the input.
+    width
+        Number of values in each step.
 
     Returns
     -------
-    body, n_features
-        A module that maps (n, n_steps, width) to (n, n_features).
+    body
+        Module that maps (n, n_steps, width) to (n, n_features).
+    n_features
+        Number of features.
     """
     if isinstance(network, MLPConfig):
         return perceptron(n_steps * width, network), network.hidden
@@ -51,14 +55,16 @@ def residual_layers(network: NetworkConfig, n_features: int) -> tuple[nn.Module,
     Parameters
     ----------
     network
-        Their number and width.
+        Configuration with the number and width of the layers.
     n_features
-        Of the body.
+        Number of features of the body.
 
     Returns
     -------
-    layers, n_features
-        A module that maps (n, n_features of the body) to (n, n_features); the identity if none are wanted.
+    layers
+        Module that maps (n, features of the body) to (n, n_features); the identity if there are no layers.
+    n_features
+        Number of features of the last layer.
     """
     if not network.head_layers:
         return nn.Identity(), n_features
@@ -69,7 +75,7 @@ def residual_layers(network: NetworkConfig, n_features: int) -> tuple[nn.Module,
 
 
 class Residual(nn.Module):
-    """Perceptron of one hidden layer whose output is added to its input, that is normalised first.
+    """Perceptron with one hidden layer; its input is normalised, and its output is added to the input.
 
     He et al. 2016 (arXiv 1603.05027). Sums are float32, whatever the precision of the products.
     """
@@ -87,10 +93,10 @@ class Residual(nn.Module):
 
 
 class LastState(nn.Module):
-    """LSTM of which the last state of the top layer is kept, of both directions where there are two.
+    """LSTM that returns the last state of its top layer, for one or both directions.
 
-    After Tilwani & O'Reilly, arXiv 2406.05002. The forget gates start at 1, as they do in Keras, with which
-    the paper's was trained.
+    After Tilwani & O'Reilly, arXiv 2406.05002. The biases of the forget gates start at 1, as in Keras, which
+    the paper used.
     """
 
     def __init__(self, width: int, hidden: int, layers: int, *, both: bool) -> None:
@@ -110,7 +116,7 @@ class LastState(nn.Module):
 
 
 class Convolutions(nn.Module):
-    """Two convolutions over time, each of which leaves fewer steps."""
+    """Two convolutions over time; each reduces the number of steps."""
 
     def __init__(self, width: int, config: CnnBiLSTMConfig) -> None:
         super().__init__()
@@ -129,10 +135,10 @@ class Convolutions(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Transformer encoder (Vaswani et al. 2017) over steps in time, layers normalised first.
+    """Transformer encoder (Vaswani et al. 2017) over steps in time, with normalisation before each layer.
 
-    Time steps are the tokens. In the paper's public code the axes are the other way round, so that
-    electrodes are.
+    Time steps are the tokens. In the paper's public code the axes are exchanged, so that electrodes are the
+    tokens.
     """
 
     def __init__(self, n_steps: int, width: int, config: TransformerConfig) -> None:

@@ -1,4 +1,4 @@
-"""The network of an architecture."""
+"""Construct the network of an architecture."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from jrflow.inference.networks.posterior import PosteriorNetwork
 
 
 def build_network(architecture: Architecture) -> Network:
-    """Make an untrained network, its weights drawn from PyTorch's global random numbers."""
+    """Make an untrained network; its weights are drawn with PyTorch's global random number generator."""
     is_posterior = isinstance(architecture.network, NPEConfig)
     return PosteriorNetwork(architecture) if is_posterior else PointNetwork(architecture)

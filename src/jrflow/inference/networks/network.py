@@ -1,9 +1,10 @@
-"""What all networks share: their input, the training's loss, and estimates in the parameters' units.
+"""Common parts of all networks: input, loss, and estimates in the parameters' units.
 
-A network is a front (the response as steps of scaled components, :mod:`jrflow.inference.networks.scaling`),
-a body that turns the steps into features (:mod:`jrflow.inference.networks.bodies`), residual layers if
-wanted, and a head: here a linear one that answers the posterior mean, in
-:mod:`jrflow.inference.networks.posterior` a density.
+A network consists of a front that converts the response to steps of scaled components
+(:mod:`jrflow.inference.networks.scaling`), a body that converts the steps to features
+(:mod:`jrflow.inference.networks.bodies`), optional residual layers, and a head. The head in this module is
+linear and estimates the posterior mean; the head in :mod:`jrflow.inference.networks.posterior` estimates a
+density.
 """
 
 from __future__ import annotations
@@ -21,24 +22,26 @@ from jrflow.design.priors import Prior
 from jrflow.inference.networks.bodies import body, residual_layers
 from jrflow.inference.networks.scaling import InputScaling, step_index
 
-#: Responses passed through a network at once when it is only applied.
+#: Number of responses in a batch when a network is applied, not trained.
 BATCH = 512
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Everything that the shapes of a network's weights depend on.
+    """Settings that determine the shapes of a network's weights.
 
     Attributes
     ----------
     n_inputs, n_samples
-        Channels (1 if projected) and samples of a response.
+        Number of channels (1 if projected) and of samples of a response.
     targets
-        Names of what is estimated.
+        Names of the targets.
     network
-        Kind and sizes.
-    preset, described_prior
-        Where the parameters come from; as of ``Prior.describe``.
+        Kind and sizes of the network.
+    preset
+        Name of the preset of the model.
+    described_prior
+        Prior of the parameters, as returned by ``Prior.describe``.
     """
 
     n_inputs: int
@@ -50,20 +53,20 @@ class Architecture:
 
     @property
     def samples_per_step(self) -> int:
-        """Samples of one step; a perceptron takes the response as one."""
+        """Number of samples in a step; for a perceptron the whole response is one step."""
         return self.n_samples if isinstance(self.network, MLPConfig) else self.network.samples_per_step
 
     @property
     def prior(self) -> Prior:
-        """Distribution of the parameters."""
+        """Prior distribution of the parameters."""
         return Prior.described(self.preset, self.described_prior)
 
 
 class Front(nn.Module):
-    """From observations to steps; keeps the scaling with the weights.
+    """Convert observations to steps. The scaling is stored with the weights.
 
-    Every step also has the logarithm of the noise's standard deviation, so that one network serves all
-    noise levels.
+    Every step also contains the logarithm of the noise's standard deviation, so that one network can be used
+    at all noise levels.
     """
 
     index: torch.Tensor
@@ -89,13 +92,13 @@ class Front(nn.Module):
     def set_scaling(
         self, scaling: InputScaling, direction: np.ndarray, sd_range: tuple[float, float]
     ) -> None:
-        """Take over the scaling of the input and the range of the noise, mV."""
+        """Set the scaling of the input and the range of the noise, mV."""
         self.mean.copy_(torch.from_numpy(scaling.mean))
         self.basis.copy_(torch.from_numpy(scaling.basis))
         self.variance.copy_(torch.from_numpy(scaling.variance))
         self.direction.copy_(torch.from_numpy(direction))
         low, high = np.log(sd_range)
-        # Moments of a uniform distribution; a single noise level is a constant and stays one.
+        # Use the moments of a uniform distribution. A single noise level is a constant and is not scaled.
         spread = (high - low) / np.sqrt(12) if high > low else 1.0
         self.log_sd.copy_(torch.tensor([(low + high) / 2, spread]))
 
@@ -112,12 +115,12 @@ class Front(nn.Module):
 
 
 class Network(nn.Module, ABC):
-    """A network up to its head; what that does is for its subclasses to say.
+    """A network without its head, which subclasses define.
 
     Attributes
     ----------
     mixed
-        Whether body and residual layers multiply in bfloat16, in training on a GPU.
+        Whether body and residual layers compute products in bfloat16 during training.
     """
 
     def __init__(self, architecture: Architecture) -> None:
@@ -144,7 +147,7 @@ class Network(nn.Module, ABC):
         return self.losses(observed, sd, wanted).mean()
 
     def features(self, observed: torch.Tensor, sd: torch.Tensor) -> torch.Tensor:
-        """What the head is given of observations, shape (n, n_features); arguments as of ``forward``."""
+        """Features of observations, the input of the head, shape (n, n_features); see ``forward``."""
         steps = self.front(observed, sd)
         with torch.autocast(steps.device.type, torch.bfloat16, enabled=self.mixed and self.training):
             features = self.residual(self.body(steps))
@@ -153,15 +156,15 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def losses(self, observed: torch.Tensor, sd: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-        """Losses of each response, shape (n, n_losses); arguments as of ``forward``."""
+        """Losses of each response, shape (n, n_losses); see ``forward`` for the arguments."""
 
     @abstractmethod
     def set_targets(self, targets: np.ndarray) -> None:
-        """Learn how to scale from the training's targets, (n, n_targets)."""
+        """Fit the scaling of the targets to those of the training part, (n, n_targets)."""
 
     @abstractmethod
     def standardise(self, targets: np.ndarray) -> torch.Tensor:
-        """Targets, (n, n_targets), as the network learns them, float32, on its device."""
+        """Scale targets, (n, n_targets), for training: float32, on the network's device."""
 
     @abstractmethod
     def predict(self, observed: torch.Tensor, sd: torch.Tensor) -> np.ndarray:
@@ -169,9 +172,9 @@ class Network(nn.Module, ABC):
 
 
 class PointNetwork(Network):
-    """Answers the posterior mean: what has the smallest mean squared error.
+    """Network that estimates the posterior mean, which has the smallest mean squared error.
 
-    After Tilwani & O'Reilly, arXiv 2406.05002, whose networks end in a linear layer too.
+    After Tilwani & O'Reilly, arXiv 2406.05002, whose networks also end in a linear layer.
     """
 
     target_mean: torch.Tensor
@@ -194,12 +197,12 @@ class PointNetwork(Network):
         return (self.estimate(observed, sd) - wanted) ** 2
 
     def set_targets(self, targets: np.ndarray) -> None:
-        """Standardise by mean and standard deviation of the training's targets."""
+        """Use the mean and standard deviation of the training part's targets."""
         self.target_mean.copy_(torch.from_numpy(targets.mean(axis=0)))
         self.target_sd.copy_(torch.from_numpy(targets.std(axis=0)))
 
     def standardise(self, targets: np.ndarray) -> torch.Tensor:
-        """Targets of zero mean and unit variance on the training part."""
+        """Scale targets to mean 0 and variance 1 on the training part."""
         there = torch.from_numpy(targets).to(self.target_mean.device)
         return ((there - self.target_mean) / self.target_sd).float()
 

@@ -1,8 +1,8 @@
 """Amortised neural posterior estimation: a normalizing flow of sbi, conditioned on a network's features.
 
-Papamakarios & Murray 2016 (arXiv 1605.06376), Greenberg et al. 2019 (arXiv 1905.07488); the flows are sbi's
-(Tejero-Cantero et al. 2020, JOSS 5:2505). They are trained by jrflow's own loop, since sbi's takes a fixed
-table of simulations and here noise is drawn afresh at every presentation.
+Papamakarios & Murray 2016 (arXiv 1605.06376), Greenberg et al. 2019 (arXiv 1905.07488). The flows are those
+of sbi (Tejero-Cantero et al. 2020, JOSS 5:2505). They are trained with jrflow's own loop, because sbi's loop
+uses a fixed table of simulations, and here every presentation has new noise.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from jrflow.inference.data.randomness import Stream, entropy
 from jrflow.inference.networks.network import Architecture, Network
 from jrflow.space.scores import Coordinates
 
-#: Draws at once: what fits the cache.
+#: Number of draws in a batch, chosen to fit the processor's cache.
 _DRAWS = 1 << 15
 
 
 class PosteriorNetwork(Network):
-    """Answers a density over the parameters that vary; what it draws stays within their prior.
+    """Network that estimates the posterior density of the parameters that vary; draws lie within the prior.
 
-    The flow sees the coordinates of :mod:`jrflow.limits.coordinates`, in which posteriors are simple and
-    bounds cannot be violated. Where C and all contact probabilities vary, the data know their products only:
-    the flow learns these, and C is drawn from its exact distribution given them.
+    The flow uses the coordinates of :mod:`jrflow.space.scores`, in which posteriors are simple and bounds
+    cannot be violated. If C and all contact probabilities vary, data determine only their products. The flow
+    then learns the products, and C is drawn from its exact distribution given the products.
     """
 
     def __init__(self, architecture: Architecture) -> None:
@@ -44,7 +44,7 @@ class PosteriorNetwork(Network):
         return losses[:, None]
 
     def set_targets(self, targets: np.ndarray) -> None:
-        """The prior alone says how they are scaled."""
+        """Do nothing: only the prior determines the scaling."""
 
     def standardise(self, targets: np.ndarray) -> torch.Tensor:
         """Coordinates of the parameters that vary, shape (n, n_coordinates)."""
@@ -54,19 +54,20 @@ class PosteriorNetwork(Network):
 
     @torch.no_grad()
     def draw(self, observed: torch.Tensor, sd: torch.Tensor, n: int | None = None) -> np.ndarray:
-        """Draw from the posterior of each response, always the same way.
+        """Draw from the posterior of each response, with a fixed seed.
 
         Parameters
         ----------
         observed, sd
-            As of ``forward``.
+            See ``forward``.
         n
-            Draws for each; by default as configured.
+            Number of draws for each response; by default that of the configuration.
 
         Returns
         -------
         np.ndarray
-            In the targets' units, float64, shape (n_responses, n, n_targets); NaN where nothing is possible.
+            Draws in the targets' units, float64, shape (n_responses, n, n_targets); NaN for a response
+            without possible draws.
         """
         self.eval()
         n = n or self.n_draws
@@ -81,7 +82,7 @@ class PosteriorNetwork(Network):
         return np.concatenate(drawn)
 
     def predict(self, observed: torch.Tensor, sd: torch.Tensor) -> np.ndarray:
-        """Posterior means (without an answer the prior's) in the targets' units, float64, (n, n_targets)."""
+        """Posterior means, or prior means without possible draws, in the targets' units, (n, n_targets)."""
         mean = self.draw(observed, sd).mean(axis=1)
         prior = self.coordinates.prior
         return np.where(np.isnan(mean), prior.targets(prior.mean[None]), mean)
@@ -89,8 +90,9 @@ class PosteriorNetwork(Network):
     def _targets(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Targets of drawn coordinates (n_responses, n_draws, n_coordinates).
 
-        The flow knows no edges: where it draws products that no C and a_k within the prior have, another draw
-        of the same response takes their place. Where all are impossible there is no answer: NaN.
+        The flow may draw products that are impossible for C and a_k within the prior. Such a draw is
+        replaced by another draw of the same response. If all draws of a response are impossible, its targets
+        are NaN.
         """
         parameters = self.coordinates.complete(x.reshape(-1, x.shape[2]), rng)
         possible = np.isfinite(parameters).all(axis=1).reshape(x.shape[:2])
@@ -102,14 +104,14 @@ class PosteriorNetwork(Network):
 
 
 def _flow(config: NPEConfig, n_parameters: int, n_features: int) -> Any:
-    """An untrained flow over ``n_parameters`` numbers, given ``n_features``."""
-    # It takes seconds to load, and most networks do without.
+    """Make an untrained flow over ``n_parameters`` numbers, conditioned on ``n_features`` numbers."""
+    # Import here: sbi takes seconds to load, and most networks do not need it.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from sbi.neural_nets.net_builders import build_zuko_maf, build_zuko_nsf
 
     build = build_zuko_maf if config.flow == "maf" else build_zuko_nsf
-    # Shapes are all that it reads of these: nothing is standardised once more.
+    # Only the shapes of these tensors are used: standardisation is switched off.
     shapes = torch.zeros(2, n_parameters), torch.zeros(2, n_features)
     return build(
         *shapes, z_score_x=None, z_score_y=None, hidden_features=config.flow_hidden,

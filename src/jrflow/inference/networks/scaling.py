@@ -1,11 +1,10 @@
 """Scaling of a network's input and output, fitted on training data only.
 
-Neighbouring samples of an evoked response are almost the same, and what tells parameters apart is in
-their small differences: an LSTM given the samples themselves learns slowly. So the samples of one step
-are turned into components along which signal and noise are both uncorrelated (the generalised
-eigenvectors of the signal's covariance against the noise's), and each is divided by what it should
-measure at the noise at hand, as a Wiener filter does: components below the noise vanish, those above
-come out with unit variance.
+Neighbouring samples of an evoked response are almost equal, and the information about parameters is in their
+small differences. An LSTM that receives the samples themselves learns slowly. Therefore the samples of each
+step are converted to components for which both signal and noise are uncorrelated (generalised eigenvectors
+of the covariances of signal and noise). Each component is then scaled for the noise level, as in a Wiener
+filter: components far below the noise become nearly zero, and components far above it have unit variance.
 """
 
 from __future__ import annotations
@@ -15,24 +14,24 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import eigh
 
-#: Added to the noise's covariance as a fraction of its variance: a baseline correction over exactly the
-#: samples of one step would leave it singular.
+#: Variance that is added to the covariance of the noise, as a fraction of its mean variance. Without it, a
+#: baseline correction over exactly the samples of one step would make the covariance singular.
 _JITTER = 1e-6
 
 
 @dataclass(frozen=True)
 class InputScaling:
-    """How the samples of each step become components.
+    """Linear map from the samples of each step to components.
 
     Attributes
     ----------
     index
-        Samples of each step, shape (n_steps, samples_per_step).
+        Positions of the samples of each step, shape (n_steps, samples_per_step).
     mean
         Mean of the clean samples, mV, shape (n_steps, samples_per_step).
     basis
-        Maps samples (rows) to components (columns), of unit noise at unit standard deviation, shape
-        (n_steps, samples_per_step, samples_per_step).
+        Matrix from samples (rows) to components (columns), shape (n_steps, samples_per_step,
+        samples_per_step). Components of noise of unit standard deviation have variance 1.
     variance
         Variance of the clean components, mV^2, shape (n_steps, samples_per_step).
     """
@@ -44,7 +43,7 @@ class InputScaling:
 
     @classmethod
     def fit(cls, source: np.ndarray, noise_covariance: np.ndarray, samples_per_step: int) -> InputScaling:
-        """Fit to clean responses (n, n_blocks), mV, and noise of covariance (n_blocks, n_blocks)."""
+        """Fit to clean responses (n, n_blocks), mV, and a noise covariance (n_blocks, n_blocks)."""
         index = step_index(source.shape[1], samples_per_step)
         mean = source.mean(axis=0, dtype=float)
         signal = np.cov(source.astype(float), rowvar=False, bias=True).reshape(2 * (len(mean),))
@@ -55,9 +54,9 @@ class InputScaling:
 
 
 def step_index(n_samples: int, samples_per_step: int) -> np.ndarray:
-    """Samples of each step, shape (n_steps, samples_per_step), as few steps as hold them all.
+    """Positions of the samples of each step, shape (n_steps, samples_per_step).
 
-    Where ``n_samples`` is no multiple, steps overlap evenly, so that no sample is lost.
+    If ``n_samples`` is not a multiple of ``samples_per_step``, steps overlap evenly: no sample is lost.
 
     Raises
     ------

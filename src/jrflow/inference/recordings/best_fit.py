@@ -1,11 +1,13 @@
-"""The best fit to a measured response: whether any parameters within a model's range explain it.
+"""Best fit to a measured response: the parameters within a model's range that explain it best.
 
-An estimate is the mean of a posterior. Where the posterior is curved, the estimate fits worse than any draw
-from it. Where noise is low, the network's own error exceeds the noise. So the best fit is sought by the
-Levenberg-Marquardt method. It starts from the nearest of many simulations all over the prior, which do not
-depend on the network, from the network's estimate, and from the likeliest draws from its intervals; where
-more is left than noise leaves, from many more simulations. The search takes the prior for normal. A search
-within the prior's bounds follows where the first one ends outside or still leaves more than noise.
+We judge the best fit, not the network's estimate. The estimate is a posterior mean: if the posterior is
+curved, it fits worse than any draw. At low noise, the network's own error exceeds the noise.
+
+The best fit is searched with the Levenberg-Marquardt method. Searches start from the nearest of many
+simulations from the whole prior, which do not depend on the network; from the network's estimate; and from
+the likeliest draws from its intervals. If the residual is still larger than noise, searches start from many
+more simulations. These searches approximate the prior by a normal distribution. If the result is outside the
+prior's bounds, or its residual is still larger than noise, a search within the bounds follows.
 """
 
 from __future__ import annotations
@@ -23,17 +25,18 @@ from jrflow.limits.gauss_newton import find_modes
 from jrflow.limits.starts import nearest_simulations
 from jrflow.observe.observation import Observation
 
-#: Draws from the 90 % intervals, and the number of them, the likeliest, from which the search starts.
+#: Number of draws from the 90 % intervals, and of the likeliest of them, from which searches start.
 _N_DRAWN, _N_STARTS = 2000, 4
-#: Draws from the prior, and their seed: the nearest of them start the search, whatever the network.
+#: Number of draws from the prior, and their seed; searches start from the nearest draws.
 _N_REFERENCE, _REFERENCE_SEED = 8192, 0
-#: Number of the nearest from which the search starts once more; number of the best that all samples refine.
+#: Number of nearest draws for the second round of searches, and of best results that are refined with all
+#: samples.
 _N_NEAREST, _N_REFINED = 64, 6
-#: Steps of the search.
+#: Largest number of steps of a search.
 _N_ITERATIONS = 40
-#: Search within bounds: relative step of its differences, and largest number of steps.
+#: Relative step of the differences, and largest number of steps, for the search within bounds.
 _STEP, _N_STEPS = 1e-4, 50
-#: Standard deviations by which chi-square exceeds its mean where a search within bounds follows.
+#: A search within bounds follows if chi-square exceeds its mean by this many standard deviations.
 _UNUSUAL = 4.0
 #: Step of the differences for the tangent, in coordinates.
 _TANGENT_STEP = 1e-5
@@ -41,18 +44,18 @@ _TANGENT_STEP = 1e-5
 
 @dataclass(frozen=True)
 class Fits:
-    """Simulated sources to compare with a measured one, mV, processed as this one, each (n_times,).
+    """Simulated sources to compare with a measured source, with the same processing.
 
     Attributes
     ----------
     estimated
-        Of the estimate.
+        Source of the estimate, mV, shape (n_times,).
     best
-        Of the best fit.
+        Source of the best fit, mV, shape (n_times,).
     coordinates
-        Of the best fit, (n_coordinates,).
+        Coordinates of the best fit, shape (n_coordinates,).
     likelihood
-        That the best fit maximises.
+        Likelihood that the best fit maximises.
     """
 
     estimated: np.ndarray
@@ -62,7 +65,7 @@ class Fits:
 
     @property
     def tangent(self) -> Tangent:
-        """How the best fit changes with the parameters."""
+        """Derivatives of the best fit with respect to the parameters."""
         (found,) = tangents(self.likelihood, self.coordinates[None])
         return found
 
@@ -80,17 +83,17 @@ def fit_recording(
     Parameters
     ----------
     model
-        Its prior bounds the search.
+        Trained model; its prior bounds the search.
     intervals
-        Estimate and ends of its 90 % intervals, in the targets' units, each (n_targets,).
+        Estimate, and lower and upper ends of its 90 % intervals, in the targets' units, each (n_targets,).
     measured
-        Source estimate, mV, every recorded sample, shape (n_times,).
+        Source estimate at every recorded sample, mV, shape (n_times,).
     observation
-        Of this estimate, every sample, with its noise.
+        Observation of the source estimate at every sample, with its noise.
     in_blocks
-        Of the averages over blocks that the network observes, or of those that were recorded.
+        Observation of the averages over those blocks of the network that were recorded.
     seed
-        Of the draws.
+        Seed of the draws.
 
     Raises
     ------
@@ -122,7 +125,7 @@ def fit_recording(
 
 
 def tangents(likelihood: EvokedLikelihood, x: np.ndarray) -> list[Tangent]:
-    """How responses change with the coordinates, one for each row of ``x`` (n, n_coordinates)."""
+    """Derivatives of responses with respect to the coordinates, at each row of ``x`` (n, n_coordinates)."""
     n, d = x.shape
     shifts = _TANGENT_STEP * np.concatenate([np.zeros((1, d)), np.eye(d)])
     clean, ok = likelihood.clean((x[:, None] + shifts).reshape(-1, d))
@@ -135,19 +138,20 @@ def tangents(likelihood: EvokedLikelihood, x: np.ndarray) -> list[Tangent]:
 
 
 def best_possible(likelihood: EvokedLikelihood, found: np.ndarray) -> np.ndarray:
-    """The likeliest of some possible coordinates, or a likelier one that a search within bounds finds.
+    """Coordinates with the largest likelihood within the prior's bounds.
 
     Parameters
     ----------
     likelihood
-        Of a single case.
+        Likelihood of a single case.
     found
-        Coordinates, shape (n, n_coordinates), some of them possible.
+        Results of earlier searches, shape (n, n_coordinates); at least one must be within the bounds.
 
     Returns
     -------
     np.ndarray
-        Shape (n_coordinates,).
+        The best of these results or, if it does not fit or is outside the bounds, of these results and a
+        search within the bounds, shape (n_coordinates,).
     """
 
     def density(x: np.ndarray) -> np.ndarray:
@@ -166,7 +170,7 @@ def best_possible(likelihood: EvokedLikelihood, found: np.ndarray) -> np.ndarray
 
 
 def _within_bounds(likelihood: EvokedLikelihood, x: np.ndarray) -> np.ndarray:
-    """Coordinates of the best fit that a search within the prior's ranges finds from the nearest to ``x``."""
+    """Coordinates of the best fit within the prior's range; the search starts near ``x``."""
     coordinates = likelihood.coordinates
     prior = coordinates.prior
 
@@ -174,7 +178,7 @@ def _within_bounds(likelihood: EvokedLikelihood, x: np.ndarray) -> np.ndarray:
         difference, ok = likelihood.differences(
             coordinates.of_parameters(parameters[None]), np.zeros(1, dtype=int)
         )
-        # Where a simulation fails there is nothing to compare: as far away as no response at all.
+        # If a simulation fails, use the residual of a response that is zero everywhere.
         left = difference if ok[0] else likelihood.observed / likelihood.sd[0]
         return likelihood.observation.whiten(left)[0]
 
@@ -190,24 +194,24 @@ def _within_bounds(likelihood: EvokedLikelihood, x: np.ndarray) -> np.ndarray:
 
 
 def _usual(likelihood: EvokedLikelihood) -> float:
-    """Log likelihood that a right model seldom falls below."""
+    """Log likelihood that is rarely smaller for a correct model."""
     return -0.5 * float(likelihood.rank + _UNUSUAL * np.sqrt(2 * likelihood.rank))
 
 
 def _coarse(likelihood: EvokedLikelihood, known: np.ndarray) -> np.ndarray:
-    """Where the search with all samples starts: the best that one with block averages finds.
+    """Starts for the search with all samples: the best results of a search with block averages.
 
     Parameters
     ----------
     likelihood
-        Of block averages, of a single case.
+        Likelihood of block averages of a single case.
     known
-        Coordinates from which the search starts, too, shape (n, n_coordinates).
+        Additional starts of this search, shape (n, n_coordinates).
 
     Returns
     -------
     np.ndarray
-        Shape (n_starts, n_coordinates): the best, and ``known``.
+        Best results, and ``known``, shape (n_starts, n_coordinates).
     """
 
     def density(x: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Why a measured response cannot be judged."""
+"""Checks whether a measured response can be judged."""
 
 from __future__ import annotations
 
@@ -11,32 +11,35 @@ from jrflow.inference.recordings.directions import Directions
 from jrflow.inference.recordings.evidence import Recording
 from jrflow.observe.noise import EvokedNoise
 
-#: Least directions across the source, and least dimensions over time that fitted parameters must leave.
+#: Smallest number of directions across the source, and of degrees of freedom over time after the fit.
 _LEAST_ACROSS, _LEAST_DIMS = 3, 10
-#: Share of the lead field's squared length, in units of the noise, that the data must still contain.
+#: Smallest share of the lead field's squared length, in units of the noise, that the data must contain.
 _LEAST_VISIBLE = 0.05
-#: Level of the tests for artefacts; least blocks of a baseline that can be tested.
+#: Significance level of the tests for artefacts; smallest number of baseline blocks for these tests.
 _LEVEL, _LEAST_BLOCKS = 1e-4, 4
-#: Channels whose baseline has less than this many times the median power are not called artefacts.
+#: A channel is an artefact only if the power of its baseline exceeds the median by this factor.
 _LOUD = 4.0
-#: Projecting out the source spreads an artefact to other channels, with less than this share of its power.
+#: Projecting out the source spreads an artefact to other channels. They receive less than this share of its
+#: power, so channels below this share are not artefacts.
 _LEAK = 0.1
-#: Share of the strongest residual that a single channel carries if the residual is an artefact: a source in
-#: the brain reaches several channels.
+#: Smallest share of the strongest residual in a single channel that makes it an artefact: a source in the
+#: brain contributes to several channels.
 _LONE = 0.8
 
 
 def obstacles(eeg: np.ndarray, gain: np.ndarray, names: Sequence[str], noise: EvokedNoise) -> list[str]:
-    """Reasons for which no noise can be measured.
+    """Reasons why the noise cannot be measured; empty if it can.
 
     Parameters
     ----------
-    eeg, gain
-        uV, shape (n_channels, n_times); uV/mV, (n_channels,).
+    eeg
+        Response, uV, shape (n_channels, n_times).
+    gain
+        Lead field, uV/mV, shape (n_channels,).
     names
-        Of the channels.
+        Names of the channels.
     noise
-        Assumed.
+        Assumed noise.
     """
     broken = [name for name, row in zip(names, eeg, strict=True) if not np.isfinite(row).all()]
     if broken:
@@ -54,49 +57,54 @@ def obstacles(eeg: np.ndarray, gain: np.ndarray, names: Sequence[str], noise: Ev
     directions = Directions.of(eeg, gain, noise.covariance)
     if directions.rank - 1 < _LEAST_ACROSS:
         return [
-            f"the data have {directions.rank} independent channels, at least {_LEAST_ACROSS + 1} are needed "
-            "to measure their noise"
+            f"the data have {directions.rank} independent channels, but at least {_LEAST_ACROSS + 1} are "
+            "needed to measure the noise"
         ]
     if directions.visible < _LEAST_VISIBLE:
         return [
-            "projections or removed components took away what a source at this place would cause: "
+            "projections or removed components removed the signal of a source at this position: "
             f"{directions.visible:.1%} of its lead field is left, in units of the noise"
         ]
     return []
 
 
 def artefacts(recording: Recording, dims: float) -> tuple[list[str], list[str]]:
-    """Reasons for which the measured noise or the residual is no noise of the brain, and the channels.
+    """Reasons why the response cannot be judged because of artefacts, and the channels concerned.
 
     Parameters
     ----------
+    recording
+        Measured response.
     dims
-        Degrees of freedom that the fit leaves over time.
+        Degrees of freedom over time after the fit.
 
     Returns
     -------
-    reasons, channels
+    reasons
+        Reasons, as sentences without their ends; empty if there are none.
+    channels
+        Names of channels with artefacts.
     """
     if dims < _LEAST_DIMS:
         return [f"the response has too few samples: {dims:.0f} degrees of freedom are left over time"], []
     loud = _loud_channels(recording)
     if loud:
-        return [f"the baseline of {', '.join(loud)} is louder than that of the other channels allows"], loud
+        return [f"the baseline of {', '.join(loud)} has much more power than that of other channels"], loud
     lone = _lone_channel(recording)
     if lone:
-        return [f"{lone[0]} carries an artefact: most of what is left lies in this channel alone"], lone
+        return [f"{lone[0]} has an artefact: most of the residual is in this channel alone"], lone
     if _baseline_has_shape(recording):
         return [
-            "the noise of the baseline is distributed over the channels in another way than its covariance "
-            "says; estimate the covariance from this recording, after the same processing"
+            "the noise of the baseline is distributed over the channels differently than in the noise "
+            "covariance; estimate the covariance from this recording, after the same processing"
         ], []
     return [], []
 
 
 def _loud_channels(recording: Recording) -> list[str]:
-    """Channels whose baseline is louder, relative to the covariance, than that of most.
+    """Channels whose baseline has much more power, relative to the covariance, than that of most channels.
 
-    The source is projected out: its response may reach into the baseline.
+    The source is projected out, because its response may extend into the baseline.
     """
     clock, directions = recording.clock, recording.directions
     n, variance = clock.n_before, (directions.pattern**2).sum(axis=1)
@@ -114,7 +122,7 @@ def _loud_channels(recording: Recording) -> list[str]:
 
 
 def _lone_channel(recording: Recording) -> list[str]:
-    """The channel that carries almost all of a residual across the source that is more than noise."""
+    """Channel with almost all of the residual across the source, if this residual is larger than noise."""
     if recording.measured.p_value >= _LEVEL:
         return []
     pattern = (recording.directions.pattern @ recording.measured.direction) ** 2
@@ -123,7 +131,7 @@ def _lone_channel(recording: Recording) -> list[str]:
 
 
 def _baseline_has_shape(recording: Recording) -> bool:
-    """Whether the baseline has a direction across the source that is stronger than noise as assumed has."""
+    """Whether the baseline has a direction across the source that is stronger than the assumed noise."""
     clock = recording.clock
     if clock.n_before < _LEAST_BLOCKS:
         return False

@@ -8,9 +8,9 @@ import numpy as np
 
 from jrflow.observe.covariance import whitening
 
-#: A direction in which the data have less power than this fraction of the median over directions was removed.
+#: A direction was removed from the data if its power is below this fraction of the median over directions.
 _REMOVED = 1e-6
-#: A direction with less than this fraction of the largest power is rounding.
+#: A direction with less than this fraction of the largest power is a rounding error.
 _ROUNDING = 1e-13
 
 
@@ -23,12 +23,12 @@ class Directions:
     along
         Weights whose product with the data is the source in units of its assumed noise, (n_channels,).
     across
-        Weights of the other directions, each with noise of assumed sd 1 and no source,
-        (rank - 1, n_channels).
+        Weights of the other directions, (rank - 1, n_channels). Their products with the data contain no
+        source, and assumed noise of standard deviation 1.
     pattern
-        EEG of a unit of each of these directions, uV, (n_channels, rank - 1).
+        EEG of one unit of each of these directions, uV, (n_channels, rank - 1).
     gain
-        Units of ``along`` that 1 mV of the source causes.
+        Product of ``along`` with the EEG of a source of 1 mV.
     visible
         Share of the lead field's squared whitened length that lies in the space of the data.
     """
@@ -41,7 +41,7 @@ class Directions:
 
     @property
     def rank(self) -> int:
-        """Dimensions of the data over channels."""
+        """Number of independent directions of the data over channels."""
         return len(self.across) + 1
 
     @classmethod
@@ -50,14 +50,18 @@ class Directions:
 
         Parameters
         ----------
-        eeg, gain, covariance
-            (n_channels, n_times), uV; lead field, uV/mV, (n_channels,); (n_channels, n_channels), uV^2.
+        eeg
+            Response, uV, shape (n_channels, n_times).
+        gain
+            Lead field, uV/mV, shape (n_channels,).
+        covariance
+            Noise covariance, uV^2, shape (n_channels, n_channels).
         """
         basis = _space(eeg, covariance)
         weights = (basis @ whitening(basis.T @ covariance @ basis)).T
         topography = weights @ gain
         size, whole = np.linalg.norm(topography), np.linalg.norm(whitening(covariance).T @ gain)
-        # Rows of the orthogonal matrix after the first: all that is orthogonal to the source.
+        # All rows of the orthogonal matrix after the first are orthogonal to the source.
         others = np.linalg.svd(topography[None] / size)[2][1:] if size > 0 else np.eye(len(weights))[1:]
         across = others @ weights
         along = topography @ weights / size if size > 0 else np.zeros(len(gain))

@@ -1,4 +1,4 @@
-"""A measured response and its noise, as the tests of the verdict need them."""
+"""A measured response and its noise, in the form that the tests of the verdict need."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from jrflow.observe.noise import EvokedNoise
 
 @dataclass(frozen=True)
 class Tangent:
-    """How a fitted time course changes with the parameters.
+    """Derivatives of a fitted time course with respect to the parameters.
 
     Attributes
     ----------
     slope
-        Of the baseline-corrected source, mV per unit of each coordinate, (n_coordinates, n_times).
+        Derivatives of the baseline-corrected source, mV per unit of each coordinate, (n_coordinates,
+        n_times).
     pull
         Gradient of the log prior at the fit, (n_coordinates,).
     precision
-        Of the prior, (n_coordinates, n_coordinates).
+        Precision of the prior, (n_coordinates, n_coordinates).
     """
 
     slope: np.ndarray
@@ -35,18 +36,20 @@ class Tangent:
 
 @dataclass(frozen=True)
 class Recording:
-    """A measured response, its lead field, and the noise assumed.
+    """A measured response, its lead field, and the assumed noise.
 
     Attributes
     ----------
-    eeg, gain
-        uV, (n_channels, n_times), baseline-corrected, average reference; uV/mV, (n_channels,).
+    eeg
+        Response, uV, baseline-corrected, average reference, (n_channels, n_times).
+    gain
+        Lead field, uV/mV, (n_channels,).
     channels
-        Names.
+        Names of the channels.
     noise
-        Assumed, at the response's times.
+        Assumed noise at the times of the response.
     clock
-        Of this noise. The same for all responses of one experiment.
+        Blocks and covariances over time for this noise; the same for all responses of one experiment.
     """
 
     eeg: np.ndarray
@@ -57,7 +60,7 @@ class Recording:
 
     @cached_property
     def directions(self) -> Directions:
-        """Along and across the source."""
+        """Directions along and across the source."""
         return Directions.of(self.eeg, self.gain, self.noise.covariance)
 
     @cached_property
@@ -72,12 +75,12 @@ class Recording:
 
     @cached_property
     def measured(self) -> MeasuredNoise:
-        """Noise that the directions across the source show."""
+        """Noise measured in the directions across the source."""
         return MeasuredNoise.of(self.across, self.clock)
 
     @cached_property
     def p_flat(self) -> float:
-        """Probability that noise alone is as far from a flat line, along the source or in any direction."""
+        """Probability that noise alone deviates as much from zero, along the source or in any direction."""
         along, across = self.along @ self.measured.whitener, self.across @ self.measured.whitener
         of_source = excess(float(np.mean(along**2)), len(along), across.size)
         return smaller_of_two(of_source, largest_eigenvalue(np.vstack([along, across]))[2])
@@ -86,10 +89,11 @@ class Recording:
 def unexplained(
     residual: np.ndarray, tangent: Tangent | None, recording: Recording
 ) -> tuple[np.ndarray, float]:
-    """Whitened residual (n_dims,) after one more step of the fit, and the parameters that it takes away.
+    """Whitened residual (n_dims,) after one more step of the fit, and effective number of fitted parameters.
 
-    The fit took the noise to be as assumed. The step takes it as measured; the prior limits it. In the linear
-    case the residual has on average as many degrees of freedom as are not taken away.
+    The fit used the assumed noise. The additional step uses the measured noise; the prior limits the step. In
+    the linear case, the expected sum of squares of the residual is ``n_dims`` minus the number of fitted
+    parameters.
     """
     if tangent is None:
         return residual, 0.0
@@ -101,21 +105,21 @@ def unexplained(
 
 
 def noise_share(recording: Recording) -> float:
-    """Share of the power after the onset that noise as assumed would have."""
+    """Expected share of the assumed noise in the power after the onset."""
     noise, after = recording.noise, recording.noise.times > 0
     expected = np.trace(noise.covariance) * np.diag(noise.temporal_covariance())[after].sum()
     return float(expected / (recording.eeg[:, after] ** 2).sum())
 
 
 def source_noise(recording: Recording, sd: float) -> float:
-    """Power of the source's measured noise over that of sd ``sd``, mV; 1 if that is not less by chance."""
+    """Power of the source's measured noise relative to ``sd`` (mV); 1 unless it is significantly larger."""
     power = recording.measured.power / (recording.directions.gain * sd) ** 2
     chance = 3 * np.sqrt(2 / recording.across.size)
     return float(power) if power > 1 + chance else 1.0
 
 
 def baseline_power(recording: Recording) -> float | None:
-    """Power of the baseline across the source over that assumed; None without a baseline."""
+    """Power of the baseline across the source, relative to the assumed power; None without a baseline."""
     before = recording.noise.times <= 0
     expected = np.diag(recording.noise.temporal_covariance())[before].sum()
     rows = recording.directions.across @ recording.eeg[:, before]

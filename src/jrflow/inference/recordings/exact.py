@@ -1,9 +1,9 @@
-"""The exact posterior of a measured response, sampled on the likelihood without a network.
+"""Exact posterior of a measured response, sampled on the likelihood without a network.
 
-A network's intervals are those of responses like this one, on average; where noise is low they are wider than
-necessary. The model is deterministic and its noise is taken to be known, so the posterior of this very
-response can be sampled. It holds if the model does. If nothing within the prior explains the response, its
-posterior is that of a wrong model, narrow and wrong, and is not given.
+A network's intervals are correct on average over similar responses. At low noise they are wider than
+necessary. The model is deterministic and its noise is assumed to be known, so the posterior of the response
+itself can be sampled. This posterior is valid only if the model is correct. If no parameters within the prior
+explain the response, the posterior would be narrow and wrong, and is not computed.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from jrflow.limits.evoked import EvokedLikelihood
 from jrflow.limits.exact import Effort, exact_posteriors
 from jrflow.limits.starts import modes_of_the_nearest
 
-#: Draws from the prior, the nearest of which start the search beside the best fit.
+#: Number of draws from the prior; searches start from the nearest of them, in addition to the best fit.
 _N_REFERENCE = 8192
-#: Draws of each chain of which intervals are taken: 800 of eight chains.
+#: Number of draws per chain for the intervals: 800 in eight chains.
 _N_DRAWS = 100
-#: Their ends are asked for, not only means: at least 100 rounds.
+#: Settings of the sampler: ends of intervals need more rounds than means, at least 100.
 _EFFORT = Effort(n_rounds=100, n_most=400)
 
 
@@ -33,10 +33,10 @@ class ExactEstimate:
     Attributes
     ----------
     value, low, high
-        Shape (n_targets,).
+        Means, and lower and upper ends of the intervals, shape (n_targets,).
     rhat
-        Largest potential scale reduction of all coordinates: about 1 if the chains agree, infinite if they
-        do not move along one.
+        Largest R-hat of all coordinates: about 1 if the chains agree, infinite if they do not move along a
+        coordinate.
     ess
         Smallest effective sample size of all coordinates.
     resolved
@@ -57,11 +57,11 @@ def exact_estimate(likelihood: EvokedLikelihood, best: np.ndarray, seed: int) ->
     Parameters
     ----------
     likelihood
-        Of a single case, with its noise as it was judged to be.
+        Likelihood of a single case, with the noise of the verdict.
     best
-        Coordinates of the best fit that is known and possible, (n_coordinates,).
+        Coordinates of the best fit within the prior, (n_coordinates,).
     seed
-        Of starts and proposals.
+        Seed of starts and proposals.
     """
     nearest = modes_of_the_nearest(likelihood, _N_REFERENCE, seed)
     starts = np.concatenate([best[None, None], nearest], axis=1)

@@ -1,4 +1,4 @@
-"""What a trained model infers from the evoked responses in a file."""
+"""Apply a trained model to the evoked responses in a file."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from jrflow.observe.noise import EvokedNoise, noise_level
 
 @dataclass(frozen=True)
 class Inferred:
-    """What a model infers from the responses of a file, each by itself.
+    """Estimates for the responses of a file; each response is analysed separately.
 
     Attributes
     ----------
     estimates
-        For each response ``response`` (its comment), ``n_averages``, ``processing`` (what was applied to the
-        recording and to the model), and the estimate as JSON.
+        For each response: ``response`` (its comment), ``n_averages``, ``processing`` (of the recording and
+        of the model's responses), and the estimate as JSON.
     responses
-        Measured and simulated time courses over (response, channel, time), as from
-        :func:`jrflow.inference.recordings.predict.estimate`; None where no response could be used.
+        Measured and simulated time courses over (response, channel, time), from
+        :func:`jrflow.inference.recordings.predict.estimate`; None if no response could be used.
     failures
-        Of the other responses: ``response`` and ``error``, why it cannot be used.
+        For each response that cannot be used: ``response``, and the reason ``error``.
     """
 
     estimates: list[dict[str, Any]]
@@ -53,30 +53,30 @@ def infer_each(
     *,
     exact: bool = False,
 ) -> Inferred:
-    """Apply a model to every averaged response of a file; one that cannot be used leaves the others.
+    """Apply a model to every averaged response of a file; a response that cannot be used is skipped.
 
-    Filters, sampling frequency, baseline and projections that a response declares are applied to the model's
-    responses, lead field and noise.
+    Filters, sampling frequency, baseline and projections of a response are also applied to the model's
+    responses, the lead field and the noise.
 
     Parameters
     ----------
     model
-        Trained on the protocol of the recording.
+        Model that was trained on the protocol of the recording.
     path
         MNE evoked file (-ave.fif).
     lead_field
         Dims (channel, region), uV/mV, for the electrodes of the recording.
     noise
-        Of the recording; its variance is rescaled to each response's own number of averages.
+        Noise of the recording; its variance is rescaled to each response's number of averages.
     seed
-        Of the simulations near each estimate.
+        Seed of the draws from which the best fit is searched.
     exact
-        Whether to sample the exact posterior, too, of each response that the model explains.
+        Whether to also sample the exact posterior of each response that the model explains.
 
     Raises
     ------
     ValueError
-        If the file holds no averaged response.
+        If the file has no averaged response.
     FileNotFoundError
         If there is no such file.
     """
@@ -107,7 +107,7 @@ def infer_recordings(
     *,
     exact: bool = False,
 ) -> tuple[list[dict[str, Any]], xr.Dataset]:
-    """Estimates and time courses of :func:`infer_each`, with a warning for each response without.
+    """Estimates and time courses of :func:`infer_each`, with a warning if some responses cannot be used.
 
     Raises
     ------
@@ -131,16 +131,18 @@ def infer_file(
 
     Parameters
     ----------
-    model, evoked
-        As for :func:`infer_each`.
+    model
+        See :func:`infer_each`.
+    evoked
+        MNE evoked file (-ave.fif).
     covariance
-        MNE covariance file of raw samples, filtered as the responses were.
+        MNE covariance file of raw samples with the same filters as the responses.
     position
-        Of the source, mm, MNI; None: where the model was trained.
+        Position of the source, mm, MNI; None for the position in training.
     exact
-        As for :func:`infer_each`.
+        See :func:`infer_each`.
     """
-    read_evokeds(evoked)  # what is wrong with the file is said before anything of the head
+    read_evokeds(evoked)  # report errors of the file before errors of the head
     recording_info(evoked)
     d = model.description
     source = d.source
@@ -153,7 +155,7 @@ def infer_file(
 
 
 def failures_as_text(failures: list[dict[str, str]]) -> str:
-    """Say which responses cannot be used, and why."""
+    """Message with the responses that cannot be used, and the reasons."""
     return "\n\n".join(f"{one['response']}: no estimate: {one['error']}" for one in failures)
 
 
@@ -174,7 +176,7 @@ def _infer_one(
 
 
 def _named(evokeds: list[mne.Evoked]) -> Iterator[tuple[str, mne.Evoked]]:
-    """Responses with names that differ: their comments, numbered where they repeat or are missing."""
+    """Responses with unique names: comments, with a number if a comment is missing or not unique."""
     comments = [evoked.comment or f"response {number}" for number, evoked in enumerate(evokeds, 1)]
     for number, (comment, evoked) in enumerate(zip(comments, evokeds, strict=True), 1):
         yield (comment if comments.count(comment) == 1 else f"{comment} ({number})"), evoked
@@ -191,8 +193,9 @@ def _describe(found: dict[str, Any], model: TrainedModel, exact: bool) -> str:
     shares = (best["explained"], fit["explained"], fit["topography_ceiling"], best["noise_share"])
     of_best, of_estimates, ceiling, noise = ("-" if share is None else f"{share:.1%}" for share in shares)
     lines.append(
-        f"  the best fit explains {of_best} of the measured response, the estimates {of_estimates}; any time "
-        f"course at this place could explain {ceiling}; noise as measured is {noise}"
+        f"  share of the measured power: explained by the best fit {of_best}, by the estimates "
+        f"{of_estimates}; largest share that a source at this position can explain {ceiling}; measured noise "
+        f"{noise}"
     )
     lines += [f"  {sentence}" for sentence in sentences(best)]
     lines += _noise(found)
@@ -208,21 +211,21 @@ def _describe(found: dict[str, Any], model: TrainedModel, exact: bool) -> str:
 
 
 def _noise(found: dict[str, Any]) -> Iterator[str]:
-    """Say where noise is not what was given, or not what the network was trained for."""
+    """Messages if the noise differs from the given noise, or from the range in training."""
     ratio = found["baseline_power"]
     if ratio > 1:
         yield (
-            f"  the baseline holds {ratio:.3g} times the variance of the noise given: the baseline's is used "
-            "(check nave, and that the covariance is of samples filtered as the response)"
+            f"  the noise in the baseline has {ratio:.3g} times the variance of the given noise: that of the "
+            "baseline is used (check nave, and that the covariance is of samples with the same filters)"
         )
     elif ratio < 1:
         yield (
-            f"  the noise given is overstated: the baseline holds {ratio:.3g} times its variance, and "
-            "intervals are wider than necessary (check nave, and that the covariance is of samples filtered "
-            "as the response)"
+            f"  the given noise is too large: the noise in the baseline has {ratio:.3g} times its variance, "
+            "so intervals are wider than necessary (check nave, and that the covariance is of samples with "
+            "the same filters)"
         )
     if not found["noise_in_range"]:
-        yield "  the noise lies outside the range met in training: estimates and intervals do not hold"
+        yield "  the noise is outside the range in training: estimates and intervals are not valid"
 
 
 def _intervals(parameters: dict[str, dict[str, float]], model: TrainedModel) -> Iterator[str]:

@@ -1,10 +1,10 @@
 """Whether a simulated response explains a measured one.
 
-Noise is measured in the recording itself (:mod:`jrflow.inference.recordings.measured_noise`), in as many
-directions as the data have. Two residuals are tested against it. Across the source nothing but noise may be
-left: the largest eigenvalue shows a second source or a wrong place. Along the source the residual of the fit
-must be as large as noise: an F test shows a wrong time course. The two are independent; the smaller p-value,
-corrected for two tests (Sidak), is that of the verdict.
+Noise is measured in the recording itself (:mod:`jrflow.inference.recordings.measured_noise`), in all
+directions of the data. Two residuals are compared with this noise. Across the source, only noise may remain:
+a test of the largest eigenvalue detects a second source or a wrong position. Along the source, the residual
+of the fit must be as large as noise: an F test detects a wrong time course. The two tests are independent.
+The smaller p-value, corrected for two tests (Sidak), is the p-value of the verdict.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def goodness(
     observation: Observation,
     tangents: Sequence[Tangent | None],
 ) -> list[Goodness]:
-    """Compare a measured response with simulated sources, projected by the lead field, one after the other.
+    """Compare a measured response with each of several simulated sources, projected by the lead field.
 
     Parameters
     ----------
@@ -57,12 +57,14 @@ def goodness(
     lead_field
         Dims (channel, region) with a single region, uV/mV.
     noise
-        Of this response. Its covariance over channels counts but for its size; size and autocorrelation are
-        measured in the response.
+        Noise of this response. Only the shape of its covariance over channels is used; size and
+        autocorrelation are measured in the response.
     observation
-        Averages over blocks that the network observes, and the noise that it is conditioned on.
+        Observation of the averages over blocks of the network; its ``sd`` is the noise level on which the
+        network is conditioned.
     tangents
-        Of each source: how it was fitted to the response, None if it was not.
+        For each source: derivatives of the fit with respect to the parameters, or None if the source was not
+        fitted to the response.
     """
     values, times = eeg.transpose("channel", "time").values, eeg["time"].values
     gain, names = lead_field.squeeze("region").values, [str(name) for name in eeg["channel"].values]
@@ -81,11 +83,13 @@ def judge(recording: Recording, source: np.ndarray, tangent: Tangent | None, sd:
     Parameters
     ----------
     recording
-        With neither :func:`jrflow.inference.recordings.checks.obstacles`.
+        Recording without :func:`jrflow.inference.recordings.checks.obstacles`.
+    source
+        Simulated source.
     tangent
-        How the source was fitted to the response, None if it was not.
+        Derivatives of the fit with respect to the parameters; None if the source was not fitted.
     sd
-        Noise of a sample of the source estimate that the network is conditioned on, mV.
+        Noise of one sample of the source estimate on which the network is conditioned, mV.
     """
     directions, clock, noise = recording.directions, recording.clock, recording.measured
     shares = _shares(recording.eeg, recording.gain, source, recording.noise.times)
@@ -129,7 +133,7 @@ def judge(recording: Recording, source: np.ndarray, tangent: Tangent | None, sd:
 
 
 def _verdict(found: Goodness, nearer: bool) -> Verdict:
-    """Of everything else; ``nearer``: the residual is smaller than the response itself."""
+    """Verdict from the other results; ``nearer``: whether the residual is smaller than the response."""
     if found.reasons or found.p_value is None or found.p_flat is None:
         return "cannot be judged"
     if found.p_flat >= LEVEL:
@@ -141,7 +145,7 @@ def _verdict(found: Goodness, nearer: bool) -> Verdict:
 
 
 def _shares(eeg: np.ndarray, gain: np.ndarray, source: np.ndarray, times: np.ndarray) -> Goodness:
-    """What needs no noise: shares of the power after the onset; None where there is no power."""
+    """Shares of the power after the onset, which do not depend on the noise; None if there is no power."""
     after = eeg[:, times > 0]
     power, in_source = (after**2).sum(), gain @ after / (gain @ gain)
     of_source = (in_source**2).sum()

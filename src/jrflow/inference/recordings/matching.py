@@ -1,9 +1,8 @@
-"""Whether a network observes a recording as it observed the simulations of its training.
+"""Check whether a network can be used for a recording with other processing than in its training.
 
-Filters, baseline and times of a recording may differ from those of the training. What counts is what
-becomes of the intervals: around draws from the prior the model is linear enough to tell how often 90 %
-intervals, correct for the training, still contain the true parameters when responses and noise are those of
-the recording.
+Filters, baseline and times of a recording may differ from those in training. The criterion is the coverage
+of the intervals. The model is linearised around draws from the prior. This gives the coverage of 90 %
+intervals that are correct in training, if responses and noise are those of the recording.
 """
 
 from __future__ import annotations
@@ -26,25 +25,26 @@ from jrflow.observe.processing import Processing
 from jrflow.observe.window import Window
 from jrflow.simulation import simulate
 
-#: Draws from the prior around which the model is linearised, and the step relative to the parameters.
+#: Number of draws from the prior around which the model is linearised; step relative to the parameters.
 _N_DRAWS, _STEP = 40, 1e-3
-#: Expected coverage may miss that of correct intervals by this.
+#: Largest accepted difference of the expected coverage from the nominal coverage.
 _TOLERANCE = 0.03
-#: Added to covariances as a fraction of their mean variance: filters and baselines leave them singular.
+#: Variance added to covariances, as a fraction of their mean variance: filters and baseline correction make
+#: them singular.
 _JITTER = 1e-6
 
 
 @dataclass(frozen=True)
 class Match:
-    """What becomes of a network's intervals if it is given a recording.
+    """Expected accuracy of a network's intervals for a recording.
 
     Attributes
     ----------
     coverage
-        Expected coverage of 90 % intervals, by the name of the parameter.
+        Expected coverage of 90 % intervals, by name of the parameter.
     power
-        Variance of the noise in the network's input, where it matters for the parameters, over that of the
-        training at the same noise of a sample.
+        Variance of the noise in the network's input, in directions that matter for the parameters, relative
+        to that in training at the same noise of one sample.
     """
 
     coverage: dict[str, float]
@@ -52,24 +52,26 @@ class Match:
 
     @property
     def worst(self) -> str:
-        """Name of the parameter whose coverage is farthest from the nominal."""
+        """Name of the parameter whose coverage differs most from the nominal coverage."""
         return max(self.coverage, key=lambda name: abs(self.coverage[name] - COVERAGE))
 
     @property
     def agrees(self) -> bool:
-        """Whether estimates and intervals hold."""
+        """Whether estimates and intervals are valid."""
         return abs(self.coverage[self.worst] - COVERAGE) <= _TOLERANCE
 
 
 def held(times: np.ndarray, d: Description) -> np.ndarray:
-    """Samples of a response for all blocks of the network: the last one held where its end is missing.
+    """Samples of a response for all blocks of the network; the last sample is repeated if the end is missing.
 
-    At most one block is held, as where a sampling frequency does not divide the epoch.
+    At most one block may be missing, for instance if the epoch is not a multiple of the sampling interval.
 
     Parameters
     ----------
     times
-        Of the response, s, some of the model's.
+        Times of the response, s; a part of the model's times.
+    d
+        Description of the model.
 
     Returns
     -------
@@ -85,23 +87,23 @@ def held(times: np.ndarray, d: Description) -> np.ndarray:
 
 
 def match(d: Description, noise: EvokedNoise, observation: Observation, seed: int = 0) -> Match | None:
-    """Compare what a network observes of a recording with what it observed in training.
+    """Compare the observation of a recording with the observations in training.
 
     Parameters
     ----------
     d
-        Of the model.
+        Description of the model.
     noise
-        Of the recording at its own times, with its own processing.
+        Noise of the recording at its own times, with its own processing.
     observation
-        Of the recording, averages over blocks after the last sample was held (:func:`held`).
+        Observation of the recording: averages over blocks, with samples from :func:`held`.
     seed
-        Of the draws.
+        Seed of the draws.
 
     Returns
     -------
     Match | None
-        None if nothing differs.
+        Expected accuracy of the intervals; None if processing and times do not differ.
     """
     timing, trained = d.simulation.timing, Processing.of(d.processing)
     full, theirs = timing.times, observation.epoch
@@ -116,19 +118,20 @@ def match(d: Description, noise: EvokedNoise, observation: Observation, seed: in
     claimed = variance * _regular(temporal_covariance(_trained_noise(noise, trained, full), ours))
     actual = variance * _regular(observation.temporal)
     power = 1.0
-    for _ in range(3):  # the intervals, and with them the directions that matter, depend on the power
+    for _ in range(3):  # iterate: intervals, and the directions that matter for them, depend on the power
         gain, inverse = _estimator(slope, power * claimed)
         power = _along(gain, inverse, actual) / _along(gain, inverse, claimed)
     return Match(_coverage(names, slope, shift, power * claimed, actual), power)
 
 
 def require_match(d: Description, noise: EvokedNoise, found: Match) -> None:
-    """Refuse a recording that the network would misread.
+    """Refuse a recording for which the network's intervals are not valid.
 
     Raises
     ------
     ValueError
-        If it would; the message names both kinds of processing and how to train for the recording's.
+        If intervals are not valid. The message describes the processing of the recording and in training, and
+        the configuration to train for the recording.
     """
     if found.agrees:
         return
@@ -149,7 +152,7 @@ def require_match(d: Description, noise: EvokedNoise, found: Match) -> None:
 
 
 def _with_baseline(its: Processing, times: np.ndarray) -> Processing:
-    """Name the times of a baseline that the recording covers in part only."""
+    """Restrict the baseline to the times that the recording covers."""
     baseline = its.baseline_of(times)
     if baseline is None:
         return its
@@ -158,7 +161,7 @@ def _with_baseline(its: Processing, times: np.ndarray) -> Processing:
 
 
 def _same(one: Processing, other: Processing, times: np.ndarray) -> bool:
-    """Whether two kinds of processing do the same at the model's times."""
+    """Whether two kinds of processing have the same effect at the model's times."""
     sfreq = (len(times) - 1) / (times[-1] - times[0])
     a, b = (each.at(sfreq).replace(baseline=None) for each in (one, other))
     if a != b:
@@ -169,16 +172,17 @@ def _same(one: Processing, other: Processing, times: np.ndarray) -> bool:
 
 
 def _trained_noise(noise: EvokedNoise, trained: Processing, times: np.ndarray) -> EvokedNoise:
-    """The noise of the training, with the recording's number and overlap of epochs."""
+    """Noise in training, with the number and overlap of epochs of the recording."""
     period = noise.period if noise.period < len(noise.times) else len(times)
     return EvokedNoise(noise.covariance, noise.n_averages, times, period, trained)
 
 
 @lru_cache(maxsize=4)
 def _linearised(description: str, seed: int) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-    """Parameters; sources of draws, mV, (n, n_times); slopes by standardised parameters, (n, d, n_times).
+    """Parameters, sources of draws, mV, (n, n_times), and derivatives, (n, d, n_times).
 
-    The description is given as JSON, so that the responses of one file share the simulations.
+    Derivatives are with respect to standardised parameters. The description is JSON text, so that the cache
+    works and all responses of a file share the simulations.
     """
     d = Description.model_validate_json(description)
     prior = Prior.of(d.prior, d.preset)
@@ -203,14 +207,17 @@ def _estimator(slope: np.ndarray, claimed: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _along(gain: np.ndarray, precision: np.ndarray, covariance: np.ndarray) -> float:
-    """Mean variance that noise brings into the estimates, relative to that of the posterior."""
+    """Mean variance of the estimates because of noise, relative to the posterior variance."""
     return float(np.einsum("nib,bc,njc,nij->n", gain, covariance, gain, precision, optimize=True).mean())
 
 
 def _coverage(
     names: tuple[str, ...], slope: np.ndarray, shift: np.ndarray, claimed: np.ndarray, actual: np.ndarray
 ) -> dict[str, float]:
-    """Expected coverage of 90 % intervals for noise as claimed, of responses that are shifted, by name."""
+    """Expected coverage, by name, of 90 % intervals made for ``claimed`` noise, if noise is ``actual``.
+
+    ``shift`` is the difference between responses of the recording and of the training.
+    """
     gain, precision = _estimator(slope, claimed)
     variance = np.diagonal(np.linalg.inv(precision), axis1=1, axis2=2)
     sd = np.sqrt(variance)

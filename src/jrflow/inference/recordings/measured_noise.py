@@ -1,8 +1,9 @@
-"""Noise of one recording, measured where a source at the assumed place cannot reach.
+"""Noise of one recording, measured in directions that a source at the assumed position does not reach.
 
-After spatial whitening, one direction carries the source and all others carry noise alone. These others have
-the same covariance over time as the noise of the source estimate. They give its size and its
-autocorrelation from the whole epoch, whatever the source does in the baseline.
+After spatial whitening, one direction contains the source, and all other directions contain only noise. The
+noise in these directions has the same covariance over time as the noise of the source estimate. They
+therefore give its size and autocorrelation from the whole epoch, even if the response extends into the
+baseline.
 """
 
 from __future__ import annotations
@@ -19,21 +20,21 @@ from jrflow.observe.covariance import whitening
 from jrflow.observe.noise import EvokedNoise
 from jrflow.observe.window import Window
 
-#: Directions in time with less than this fraction of the largest variance are left out (filtered away).
+#: Directions in time with less than this fraction of the largest variance are left out: filters stop them.
 _PASSED = 1e-3
-#: The same of the baseline alone, which is short: it divides what a filter passes from what it stops less
-#: sharply than a whole epoch.
+#: The same fraction for the baseline alone. It is larger because the baseline is short: it separates
+#: frequencies that a filter passes and stops less sharply than a whole epoch.
 _STOPPED = 1e-2
-#: Most blocks into which an epoch is divided.
+#: Largest number of blocks into which an epoch is divided.
 _MOST_BLOCKS = 200
-#: Time constants of the exponential autocorrelations that describe coloured noise, s. A sum of these
-#: approximates 1/f noise from 0.1 Hz on.
+#: Time constants of the exponential autocorrelations that describe coloured noise, s. Their sum approximates
+#: 1/f noise above 0.1 Hz.
 _RELAXATIONS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 1.0, 4.0)
 #: Frequencies of the damped oscillations, Hz (theta, alpha, beta), and their time constant, s.
 _RHYTHMS, _RHYTHM_DECAY = (5.0, 10.0, 20.0), 0.2
-#: Lag after which noise has forgotten itself, s.
+#: Lag after which the autocorrelation of noise is negligible, s.
 _FORGOTTEN = 40.0
-#: Times that the strongest direction is left out and the covariance fitted to the others.
+#: Number of iterations in which the strongest direction is left out and the covariance is fitted again.
 _N_CLEANED = 4
 #: Iterations of the maximum likelihood fit, and the relative change at which it stops.
 _N_ITERATIONS, _CONVERGED = 60, 2e-3
@@ -46,12 +47,12 @@ class Clock:
     Attributes
     ----------
     blocks
-        Over the whole epoch.
+        Blocks over the whole epoch.
     basis
-        Orthonormal combinations of block averages less their mean, (n_blocks, n_dims).
+        Orthonormal combinations of block averages minus their mean, (n_blocks, n_dims).
     components
-        Covariance of these combinations for noise as assumed, then for noises of other autocorrelations,
-        each filtered and averaged as assumed, (n_components, n_dims, n_dims).
+        Covariances of these combinations, (n_components, n_dims, n_dims): first for the assumed noise, then
+        for noise with other autocorrelations, but the same filters and averages.
     """
 
     blocks: Window
@@ -60,10 +61,10 @@ class Clock:
 
     @classmethod
     def of(cls, noise: EvokedNoise, window: Window) -> Clock:
-        """Blocks as long as the window's, or longer where an epoch has too many.
+        """Divide the epoch into blocks as long as those of ``window``, or longer if there were too many.
 
-        The mean over the epoch is removed. As all data are baseline-corrected, that loses nothing, and it
-        makes the covariances independent of the baseline.
+        The mean over the epoch is removed. No information is lost, because all data are baseline-corrected,
+        and the covariances become independent of the baseline.
         """
         n = len(noise.times)
         block = window.block * max(1, -(-n // (window.block * _MOST_BLOCKS)))
@@ -71,7 +72,8 @@ class Clock:
         n_blocks = (n - start) // block
         centres = noise.times[start : start + n_blocks * block].reshape(n_blocks, block).mean(axis=1)
         blocks = Window(start, block, n_blocks, window.sfreq * window.block / block, centres)
-        # Of epochs that do not overlap: its root applies the filter; overlap is part of the correlations.
+        # Use epochs that do not overlap: the root of their covariance applies the filter. Overlap is part of
+        # the correlations below.
         alone = noise.averaged(noise.n_averages).temporal_covariance()
         values, vectors = np.linalg.eigh(_less_mean(_less_mean(alone).T))
         root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
@@ -83,29 +85,29 @@ class Clock:
 
     @property
     def n_dims(self) -> int:
-        """Dimensions over time."""
+        """Number of dimensions over time."""
         return self.basis.shape[1]
 
     @property
     def n_before(self) -> int:
-        """Blocks all of whose samples lie at or before the onset."""
+        """Number of blocks whose samples are all at or before the onset."""
         half = 0.5 * (self.blocks.block - 1) / (self.blocks.block * self.blocks.sfreq)
         return int((self.blocks.times + half < 1e-9).sum())
 
     def baseline(self, projected: np.ndarray) -> np.ndarray:
-        """Baseline blocks less their mean, (..., n_before), of projected time courses (..., n_dims)."""
+        """Baseline blocks minus their mean, (..., n_before), of projected time courses (..., n_dims)."""
         return projected @ self._first.T
 
     def before(self, covariance: np.ndarray) -> np.ndarray:
-        """Covariance (n_before, n_before) of :meth:`baseline`, from one over the basis."""
+        """Covariance (n_before, n_before) of :meth:`baseline`, from a covariance over the basis."""
         over: np.ndarray = self._first @ covariance @ self._first.T
         return over
 
     def baseline_whitener(self, covariance: np.ndarray) -> np.ndarray:
         """Whitener of :meth:`baseline`, (n_before, rank), from a covariance over the basis.
 
-        A filter leaves many combinations of baseline blocks almost without variance. These are left out:
-        their variance depends on details of the filter, and a whitener would enlarge such details most.
+        After a filter, many combinations of baseline blocks have almost no variance. They are left out,
+        because their variance depends on details of the filter, which a whitener would amplify.
         """
         return whitening(self.before(covariance), _STOPPED)
 
@@ -114,7 +116,7 @@ class Clock:
         return _less_mean(self.basis[: self.n_before].T).T
 
     def project(self, rows: np.ndarray) -> np.ndarray:
-        """Bring time courses (..., n_times) to (..., n_dims)."""
+        """Project time courses (..., n_times) onto the basis: (..., n_dims)."""
         return self.blocks.average(rows) @ self.basis
 
 
@@ -123,7 +125,7 @@ def _less_mean(rows: np.ndarray) -> np.ndarray:
 
 
 def _correlations(noise: EvokedNoise) -> list[Callable[[np.ndarray], np.ndarray]]:
-    """Autocorrelations as functions of the lag, s: white, relaxations, rhythms."""
+    """Autocorrelations as functions of the lag (s): white noise, exponentials, damped oscillations."""
     step = noise.times[1] - noise.times[0]
     slow = [(tau, 0.0) for tau in _RELAXATIONS] + [(_RHYTHM_DECAY, f) for f in _RHYTHMS]
     return [
@@ -150,22 +152,22 @@ def _overlapping(correlation: Callable[[np.ndarray], np.ndarray], noise: EvokedN
 
 @dataclass(frozen=True)
 class MeasuredNoise:
-    """Noise over time as the directions across the source show it.
+    """Noise over time, measured in the directions across the source.
 
     Attributes
     ----------
     whitener
-        From projected time courses to white ones of unit variance, (n_dims, n_dims).
+        Matrix that whitens projected time courses to unit variance, (n_dims, n_dims).
     covariance
-        Over the clock's basis, where the assumed noise has ``components[0]``, (n_dims, n_dims).
+        Covariance over the clock's basis, (n_dims, n_dims); that of the assumed noise is ``components[0]``.
     power
-        Power over that of the assumed noise.
+        Power relative to that of the assumed noise.
     largest
-        Of the directions across: the largest eigenvalue, in units of the noise.
+        Largest eigenvalue over the directions across the source, in units of the noise.
     p_value
-        Probability that noise alone has one as large (Tracy-Widom).
+        Probability that the largest eigenvalue of noise alone is at least as large (Tracy-Widom).
     direction
-        Its direction over space, (rank - 1,).
+        Direction of the largest eigenvalue over space, (rank - 1,).
     """
 
     whitener: np.ndarray
@@ -179,11 +181,12 @@ class MeasuredNoise:
     def of(cls, across: np.ndarray, clock: Clock) -> MeasuredNoise:
         """Fit size and autocorrelation to projected time courses (rank - 1, n_dims) across the source.
 
-        A second source may be among them. It has one direction in space, so the strongest is left out.
+        They may contain a second source, which has one direction in space. Therefore the strongest direction
+        is left out.
         """
         shape, weights = fit_covariance(across, clock.components)
         for _ in range(_N_CLEANED):
-            # A strong second source distorts the first covariances, and these its direction.
+            # Iterate: a strong second source distorts the covariance, which distorts the direction found.
             direction = largest_direction(across @ whitening(shape))
             others = np.linalg.svd(direction[None])[2][1:]
             shape, weights = fit_covariance(others @ across, clock.components, weights)
@@ -201,12 +204,15 @@ def fit_covariance(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Maximum likelihood covariance of rows (n, n_dims): a sum of components with weights >= 0.
 
-    Minorisation-maximisation (Zhou et al. 2019, J. Comput. Graph. Stat. 28:350) from the weights ``start``.
+    Minorisation-maximisation (Zhou et al. 2019, J. Comput. Graph. Stat. 28:350), starting from the weights
+    ``start``.
 
     Returns
     -------
-    covariance, weights
-        Shapes (n_dims, n_dims) and (n_components,).
+    covariance
+        Fitted covariance, shape (n_dims, n_dims).
+    weights
+        Weights of the components, shape (n_components,).
     """
     sample = rows.T @ rows / len(rows)
     traces = np.trace(components, axis1=1, axis2=2)

@@ -1,4 +1,4 @@
-"""Applying a trained model to measured evoked responses, and saying whether it can explain them."""
+"""Apply a trained model to measured evoked responses, and test whether the model explains them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from jrflow.observe.observation import Observation
 from jrflow.observe.processing import Processing
 from jrflow.observe.window import Window
 
-#: A mean of the baseline below this fraction of the response's peak is rounding.
+#: A change by baseline correction below this fraction of the response's peak is a rounding error.
 _ROUNDING = 1e-5
 
 
@@ -37,26 +37,28 @@ class Estimate:
     Attributes
     ----------
     names
-        Of the targets.
+        Names of the targets.
     value, low, high
         Point estimates and ends of the 90 % intervals, within the prior's range, in the targets' units,
         shape (n_targets,).
     sd
         Standard deviation of the source estimate's noise on which the network is conditioned, mV.
     noise_inflation
-        Factor by which the variance of the noise given is too small, as the baseline shows; 1 where it
-        suffices.
+        Factor by which the variance of the given noise is too small, compared with the baseline; 1 if it is
+        large enough.
     baseline_power
-        Variance of the baseline's noise over that of the noise given; 1 where chance explains the difference.
-        Below 1 the noise given is too large: intervals are wider than necessary.
+        Variance of the noise in the baseline relative to the given noise; 1 if chance explains the
+        difference. If it is below 1, the given noise is too large, and intervals are wider than necessary.
     noise_in_range
-        Whether the network's training included such noise; if not, neither estimates nor intervals hold.
+        Whether the noise level is in the range of the network's training. If not, estimates and intervals
+        are not valid.
     goodness
-        Of the response re-simulated from the point estimates.
+        Goodness of the response re-simulated from the point estimates.
     best_fit
-        Of the best fit within the range of the model's training: its verdict is that on the model.
+        Goodness of the best fit within the prior; its verdict is the verdict on the model.
     exact
-        The response's own posterior; None where it was not asked for, or nothing explains the response.
+        Exact posterior of the response; None if it was not requested, or the model does not explain the
+        response.
     """
 
     names: tuple[str, ...]
@@ -72,7 +74,7 @@ class Estimate:
     exact: ExactEstimate | None
 
     def as_json(self) -> dict[str, Any]:
-        """Everything as JSON; the parameters as a mapping of name to value, low and high."""
+        """Convert to JSON; parameters become a mapping of name to value, low and high."""
         exact = None
         if self.exact is not None:
             exact = {
@@ -91,7 +93,7 @@ class Estimate:
 
 
 def _finite(content: Any) -> Any:
-    """The same without infinite numbers and nan, which JSON does not have: they become null."""
+    """Replace infinite numbers and NaN, which JSON does not have, with None (null)."""
     if isinstance(content, dict):
         return {key: _finite(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
@@ -120,18 +122,18 @@ def estimate(
     Parameters
     ----------
     model
-        Trained on the preset and protocol in question.
+        Model that was trained on the protocol of the recording.
     eeg
-        Dims (channel, time), uV, on the model's times, baseline-corrected, average reference; as from
+        Dims (channel, time), uV, at the model's times, baseline-corrected, average reference; from
         :func:`jrflow.observe.evoked.on_model_grid`.
     lead_field
         Dims (channel, region) with a single region, uV/mV, for the same channels.
     noise
-        Of this response: ``noise.averaged(n)`` with its own number of averages.
+        Noise of this response: ``noise.averaged(n)`` with its number of averages.
     seed
-        Of the draws from which the best fit is sought.
+        Seed of the draws from which the best fit is searched.
     exact
-        Whether to sample the exact posterior, too, of a response that the model explains: half a minute.
+        Whether to also sample the exact posterior of a response that the model explains; takes half a minute.
 
     Returns
     -------
@@ -144,8 +146,8 @@ def estimate(
     Raises
     ------
     ValueError
-        If channels differ, the response does not cover what the network sees, or there is no estimate or it
-        cannot be simulated.
+        If channels differ, the response does not cover the times that the network observes, there is no
+        estimate, or the estimate cannot be simulated.
     """
     d = model.description
     given = network_input(model, eeg, lead_field, noise)
@@ -156,7 +158,7 @@ def estimate(
         raise ValueError(
             f"the model of campaign {d.campaign!r} gives no estimate: none of its draws lies within the "
             f"prior, so the response differs from all training responses; check that source, protocol and "
-            f"noise agree with the recording, or train on a wider prior"
+            f"noise match the recording, or train on a wider prior"
         )
     every_sample = replace(
         Observation.of_electrodes("projected", lead_field, noise, given.observation.epoch.every_sample()),
@@ -178,23 +180,25 @@ def estimate(
 
 @dataclass(frozen=True)
 class NetworkInput:
-    """What a network observes of one recording, and on which noise it is conditioned.
+    """Observation of one recording for a network, and the noise on which the network is conditioned.
 
     Attributes
     ----------
     observed
-        Shape (n_inputs, n_blocks), mV.
+        Observation, mV, shape (n_inputs, n_blocks).
     sd
-        Noise of a sample on which the network is conditioned, mV.
+        Noise of one sample on which the network is conditioned, mV.
     noise_in_range
-        Whether the network's training included such noise.
+        Whether the noise level is in the range of the network's training.
     baseline
         Noise in the response's baseline.
-    eeg, noise
-        The response with the baseline correction of the training; its noise, at its times.
+    eeg
+        Response with the baseline correction of the training.
+    noise
+        Noise of the response at its times.
     observation
-        Of the source estimate, averages over the blocks of which all samples were recorded. Its ``sd`` is
-        the noise of a sample at the recording's own processing.
+        Observation of the source estimate: averages over blocks whose samples were all recorded. Its ``sd``
+        is the noise of one sample with the recording's own processing.
     """
 
     observed: torch.Tensor
@@ -209,13 +213,13 @@ class NetworkInput:
 def network_input(
     model: TrainedModel, eeg: xr.DataArray, lead_field: xr.DataArray, noise: EvokedNoise
 ) -> NetworkInput:
-    """Bring a response into the input of a model's network; arguments as of :func:`estimate`.
+    """Convert a response to the input of a model's network; see :func:`estimate` for the arguments.
 
     Raises
     ------
     ValueError
-        If channels differ, the response does not cover what the network observes, or it was processed in a
-        way that the network would misread.
+        If channels differ, the response does not cover the times that the network observes, or its
+        processing makes the network's intervals invalid.
     """
     d = model.description
     _check_channels(eeg, lead_field, noise)
@@ -225,7 +229,7 @@ def network_input(
     found = match(d, noise, observation)
     if found is not None:
         require_match(d, noise, found)
-    # The noise that matters to the network is that of its input, not that of a sample.
+    # The network is conditioned on the noise of its input, not on that of one sample.
     of_input = 1.0 if found is None else float(np.sqrt(found.power))
     before = baseline_noise(eeg.values, lead_field.squeeze("region").values, noise, epoch.blocks)
     conditioned_on, in_range = conditioned(observation.sd * of_input, before, d.sd_range)
@@ -240,10 +244,10 @@ def network_input(
 
 
 def conditioned(sd: float, before: BaselineNoise, sd_range: tuple[float, float]) -> tuple[float, bool]:
-    """Noise on which a network is conditioned, mV, and whether its training included it.
+    """Noise on which a network is conditioned, mV, and whether it is in the range of the training.
 
-    A measured noise may miss the range of the training by four of its standard errors; then the end of the
-    range is taken.
+    A measured noise may be outside this range by up to four of its standard errors; the end of the range is
+    then used.
     """
     conditioned_on, (low, high) = sd * float(np.sqrt(before.inflation)), sd_range
     allowed = 1 + max(4 * before.relative_error, 1e-6)
@@ -257,22 +261,24 @@ def interval_estimates(model: TrainedModel, observed: torch.Tensor, sd: np.ndarr
 
     Parameters
     ----------
+    model
+        Trained model.
     observed
-        What the network observes, mV, shape (n, n_inputs, n_blocks).
+        Observations of the network, mV, shape (n, n_inputs, n_blocks).
     sd
-        Noise of a single sample that it is conditioned on, mV, shape (n,).
+        Noise of one sample on which the network is conditioned, mV, shape (n,).
 
     Returns
     -------
     Estimates
-        Shape (n, n_targets); NaN where a density draws nothing that is possible within the prior.
+        Shape (n, n_targets); NaN if no draw of a density estimator is possible within the prior.
     """
     conditioned_on = torch.from_numpy(sd).float()
     if isinstance(model.network, PosteriorNetwork):
         return Estimates.of_draws(model.network.draw(observed, conditioned_on))
     targets = model.description.targets
     bounds = np.array([target.low for target in targets]), np.array([target.high for target in targets])
-    # Around the clipped value: that is never further from the truth, and keeps the interval its width.
+    # Centre intervals on the clipped value: it is never further from the true value, and the width is kept.
     value = np.clip(model.network.predict(observed, conditioned_on), *bounds)
     half_width = np.stack([model.calibration.at(one) for one in sd])
     low, high = (np.clip(x, *bounds) for x in (value - half_width, value + half_width))
@@ -284,7 +290,7 @@ def _check_channels(eeg: xr.DataArray, lead_field: xr.DataArray, noise: EvokedNo
     if ours != theirs or eeg.dims != ("channel", "time"):
         raise ValueError(
             f"expected a response over (channel, time) of the lead field's {len(ours)} channels in its "
-            f"order, received {eeg.dims} with {len(theirs)} channels; bring it there with "
+            f"order, received {eeg.dims} with {len(theirs)} channels; convert it with "
             "jrflow.observe.evoked.on_model_grid"
         )
     if len(noise.covariance) != len(ours):
@@ -295,26 +301,26 @@ def _check_channels(eeg: xr.DataArray, lead_field: xr.DataArray, noise: EvokedNo
 
 
 def _corrected(eeg: xr.DataArray, d: Description) -> xr.DataArray:
-    """The response with the baseline of the model's training; nothing changes where it has that already."""
+    """Response with the baseline of the model's training; unchanged if it already has this baseline."""
     corrected = Processing.of(d.processing).correct(eeg.values, eeg["time"].values)
     is_rounding = abs(corrected - eeg.values).max() <= _ROUNDING * abs(eeg.values).max()
     return eeg if is_rounding else eeg.copy(data=corrected)
 
 
 def _continued(times: np.ndarray, n: int) -> np.ndarray:
-    """Times, s, continued to ``n`` of them."""
+    """Times (s), extended to ``n`` times with the same step."""
     step = (times[-1] - times[0]) / (len(times) - 1)
     return np.concatenate([times, times[-1] + step * np.arange(1, n - len(times) + 1)])
 
 
 def _recorded(window: Window, times: np.ndarray) -> Window:
-    """Blocks of which all samples were recorded."""
+    """Blocks whose samples were all recorded."""
     n_blocks = min(window.n_blocks, (len(times) - window.start) // window.block)
     return replace(window, n_blocks=n_blocks, times=window.times[:n_blocks])
 
 
 def _epoch(model: TrainedModel, noise: EvokedNoise) -> Epoch:
-    """What the network observes of a recording with this noise, at its times."""
+    """Steps from simulated times to the samples of a recording that the network observes."""
     d, times = model.description, noise.times
     timing, whole = d.simulation.timing, held(times, d)
     window = _window(model, _continued(times, len(whole)))
@@ -333,8 +339,8 @@ def _window(model: TrainedModel, times: np.ndarray) -> Window:
         full = d.simulation.timing.times
         raise ValueError(
             f"the network observes {expected[0]:.3f}..{expected[-1]:.3f} s ({len(expected)} blocks), the "
-            f"response covers {times[0]:.3f}..{times[-1]:.3f} s at {window.sfreq * window.block:g} Hz: bring "
-            f"it to the model's times (epochs from {full[0]:g} to {full[-1]:g} s at "
+            f"response covers {times[0]:.3f}..{times[-1]:.3f} s at {window.sfreq * window.block:g} Hz: use "
+            f"the model's times (epochs from {full[0]:g} to {full[-1]:g} s at "
             f"{d.simulation.sfreq:g} Hz), or train a model with a protocol (simulation.protocol: tmin, tmax) "
             "that the recording covers"
         )

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-#: Level of the verdict's test: at most this share of the responses of a right model is not explained.
+#: Significance level (false-alarm rate) of the verdict's test: largest share of responses of a correct model
+#: that the test rejects.
 LEVEL = 0.01
-#: Factor between the power of assumed and measured noise from which it is reported.
+#: Smallest ratio between the powers of assumed and measured noise that is reported.
 _NOTABLE = 1.5
 
 Verdict = Literal[
@@ -22,58 +23,61 @@ VERDICTS: tuple[Verdict, ...] = (
 
 @dataclass(frozen=True)
 class Goodness:
-    """How much of a response a simulated one explains, and what follows from it.
+    """Share of a measured response that a simulated response explains, and the verdict.
 
     Shares refer to the power over channels and times after the onset.
 
     Attributes
     ----------
     explained
-        One less the residual's share: 1 is perfect, below 0 worse than a flat line.
+        1 minus the share of the residual: 1 is perfect; below 0 is worse than a flat line.
     topography_ceiling
-        Largest share that any time course at this source could explain.
+        Largest share that any time course of this source could explain.
     noise_share
-        Share that noise, as measured in this recording, is expected to have; it may exceed 1.
+        Expected share of the noise that was measured in this recording; it may exceed 1.
     source_explained
-        As ``explained``, of the time course of the source estimate.
+        The same as ``explained``, for the time course of the source estimate.
     source_chi2
-        Residual of the source estimate per degree of freedom, over the noise measured in this recording.
+        Residual of the source estimate per degree of freedom, relative to the noise measured in this
+        recording.
     source_noise
-        Power of the noise measured in this recording over that which the network is conditioned on; at
-        least 1.
+        Power of the noise measured in this recording relative to the noise on which the network is
+        conditioned; at least 1.
     reduced_chi2
-        Residual over all directions in space and time per degree of freedom, over the noise assumed.
+        Residual over all directions in space and time per degree of freedom, relative to the assumed noise.
     degrees_of_freedom
-        Of ``reduced_chi2``: rank of the data over channels times that over time, less the fitted parameters.
+        Degrees of freedom of ``reduced_chi2``: product of the ranks of the data over channels and over time,
+        minus the number of fitted parameters.
     baseline_chi2
-        Power of the baseline across the source over that of the noise assumed.
+        Power of the baseline across the source, relative to the assumed noise.
     noise_ratio
-        Power of the noise measured in this recording over that of the noise assumed.
+        Power of the noise measured in this recording, relative to the assumed noise.
     rank
-        Dimensions of the data over channels; projections and removed components reduce it.
+        Rank of the data over channels; projections and removed components reduce it.
     p_flat
         Probability that noise alone deviates from a flat line as much as the response does.
     p_place, p_course
-        Probability that noise alone leaves as much across the source, and in its time course.
+        Probability that the residual of noise alone is as large: across the source, and in the source's time
+        course.
     p_value
-        The smaller of the two, corrected for two tests.
+        The smaller of ``p_place`` and ``p_course``, corrected for two tests.
     level
-        Of the test.
+        Significance level of the test.
     detectable_place_uv, detectable_course_mv
-        Smallest components that the test finds with a probability of 80 %: a second source (root mean square
-        over channels and time, uV) and a misfit of the source's time course (root mean square, mV).
+        Smallest deviations that the test detects with a probability of 80 %: a second source (root mean
+        square over channels and time, uV), and an error of the source's time course (root mean square, mV).
     detectable_place_share, detectable_course_share
-        The same as shares of the power of the source's response, in units of the noise.
+        The same deviations as shares of the power of the source's response, in units of the noise.
     verdict
         'explained': ``p_value`` is at least ``level``. 'partly explained': it is smaller, and the simulated
         response explains more than half of the power that is not noise. 'not explained': less than half. 'no
         response above noise': ``p_flat`` is at least ``level``. 'cannot be judged': see ``reasons``.
     reasons
-        Why the response cannot be judged.
+        Reasons why the response cannot be judged.
     channels
         Channels that dominate the noise or the residual.
 
-    Numbers that do not exist (there is no response, or nothing can be judged) are None.
+    Numbers are None if they cannot be computed: there is no response, or the response cannot be judged.
     """
 
     explained: float | None
@@ -107,7 +111,7 @@ def headline(verdict: str) -> str:
 
 
 def sentences(fit: Mapping[str, Any]) -> list[str]:
-    """What the verdict rests on, in plain sentences.
+    """Sentences that explain the verdict.
 
     Parameters
     ----------
@@ -121,7 +125,7 @@ def sentences(fit: Mapping[str, Any]) -> list[str]:
     if ratio is not None and not 1 / _NOTABLE < ratio < _NOTABLE:
         larger, factor = ("larger", 1 / ratio) if ratio < 1 else ("smaller", ratio)
         said.append(
-            f"The noise assumed is {larger} than the noise measured in this recording, by a factor of "
+            f"The assumed noise is {larger} than the noise measured in this recording, by a factor of "
             f"{factor:.3g} in power: check the covariance and the number of averages. The test uses the "
             "measured noise."
         )
@@ -136,20 +140,20 @@ def _tested(fit: Mapping[str, Any]) -> list[str]:
             f"{level:g}), so it cannot be used to judge the model."
         ]
     said = [
-        f"Noise alone leaves a residual as large as that of the best fit with p = {_p(fit['p_value'])} "
-        f"(level {level:g}; across the source p = {_p(fit['p_place'])}, in its time course "
-        f"p = {_p(fit['p_course'])})."
+        f"Probability that noise alone has a residual as large as that of the best fit: "
+        f"p = {_p(fit['p_value'])} (level {level:g}; across the source p = {_p(fit['p_place'])}, in its time "
+        f"course p = {_p(fit['p_course'])})."
     ]
     if fit["verdict"] == "explained":
         place, course = fit["detectable_place_uv"], fit["detectable_course_mv"]
         said.append(
-            f"With a probability of 80 % this test would have found a second source of {place:.2g} uV"
+            f"With a probability of 80 %, this test would have detected a second source of {place:.2g} uV"
             f"{_share(fit['detectable_place_share'])} (root mean square over channels and time), or an error "
             f"of the source's time course of {course:.2g} mV{_share(fit['detectable_course_share'])}. "
             "Smaller deviations may exist."
         )
     if fit["channels"]:
-        said.append(f"Most of the residual lies in {', '.join(fit['channels'])}.")
+        said.append(f"Most of the residual is in {', '.join(fit['channels'])}.")
     return said
 
 

@@ -1,4 +1,4 @@
-"""Comparison of estimates with the exact posterior, and of a density's draws with the data."""
+"""Compare estimates with exact posteriors, and draws of a density estimator with the data."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ import xarray as xr
 
 from jrflow.limits.evoked import EvokedLikelihood
 
-#: Draws of each case that are simulated.
+#: Number of draws of each case that are simulated.
 _N_SIMULATED = 10
 
 
 def agreement(reference: xr.Dataset, estimates: np.ndarray, draws: np.ndarray | None = None) -> xr.Dataset:
-    """How far estimates are from the exact posterior of the same observations.
+    """Distance of estimates from the exact posteriors of the same observations.
 
     Parameters
     ----------
     reference
-        At one noise level, from :func:`jrflow.inference.scoring.reference.reference_posteriors`.
+        Reference posteriors at one noise level, from
+        :func:`jrflow.inference.scoring.reference.reference_posteriors`.
     estimates
-        Of the same cases, shape (n_cases, n_targets).
+        Estimates of the same cases, shape (n_cases, n_targets).
     draws
-        Of a density, shape (n_cases, n_draws, n_targets).
+        Draws of a density estimator, shape (n_cases, n_draws, n_targets).
 
     Returns
     -------
     xr.Dataset
-        ``shift`` (parameter), the root mean square distance from the exact posterior mean in exact posterior
-        standard deviations (an error of this size costs its square as a share of the posterior variance);
-        with draws also ``spread``, the median ratio of the density's standard deviation to the exact one.
+        ``shift`` (parameter): root mean square distance from the exact posterior mean, in exact posterior
+        standard deviations. Its square is the increase of the mean squared error, as a share of the posterior
+        variance. With draws also ``spread`` (parameter): median ratio of the standard deviation of the draws
+        to that of the exact posterior.
     """
     sd = np.sqrt(reference["variance"].values)
     shift = np.sqrt((((estimates - reference["mean"].values) / sd) ** 2).mean(axis=0))
@@ -39,18 +41,19 @@ def agreement(reference: xr.Dataset, estimates: np.ndarray, draws: np.ndarray | 
 
 
 def misfit(likelihood: EvokedLikelihood, draws: np.ndarray) -> np.ndarray:
-    """Chi-square per degree of freedom of what draws leave unexplained, shape (n_cases, n_simulated).
+    """Chi-square per degree of freedom of the residuals of draws, shape (n_cases, n_simulated).
 
-    Of draws from the exact posterior it is distributed as that of the noise itself: a posterior-predictive
-    check whose outcome is known. Of a density that is too wide it is larger; inf where a draw is impossible
-    (NaN) or could not be simulated.
+    This is a posterior-predictive check with a known result: for draws from the exact posterior, it has the
+    same distribution as for the noise itself. It is larger for a density that is too wide, and infinite if a
+    draw is impossible (NaN) or could not be simulated.
 
     Parameters
     ----------
     likelihood
-        Of the observed responses.
+        Likelihood of the observed responses.
     draws
-        Parameters that vary, within the prior, shape (n_cases, n_draws, n_parameters); a few are taken.
+        Parameters that vary, within the prior, shape (n_cases, n_draws, n_parameters); the first ones are
+        used.
     """
     taken = draws[:, :_N_SIMULATED]
     possible = np.isfinite(taken).all(axis=2)

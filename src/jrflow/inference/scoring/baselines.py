@@ -1,4 +1,4 @@
-"""Baselines in every table of scores: simple estimators."""
+"""Baselines: simple estimators that are part of every table of scores."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TREES, MEAN, PAPER = "extra-trees", "mean", "paper"
 #: Length of the windows whose mean amplitude is a feature, s.
 _MEAN_WINDOW = 0.05
 
-#: From observations to estimates.
+#: Function that maps observations to estimates.
 Predict = Callable[[np.ndarray], np.ndarray]
 
 _N_TREES = 40
@@ -35,11 +35,11 @@ def evaluate_baselines(comparison: Comparison, *, paper: bool = False, n_jobs: i
     Parameters
     ----------
     comparison
-        What they are put to; they are fitted to its training part.
+        Data and noise levels; baselines are fitted to the training part.
     paper
-        Whether the paper's network under the paper's settings is one of them; it takes minutes a level.
+        Whether to include the paper's network with the paper's settings, which takes minutes per level.
     n_jobs
-        Threads of the trees.
+        Number of threads for the trees.
     """
     rows = []
     for level in range(len(comparison.noise.names)):
@@ -51,10 +51,10 @@ def evaluate_baselines(comparison: Comparison, *, paper: bool = False, n_jobs: i
 
 
 def _fitted(comparison: Comparison, level: int, paper: bool, n_jobs: int) -> Iterator[tuple[str, Predict]]:
-    """Name of each baseline, and what it makes of observations (n, n_inputs, n_blocks)."""
+    """Fit the baselines; yield their names and functions from observations (n, n_inputs, n_blocks)."""
     train = comparison.parts.train
     observed = comparison.observed(train, level, Stream.TREES)[0].numpy()
-    # With one source, projecting onto its direction loses nothing, and is what features are read from.
+    # Project onto the direction of the source, for the features: with one source no information is lost.
     direction = comparison.noise.observations[level].direction
     seed = entropy(comparison.seed, Stream.TREES, level) % 2**32
     times = train.epoch.observed_times
@@ -67,7 +67,7 @@ def _fitted(comparison: Comparison, level: int, paper: bool, n_jobs: int) -> Ite
 
 @dataclass(frozen=True)
 class MeanPredictor:
-    """Always answers the mean of the training targets, shape (n_targets,)."""
+    """Estimator that always returns the mean of the training targets, shape (n_targets,)."""
 
     mean: np.ndarray
 
@@ -77,7 +77,7 @@ class MeanPredictor:
         return cls(targets.mean(axis=0))
 
     def predict(self, evoked: np.ndarray) -> np.ndarray:
-        """Shape (n, n_targets)."""
+        """Estimates, shape (n, n_targets)."""
         return np.tile(self.mean, (len(evoked), 1))
 
 
@@ -101,22 +101,24 @@ class FeatureTrees:
         evoked
             Noisy source estimates, mV, shape (n, n_times).
         targets
-            Shape (n, n_targets).
+            Targets, shape (n, n_targets).
         times
-            s from the onset, shape (n_times,).
-        seed, n_jobs
-            Seed of the forest, below 2**32; threads, which change no value.
+            Times, s from the onset, shape (n_times,).
+        seed
+            Seed of the forest, below 2**32.
+        n_jobs
+            Number of threads, which does not change the result.
         """
         forest = ExtraTreesRegressor(
             _N_TREES, min_samples_leaf=_MIN_SAMPLES_LEAF, max_features=_MAX_FEATURES, random_state=seed,
             n_jobs=n_jobs,
         )  # fmt: skip
         mean, sd = targets.mean(axis=0), targets.std(axis=0)
-        # A split weighs the targets by their variance: bring all to one scale.
+        # Splits weight targets by their variance, so standardise the targets.
         scaled = (targets - mean) / sd
-        # A single target is one number a row for scikit-learn, not a row of one.
+        # scikit-learn expects a vector if there is a single target.
         forest.fit(hand_features(evoked, times), scaled[:, 0] if scaled.shape[1] == 1 else scaled)
-        # Threads would sum the trees' answers in any order.
+        # With several threads, predictions of trees would be summed in random order.
         return cls(forest.set_params(n_jobs=1), times, mean, sd)
 
     def predict(self, evoked: np.ndarray) -> np.ndarray:
@@ -127,11 +129,11 @@ class FeatureTrees:
 
 
 def hand_features(evoked: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Named features of the response and its mean amplitudes in windows of 50 ms, (n, n_features)."""
-    # In noise two deflections are often equally large; the trees are better off with either than with none.
+    """Features of the response and its mean amplitudes in windows of 50 ms, (n, n_features)."""
+    # In noise two deflections are often equally large. For the trees, either one is better than NaN.
     named = erp_features(evoked, times, units="mV", rivals="largest")
     window = np.floor((times - times[0]) / _MEAN_WINDOW + 1e-9).astype(int)
     amplitudes = [evoked[:, window == w].mean(axis=1) for w in range(window[-1] + 1)]
     columns = [*(named[name].values for name in named.data_vars), *amplitudes]
-    # A latency is undefined only where the response is zero throughout.
+    # A latency is undefined only if the response is zero everywhere.
     return np.nan_to_num(np.column_stack(columns)).astype(np.float32)

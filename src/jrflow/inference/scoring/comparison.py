@@ -1,4 +1,4 @@
-"""The test that is the same for all estimators, so that their scores can be compared."""
+"""Comparison of estimators: the same data and noise for all, so that scores can be compared."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Parts:
 def observed_at(
     part: EvokedSet, noise: NoiseLevels, level: int, stream: Stream, seed: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Observations of a part at a level, and the standard deviation of their noise, (n,), mV."""
+    """Observations of a part at a noise level, and standard deviations of their noise, mV, (n,)."""
     source = torch.from_numpy(part.source)
     sd = torch.full((len(source),), float(noise.sd[level]))
     generator = torch_generator(seed, stream, level)
@@ -55,33 +55,33 @@ class Estimates:
 
     @classmethod
     def calibrated(cls, value: np.ndarray, errors: np.ndarray) -> Estimates:
-        """Intervals as wide as the errors on calibration cases, (n, n_targets), ask for."""
+        """Estimates with intervals that follow from errors on calibration cases, (n, n_targets)."""
         half_width = conformal_half_width(errors)
         return cls(value, value - half_width, value + half_width)
 
     @classmethod
     def of_draws(cls, draws: np.ndarray) -> Estimates:
-        """Means and quantiles of draws from posteriors, (n, n_draws, n_targets)."""
+        """Estimates and intervals from draws (n, n_draws, n_targets): means and quantiles."""
         low, high = np.quantile(draws, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2], axis=1)
         return cls(draws.mean(axis=1), low, high)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What all estimators are put to: one experiment, its noise levels and the limits there.
+    """Data for the comparison of estimators: one experiment, with noise levels and R2 limits.
 
     Attributes
     ----------
     parts
-        Baselines are fitted to the training part; the validation part gives intervals.
+        Training part (fits the baselines), validation part (calibrates intervals) and test campaign.
     noise
-        Levels at which scores are given.
+        Noise levels for the scores.
     snr_db
         Signal-to-noise ratio of each level, dB.
     limits
-        Largest attainable R2 over (noise, parameter), of every level and target.
+        R2 limit of every target at every level, dims (noise, parameter).
     seed
-        Of the noise, which is the same for all estimators, and of the baselines.
+        Seed of the noise, which is the same for all estimators, and of the baselines.
     """
 
     parts: Parts
@@ -100,17 +100,17 @@ class Comparison:
                 )
 
     def first(self, n: int) -> Comparison:
-        """The same with the test campaign's first ``n`` simulations only."""
+        """The same comparison with only the first ``n`` simulations of the test campaign."""
         if n >= len(self.parts.test.sim):
             return self
         return replace(self, parts=replace(self.parts, test=self.parts.test.take(np.arange(n))))
 
     def observed(self, part: EvokedSet, level: int, stream: Stream) -> tuple[torch.Tensor, torch.Tensor]:
-        """As of :func:`observed_at`, in the comparison's noise."""
+        """Observations of a part with the noise of this comparison; see :func:`observed_at`."""
         return observed_at(part, self.noise, level, stream, self.seed)
 
     def validation(self, level: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Observations by which intervals are calibrated."""
+        """Observations that calibrate the intervals."""
         return self.observed(self.parts.validation, level, Stream.CALIBRATION)
 
     def test(self, level: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -118,9 +118,9 @@ class Comparison:
         return self.observed(self.parts.test, level, Stream.TEST)
 
     def score(self, estimator: str, level: int, estimates: Estimates) -> pd.DataFrame:
-        """Scores of one estimator at one level, a row for each target, in the columns ``COLUMNS``.
+        """Scores of one estimator at one level: one row per target, with the columns ``COLUMNS``.
 
-        ``nrmse`` refers to the width of the prior's range.
+        ``nrmse`` is relative to the width of the prior's range.
         """
         test, name = self.parts.test, self.noise.names[level]
         low, high = self.parts.train.prior.target_bounds

@@ -1,7 +1,7 @@
-"""Whether a posterior can be trusted: ranks, expected coverage, and width of its intervals.
+"""Tests of posteriors: ranks, expected coverage, and width of intervals.
 
-The tests are sbi's (Tejero-Cantero et al. 2020, JOSS 5:2505); here they are given draws, wherever these come
-from: a network, or the exact likelihood.
+The tests are those of sbi (Tejero-Cantero et al. 2020, JOSS 5:2505), applied to draws of a network or of the
+exact posterior.
 """
 
 from __future__ import annotations
@@ -14,49 +14,50 @@ import numpy as np
 import torch
 import xarray as xr
 
-#: Nominal levels at which the coverage of equal-tailed intervals is given.
+#: Nominal coverages of the equal-tailed intervals that are tested.
 NOMINAL = (0.5, 0.8, 0.9, 0.95)
-#: Credibility at which the coverage of random regions is given.
+#: Credibilities of the random regions that are tested.
 _CREDIBILITY = np.linspace(0, 1, 21)
 
 
 @dataclass(frozen=True)
 class _Drawn:
-    """Draws as sbi's diagnostics ask a posterior for them: shape (n_draws, n_cases, n_parameters)."""
+    """Draws, shape (n_draws, n_cases, n_parameters), with the interface that sbi's diagnostics require."""
 
     draws: torch.Tensor
 
     def sample_batched(self, shape: Any, x: torch.Tensor, **_: Any) -> torch.Tensor:
-        """All draws: they are of these very observations."""
+        """Return the draws, which belong to the observations ``x``."""
         return self.draws[: int(torch.Size(shape).numel())]
 
 
 def diagnose(true: np.ndarray, draws: np.ndarray, low: np.ndarray, high: np.ndarray, seed: int) -> xr.Dataset:
-    """Compare draws from posteriors with the values that made the data.
+    """Compare draws from posteriors with the true values of the simulations.
 
     Parameters
     ----------
     true
-        Drawn from the prior, shape (n_cases, n_targets).
+        True values, drawn from the prior, shape (n_cases, n_targets).
     draws
-        From the posterior of each case, shape (n_cases, n_draws, n_targets).
+        Draws from the posterior of each case, shape (n_cases, n_draws, n_targets).
     low, high
-        Ends of the prior, each (n_targets,).
+        Ends of the prior's range, each (n_targets,).
     seed
-        Of the reference points of the expected coverage.
+        Seed of the reference points of the expected coverage.
 
     Returns
     -------
     xr.Dataset
-        ``rank`` (sim, parameter), the share of draws below the true value, uniform if the posterior is right
-        (simulation-based calibration, Talts et al. 2018, arXiv 1804.06788), and ``rank_p`` (parameter), the
-        p-value of that by Kolmogorov and Smirnov; ``expected_coverage`` (credibility) of regions around
-        random points for all targets together (TARP, Lemos et al. 2023, arXiv 2302.03026) and the p-value
-        ``expected_coverage_p``; ``coverage`` (nominal, parameter) of equal-tailed intervals, and ``width``
-        (nominal, parameter), their mean width as a share of the prior's.
+        - ``rank`` (sim, parameter): share of draws below the true value; uniform if the posterior is correct
+          (simulation-based calibration, Talts et al. 2018, arXiv 1804.06788);
+        - ``rank_p`` (parameter): p-value of a Kolmogorov-Smirnov test that ranks are uniform;
+        - ``expected_coverage`` (credibility): coverage of regions around random points, for all targets
+          together (TARP, Lemos et al. 2023, arXiv 2302.03026), with the p-value ``expected_coverage_p``;
+        - ``coverage`` (nominal, parameter): coverage of equal-tailed intervals;
+        - ``width`` (nominal, parameter): mean width of these intervals, as a share of the prior's range.
     """
     with warnings.catch_warnings():
-        # On too few cases, of which the p-values say as much; and of sbi's own optional packages.
+        # Ignore warnings about few cases (p-values already account for this) and about optional packages.
         warnings.simplefilter("ignore")
         from sbi.diagnostics import check_tarp, run_sbc, run_tarp
         from sbi.diagnostics.sbc import check_uniformity_frequentist
@@ -82,7 +83,7 @@ def diagnose(true: np.ndarray, draws: np.ndarray, low: np.ndarray, high: np.ndar
         {
             "rank": (("sim", "parameter"), ranks.numpy() / n_draws),
             "rank_p": ("parameter", np.asarray(rank_p)),
-            # Its bins end where the data do.
+            # Interpolate, because the bins of run_tarp end at the ends of the data.
             "expected_coverage": ("credibility", np.interp(_CREDIBILITY, credibility, expected)),
             "expected_coverage_p": ((), float(expected_p)),
             "coverage": (("nominal", "parameter"), covered),

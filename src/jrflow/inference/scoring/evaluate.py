@@ -24,11 +24,11 @@ from jrflow.inference.training.model import TrainedModel
 from jrflow.model import MODEL
 from jrflow.observe.observation import NoiseLevels
 
-#: Simulations on which a density is diagnosed, and of which draws are simulated: enough for the tests, and
-#: for their time.
+#: Number of test simulations for the diagnostics of a density, and for simulations from its draws; a
+#: compromise between precision and time.
 _N_DIAGNOSED, _N_CHECKED = 1000, 100
 
-#: Test simulations of which draws are kept, to show what posteriors look like.
+#: Number of test simulations whose draws are kept as examples of posteriors.
 _N_EXAMPLES = 4
 
 
@@ -40,29 +40,29 @@ def evaluate(
     Parameters
     ----------
     network
-        Trained on the comparison's training part.
+        Network trained on the training part of the comparison.
     estimator
-        Its name in the tables.
+        Name of the network in the tables.
     comparison
-        What it is put to.
+        Data, noise levels and limits.
     reference
-        Reference posteriors of the first test simulations, of the same seed; None where there are none.
+        Reference posteriors of the first test simulations, with the same seed; None if there are none.
 
     Returns
     -------
     table
-        One row for each noise level and target.
+        Scores, one row for each noise level and target.
     predictions
         ``true`` (sim, parameter), and ``predicted``, ``low`` and ``high`` (noise, sim, parameter): estimates
-        and ends of the 90 % intervals. Of a density also what
-        :func:`jrflow.inference.scoring.diagnostics.diagnose` finds at every level, on the first simulations,
-        and the ``misfit`` of its draws; with reference posteriors what
-        :func:`jrflow.inference.scoring.agreement.agreement` finds.
+        and ends of the 90 % intervals. For a density estimator also the results of
+        :func:`jrflow.inference.scoring.diagnostics.diagnose` at every level, for the first simulations, and
+        the ``misfit`` of its draws. With reference posteriors also the results of
+        :func:`jrflow.inference.scoring.agreement.agreement`.
 
     Raises
     ------
     ValueError
-        If the reference posteriors are of other observations.
+        If the reference posteriors belong to other observations.
     """
     if reference is not None:
         _check_same_observations(reference, comparison)
@@ -98,24 +98,23 @@ def evaluate_model(
 ) -> tuple[pd.DataFrame, xr.Dataset]:
     """Score a trained model; see :func:`evaluate`.
 
-    The predictions of a density hold ``draws`` for the first test simulations.
-    The estimates of the first ``n_refined`` test simulations are also refined, with progress on ``stream``,
-    and so is the control that starts from the nearest simulations instead (see
-    :func:`jrflow.inference.scoring.refinement.refine`). Reference posteriors are compared if they have the
-    model's seed; those of another seed belong to other noise.
+    The predictions of a density estimator contain ``draws`` for the first test simulations. The estimates of
+    the first ``n_refined`` test simulations are also refined, with progress on ``stream``. The same is done
+    for the control, which starts from the nearest simulations instead (see
+    :func:`jrflow.inference.scoring.refinement.refine`). Reference posteriors are used only if they have the
+    model's seed, because another seed means other noise.
 
     Raises
     ------
     ValueError
-        If the comparison's training campaign is not the one that the model was trained on, or responses are
-        not observed as in its training.
+        If the model was trained on another campaign, or responses are not observed as in its training.
     """
     given, expected = comparison.parts.train.config_hash, model.description.config_hash
     if given != expected:
         raise ValueError(
             f"campaign {comparison.parts.train.specification.campaign!r} is not the one that the model was "
-            f"trained on (config hash {given[:12]}, expected {expected[:12]}); its split into training and "
-            "validation part would be another: give that archive, or train again"
+            f"trained on (config hash {given[:12]}, expected {expected[:12]}), so training and validation "
+            "parts would differ: give the archive of the training, or train again"
         )
     test = comparison.parts.test
     for one in comparison.noise.distinct:
@@ -143,20 +142,20 @@ def example_draws(network: PosteriorNetwork, comparison: Comparison) -> xr.DataA
 
 
 def answered(draws: np.ndarray, prior: Prior, seed: int) -> np.ndarray:
-    """Draws (n, n_draws, n_targets), the prior's where there are none: no answer counts as no knowledge."""
+    """Draws (n, n_draws, n_targets); a response without possible draws (NaN) gets draws from the prior."""
     unanswered = np.isnan(draws).any(axis=(1, 2))
     prior_draws = prior.targets(prior.sample(draws.shape[1], entropy(seed, Stream.POSTERIOR)))
     return np.where(unanswered[:, None, None], prior_draws, draws)
 
 
 def calibrated_estimates(network: Network, comparison: Comparison, level: int) -> Estimates:
-    """Estimates of a network at a level, with intervals calibrated on the validation part."""
+    """Estimates of a network at a noise level, with intervals calibrated on the validation part."""
     errors = network.predict(*comparison.validation(level)) - comparison.parts.validation.targets
     return Estimates.calibrated(network.predict(*comparison.test(level)), errors)
 
 
 def diagnosis(comparison: Comparison, draws: np.ndarray, level: int) -> xr.Dataset:
-    """Diagnose draws from the posteriors of the test campaign, (n, n_draws, n_targets), on its first."""
+    """Diagnose draws (n, n_draws, n_targets) for the first simulations of the test campaign."""
     test, n = comparison.parts.test, min(len(draws), _N_DIAGNOSED)
     seed = entropy(comparison.seed, Stream.POSTERIOR, level)
     found = diagnose(test.targets[:n], draws[:n], *comparison.parts.train.prior.target_bounds, seed)
@@ -166,7 +165,7 @@ def diagnosis(comparison: Comparison, draws: np.ndarray, level: int) -> xr.Datas
 def _misfit(
     comparison: Comparison, draws: np.ndarray, level: int, observed: torch.Tensor, sd: torch.Tensor
 ) -> xr.Dataset:
-    """What draws for the first test simulations leave unexplained, over (checked, simulated)."""
+    """Misfit of draws for the first test simulations, over (checked, simulated)."""
     first, prior = comparison.first(_N_CHECKED), comparison.parts.test.prior
     n = len(first.parts.test.sim)
     likelihood = likelihood_of(first.parts.test, comparison.noise, level, observed[:n], sd[:n])
@@ -182,21 +181,21 @@ def _check_same_observations(reference: xr.Dataset, comparison: Comparison) -> N
     if given != expected or not np.allclose(reference["true"].values, test.targets[:n]):
         raise ValueError(
             f"expected exact posteriors of the first simulations of {expected[0]!r} in noise of seed "
-            f"{expected[1]}, received some of {given[0]!r}, seed {given[1]}: recreate limits/*-reference.nc"
+            f"{expected[1]}, received those of {given[0]!r}, seed {given[1]}: recreate limits/*-reference.nc"
         )
 
 
 def network_r2(
     network: Network, test: EvokedSet, noise: NoiseLevels, seed: int
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """R2 of a network at every noise level: its name, and shape (n_targets,)."""
+    """Yield the name of each noise level and the R2 of a network there, shape (n_targets,)."""
     for level, name in enumerate(noise.names):
         error = network.predict(*observed_at(test, noise, level, Stream.TEST, seed)) - test.targets
         yield name, 1 - (error**2).mean(axis=0) / test.targets.var(axis=0)
 
 
 def predictions(comparison: Comparison, estimator: str, estimates: Sequence[Estimates]) -> xr.Dataset:
-    """Estimates at every level, labelled; see :func:`evaluate`."""
+    """Estimates at every level as a labelled dataset; see :func:`evaluate`."""
     test = comparison.parts.test
     units = [MODEL.space.unit(name) for name in test.names]
     dims = ("noise", "sim", "parameter")

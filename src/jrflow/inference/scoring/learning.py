@@ -26,24 +26,27 @@ def learning_curve(
     *,
     progress: TextIO | None = sys.stderr,
 ) -> pd.DataFrame:
-    """Train on ever more simulations at equal presentations, and longer on the fewest.
+    """Train on increasing numbers of simulations with equal presentations, and longer on the smallest number.
 
     Parameters
     ----------
     parts
-        The training part is used from its beginning; all runs share validation part and test campaign.
+        Data. Each training run uses the first simulations of the training part; all use the same validation
+        part and test campaign.
     noise, training, network
-        As for the model itself, but for the presentations.
+        Noise levels and settings of the model. The number of presentations is replaced.
     curve
-        Sizes and presentations.
+        Numbers of simulations and of presentations.
     seed
-        Of every run.
+        Seed of every training run.
+    progress
+        Stream for progress; None for no output.
 
     Returns
     -------
     pd.DataFrame
-        Columns n_simulations, n_presentations (as asked for: a run takes the whole number of epochs that
-        comes closest), epochs, noise, parameter, r2.
+        Columns n_simulations, n_presentations (as configured; a training run uses the closest whole number
+        of epochs), epochs, noise, parameter, r2.
 
     Raises
     ------
@@ -52,7 +55,7 @@ def learning_curve(
     """
     if curve.sizes[-1] > len(parts.train.sim):
         raise ValueError(
-            f"learning_curve.sizes: {curve.sizes[-1]} training simulations wanted, but only "
+            f"learning_curve.sizes: {curve.sizes[-1]} training simulations are configured, but only "
             f"{len(parts.train.sim)} can be used ({sum(parts.train.excluded.values())} of the campaign were "
             "left out); choose a smaller size or enlarge the campaign"
         )

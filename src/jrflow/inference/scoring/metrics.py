@@ -12,16 +12,16 @@ def scores(true: np.ndarray, estimated: np.ndarray, width: np.ndarray) -> dict[s
     Parameters
     ----------
     true, estimated
-        Shape (n, n_targets).
+        True and estimated values, shape (n, n_targets).
     width
         Width of each target's prior range, in its unit, shape (n_targets,).
 
     Returns
     -------
     dict
-        ``pearson_r``, ``spearman_r`` (NaN where the estimates do not vary: a correlation is then
-        undefined), ``r2`` (one less the mean square error over the variance of the true values) and
-        ``nrmse`` (root mean square error over ``width``), each of shape (n_targets,).
+        ``pearson_r`` and ``spearman_r`` (NaN if the estimates do not vary, because correlations are then
+        undefined), ``r2`` (1 minus the ratio of mean square error and variance of the true values) and
+        ``nrmse`` (root mean square error divided by ``width``), each of shape (n_targets,).
     """
     mean_square = ((estimated - true) ** 2).mean(axis=0)
     return {
@@ -33,7 +33,7 @@ def scores(true: np.ndarray, estimated: np.ndarray, width: np.ndarray) -> dict[s
 
 
 def coverage(true: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Share of true values from ``low`` to ``high``, all (n, n_targets); NaN where ends are infinite."""
+    """Share of true values between ``low`` and ``high``, all (n, n_targets); NaN if an end is infinite."""
     is_finite = np.isfinite(high - low).all(axis=0)
     share: np.ndarray = np.where(is_finite, ((low <= true) & (true <= high)).mean(axis=0), np.nan)
     return share

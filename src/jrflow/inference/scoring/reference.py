@@ -1,4 +1,4 @@
-"""Reference posteriors: the exact posterior of test simulations, given the observations that are scored."""
+"""Reference posteriors: exact posteriors of test simulations, given the observations that are scored."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from jrflow.limits.starts import modes_of_the_nearest
 from jrflow.model import MODEL
 from jrflow.observe.observation import NoiseLevels
 
-#: Simulations from the prior, the nearest of which start the search for modes.
+#: Number of simulations from the prior; the search for modes starts from the nearest of them.
 _N_REFERENCE = 16384
 
 
 def likelihood_of(
     part: EvokedSet, noise: NoiseLevels, level: int, observed: torch.Tensor, sd: torch.Tensor
 ) -> EvokedLikelihood:
-    """Likelihood of observations (n, n_inputs, n_blocks) of a part at a level, projected onto the source."""
+    """Likelihood of a part's observations (n, n_inputs, n_blocks) at a level, projected onto the source."""
     observation = noise.observations[level]
     projected = (observation.direction @ observed.numpy())[:, None]
     return EvokedLikelihood.of(
@@ -50,27 +50,33 @@ def reference_posteriors(
     Parameters
     ----------
     test, noise, seed
-        What estimators observe; see :func:`jrflow.inference.scoring.comparison.observed_at`.
+        Test campaign, noise levels and seed of the noise, as for the estimators; see
+        :func:`jrflow.inference.scoring.comparison.observed_at`.
     n_cases
-        Simulations, at most all.
+        Number of simulations; at most all of the test campaign.
     relative_step
-        Of the differences by which Laplace's approximation is found; see jrflow.config.analysis.LimitsConfig.
+        Relative step of the differences for Laplace's approximation; see
+        :class:`jrflow.config.analysis.LimitsConfig`.
     effort
-        How much is spent on each; by default as :class:`jrflow.limits.exact.Effort` says.
+        Settings of the sampler; by default :class:`jrflow.limits.exact.Effort`.
     stream
-        Where progress is shown; None for silence.
+        Stream for progress; None for no output.
 
     Returns
     -------
     xr.Dataset
-        ``draws`` (noise, case, draw, parameter), in the parameters' units; ``mean`` and ``variance`` (noise,
-        case, parameter), in which C and the contact probabilities are integrated out, and their Monte Carlo
-        standard errors ``mcse`` and ``variance_mcse``; ``laplace_variance`` alike, of the same data; ``true``
-        (case, parameter). Over (noise, case): ``ess``, the smallest effective sample size, and ``rhat``, the
-        largest of all coordinates; ``resolved``, whether the Monte Carlo error of every mean is below 5 % of
-        the posterior standard deviation; ``jumps``, the acceptance rate of independent proposals. Also the
-        diagnoses of :func:`jrflow.inference.scoring.diagnostics.diagnose` at every level: ranks of the true
-        values (simulation-based calibration) with p-values, coverage.
+        - ``draws`` (noise, case, draw, parameter): draws in the parameters' units;
+        - ``mean``, ``variance`` (noise, case, parameter): moments; C and the contact probabilities are
+          integrated out;
+        - ``mcse``, ``variance_mcse``: Monte Carlo standard errors of mean and variance;
+        - ``laplace_variance`` (noise, case, parameter): variance by Laplace's approximation;
+        - ``true`` (case, parameter): true values;
+        - ``ess``, ``rhat`` (noise, case): smallest effective sample size and largest R-hat over the
+          coordinates;
+        - ``resolved`` (noise, case): whether the Monte Carlo error of every mean is below 5 % of the
+          posterior standard deviation;
+        - ``jumps`` (noise, case): acceptance rate of independent proposals;
+        - results of :func:`jrflow.inference.scoring.diagnostics.diagnose` at every level.
     """
     part, effort = test.take(np.arange(min(n_cases, len(test.sim)))), effort or Effort()
     levels = []
@@ -118,7 +124,7 @@ def summary(level: xr.Dataset) -> str:
 def _described(
     part: EvokedSet, likelihood: EvokedLikelihood, found: TargetPosteriors, relative_step: float, seed: int
 ) -> xr.Dataset:
-    """One level: draws, moments, their errors and diagnoses."""
+    """Dataset of one noise level: draws, moments, errors of the moments, and diagnostics."""
     parameters = part.targets[:, : len(part.prior.names)]
     by_laplace = laplace_variance(
         part.prior, parameters, likelihood.simulation, relative_step, likelihood.observation,

@@ -1,8 +1,8 @@
-"""Estimates refined by the exact likelihood: posteriors sampled from the modes found from given starts.
+"""Refinement of estimates: sample the exact posterior, starting from a network's estimates.
 
-Starts are a network's estimates, or, as a control that needs no network, the nearest simulations. Networks
-fall behind where noise is low: there the posterior is narrower than what they resolve. The observations are
-the network's own: the projected response, averaged over blocks of samples.
+As a control without a network, the sampler can start from the nearest simulations instead. Refinement helps
+at low noise, where posteriors are narrower than the errors of a network. It uses the observations of the
+network: the projected response, averaged over blocks of samples.
 """
 
 from __future__ import annotations
@@ -26,37 +26,37 @@ from jrflow.limits.starts import nearest_simulations
 
 #: Suffix of the names of refined estimators.
 SUFFIX = "+exact"
-#: Where a refinement starts: from a network's estimates; or, as a control, from the nearest simulations.
+#: Starts of a refinement: a network's estimates or, as a control, the nearest simulations.
 Starts = Literal["network", "nearest"]
 REFINED_FROM: tuple[Starts, ...] = ("network", "nearest")
 #: Name of the control.
 CONTROL = f"nearest{SUFFIX}"
-#: Starts of a case. A network's are its estimate and points around it, as far away as its errors on
-#: _N_ERRORS validation simulations.
+#: Number of starts per case, and of validation simulations whose errors are used. A network's starts are its
+#: estimate, and its estimate minus errors that are drawn from these.
 _N_STARTS, _N_ERRORS = 8, 1000
-#: Simulations from the prior among which the nearest are sought.
+#: Number of simulations from the prior among which the nearest are searched.
 _N_REFERENCE = 16384
-#: The sampled posterior is rejected if it leaves more than noise by this many standard deviations of
-#: chi-square.
+#: The sampled posterior is rejected if chi-square exceeds its expected value by this many standard
+#: deviations.
 _POOR = 5.0
-#: Fewer ridges than for the reference posteriors, because the starts are near.
+#: Settings of the sampler, with fewer ridges than for reference posteriors, because starts are close.
 _EFFORT = Effort(n_along=2, n_ridges=2)
 
 
 @dataclass(frozen=True)
 class Refined:
-    """Refined estimates at one noise level, and how well their chains converged.
+    """Refined estimates at one noise level, and the convergence of their chains.
 
     Attributes
     ----------
     estimates
-        Posterior means and 90 % intervals; where no posterior that fits was found, those before refinement.
+        Posterior means and 90 % intervals. If no posterior fits, the estimates before refinement.
     mcse
         Monte Carlo standard errors of the means, (n_cases, n_targets); 0 for estimates that are not sampled.
     ess, rhat, resolved
         See :class:`jrflow.inference.scoring.targets.TargetPosteriors`, each (n_cases,).
     found
-        Whether a posterior that fits was found, (n_cases,).
+        Whether the sampled posterior fits the observation, (n_cases,).
     """
 
     estimates: Estimates
@@ -76,24 +76,24 @@ def refine(
     *,
     starts: Starts = "network",
 ) -> tuple[pd.DataFrame, xr.Dataset]:
-    """Find and score the posteriors that some starts lead to.
+    """Sample and score posteriors, starting from estimates of a network or from the nearest simulations.
 
     Parameters
     ----------
     network
-        Its estimates are the starts; not used for ``starts="nearest"``.
+        Network whose estimates are the starts; not used for ``starts="nearest"``.
     estimator
-        Name of the network; the scored estimator is named ``<estimator>+exact``, the control
+        Name of the network. The scored estimator is named ``<estimator>+exact``, the control
         ``nearest+exact``.
     comparison
-        Observations and noise levels; the first ``n_cases`` simulations of its test campaign are taken.
+        Observations and noise levels.
     n_cases
-        Simulations, at most those of the test campaign.
+        Number of simulations, the first of the test campaign.
     stream
-        Where progress is shown; None for silence.
+        Stream for progress; None for no output.
     starts
-        "network": search from the network's estimates. "nearest": from as many of the nearest of 16,384
-        simulations, with the same effort; shows what the network contributes.
+        "network": start from the network's estimates. "nearest": start from the same number of nearest
+        simulations, out of 16,384, with the same settings; the difference shows the benefit of the network.
 
     Returns
     -------
@@ -101,9 +101,9 @@ def refine(
         Scores, one row for each noise level and target.
     refined
         Over (noise, first_sim, parameter): ``refined``, ``refined_low`` and ``refined_high``, posterior means
-        and the ends of 90 % intervals, and ``refined_mcse``, Monte Carlo standard errors of the means. Over
-        (noise, first_sim): ``refined_ess``, ``refined_rhat``, ``refined_resolved`` and ``refined_found``.
-        The names of the control begin with ``nearest`` instead of ``refined``.
+        and ends of 90 % intervals; ``refined_mcse``, Monte Carlo standard errors of the means. Over (noise,
+        first_sim): ``refined_ess``, ``refined_rhat``, ``refined_resolved`` and ``refined_found``. For the
+        control, names start with ``nearest`` instead of ``refined``.
     """
     name = CONTROL if starts == "nearest" else estimator + SUFFIX
     first, rows, levels = comparison.first(n_cases), [], []
@@ -126,16 +126,17 @@ def refined_estimates(
     *,
     starts: Starts = "network",
 ) -> Refined:
-    """Means and 90 % intervals of the posteriors to which starts lead at one level; see :func:`refine`.
+    """Means and 90 % intervals of sampled posteriors at one noise level; see :func:`refine`.
 
-    Modes are sought from the starts; ridges through them and Langevin steps explore the rest
-    (:mod:`jrflow.limits.exact`). If the sampled posterior leaves more than noise, it is not the posterior:
-    the network's own estimate and interval are returned, or those of the prior where there is no network.
+    Searches for modes begin at the starts. Ridges through the modes and Langevin steps then explore the
+    posterior (:mod:`jrflow.limits.exact`). If the residuals of the draws are larger than noise, the sampler
+    has not found the posterior. The network's own estimate and interval are then returned or, without a
+    network, those of the prior.
 
     Raises
     ------
     ValueError
-        If the starts are a network's and there is none.
+        If ``starts`` is "network" and ``network`` is None.
     """
     if starts == "network" and network is None:
         raise ValueError(
@@ -164,7 +165,7 @@ def refined_estimates(
 def _around(
     likelihood: EvokedLikelihood, own: np.ndarray, errors: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Starts (n_cases, _N_STARTS, d): estimates, (n_cases, n_targets), and estimates less drawn errors."""
+    """Starts (n_cases, _N_STARTS, d): estimates (n_cases, n_targets), and estimates minus drawn errors."""
     prior = likelihood.coordinates.prior
     centre, n = own[:, None, : len(prior.names)], len(own)
     drawn = errors[rng.integers(len(errors), size=(n, _N_STARTS - 1)), : len(prior.names)]
@@ -180,7 +181,7 @@ def _of_prior(comparison: Comparison, n: int, seed: int) -> Estimates:
 
 
 def _accepted(likelihood: EvokedLikelihood, found: TargetPosteriors, before: Estimates) -> Refined:
-    """Sampled posteriors where they fit, the estimates before refinement elsewhere."""
+    """Sampled posteriors for cases where they fit; estimates before refinement for other cases."""
     refined = replace(Estimates.of_draws(found.draws), value=found.mean)
     chi2 = np.median(misfit(likelihood, found.draws[..., : len(likelihood.coordinates.prior.names)]), axis=1)
     fits = chi2 < 1 + _POOR * np.sqrt(2 / likelihood.rank)

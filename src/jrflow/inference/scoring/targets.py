@@ -1,4 +1,4 @@
-"""Sampled posteriors of coordinates as posteriors of the targets: parameters and products in their units."""
+"""Convert sampled posteriors of coordinates to posteriors of the targets, in their units."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from jrflow.limits.draws import Draws
 from jrflow.limits.exact import Posteriors
 from jrflow.space.scores import Coordinates
 
-#: Draws of each chain that are kept: with eight chains 400 of a case, evenly spaced, nearly independent.
+#: Number of draws that are kept per chain: with eight chains, 400 evenly spaced draws of a case, which are
+#: nearly independent.
 N_STORED = 50
 
 
@@ -21,17 +22,19 @@ class TargetPosteriors:
     Attributes
     ----------
     draws
-        Shape (n_cases, n_draws, n_targets). C and the contact probabilities are drawn given the products.
+        Draws, shape (n_cases, n_draws, n_targets). C and the contact probabilities are drawn given the
+        products.
     mean, variance
-        Shape (n_cases, n_targets). C and the contact probabilities are integrated out, not drawn. The
-        variance has the bias of a sampled mean, its squared Monte Carlo error, added back.
+        Posterior mean and variance, shape (n_cases, n_targets). C and the contact probabilities are
+        integrated out, not drawn. The squared Monte Carlo error of the mean is added to the variance, which
+        corrects the bias from the sampled mean.
     mcse, variance_mcse
-        Monte Carlo standard errors of the two, (n_cases, n_targets); infinite if no chain moves.
+        Monte Carlo standard errors of mean and variance, (n_cases, n_targets); infinite if no chain moves.
     ess, rhat
         Smallest effective sample size and largest R-hat over the coordinates, each (n_cases,).
     resolved
-        Cases whose means have a Monte Carlo error below 5 % of the posterior standard deviation along every
-        coordinate, (n_cases,).
+        Whether, for every coordinate, the Monte Carlo error of the mean is below 5 % of the posterior
+        standard deviation, (n_cases,).
     jumps
         Acceptance rate of independent proposals, (n_cases,).
     """
@@ -54,7 +57,7 @@ class TargetPosteriors:
         rng: np.random.Generator,
         n_stored: int = N_STORED,
     ) -> TargetPosteriors:
-        """Transform draws of coordinates; ``n_stored`` draws of each chain are kept, at most all."""
+        """Transform draws of coordinates; keep ``n_stored`` draws per chain, or all if there are fewer."""
         n_stored = min(n_stored, *(one.x.shape[1] for one in found.draws))
         draws, moments = [], []
         for one in found.draws:

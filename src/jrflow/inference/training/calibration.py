@@ -1,7 +1,7 @@
-"""Intervals by split conformal prediction: as wide as the errors on simulations not trained on.
+"""Intervals by split conformal prediction: their width follows from errors on the validation part.
 
-Lei et al. 2018, J. Am. Stat. Assoc. 113:1094. Whatever the estimator, the interval holds the true value
-in at least the nominal share of cases drawn from the same prior and noise.
+Lei et al. 2018, J. Am. Stat. Assoc. 113:1094. For every estimator, intervals contain the true value in at
+least the nominal share of cases, if these are drawn from the same prior and noise.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from jrflow.observe.observation import Observation
 #: Nominal coverage.
 COVERAGE = 0.9
 
-#: Noise levels between the smallest and the largest at which intervals are tabulated.
+#: Number of noise levels at which intervals are tabulated, from the smallest to the largest.
 _N_LEVELS = 13
 
 
@@ -33,14 +33,14 @@ def conformal_half_width(errors: np.ndarray, coverage: float = COVERAGE) -> np.n
     Parameters
     ----------
     errors
-        Of estimates on calibration cases, shape (n, n_targets).
+        Errors of estimates of calibration cases, shape (n, n_targets).
     coverage
         Nominal coverage.
 
     Returns
     -------
     np.ndarray
-        Shape (n_targets,); infinite where ``n`` is too small to tell.
+        Half widths, shape (n_targets,); infinite if ``n`` is too small for this coverage.
     """
     rank = int(np.ceil((len(errors) + 1) * coverage))
     if rank > len(errors):
@@ -56,9 +56,9 @@ class Calibration:
     Attributes
     ----------
     sd
-        Rising standard deviations of the noise, mV, shape (n_levels,).
+        Standard deviations of the noise in increasing order, mV, shape (n_levels,).
     half_width
-        In the targets' units, shape (n_levels, n_targets).
+        Half widths in the targets' units, shape (n_levels, n_targets).
     """
 
     sd: np.ndarray
@@ -74,11 +74,11 @@ class Calibration:
         seed: int,
         ranks: Ranks = ALONE,
     ) -> Calibration:
-        """Tabulate the errors on the validation part over the range of noise met in training.
+        """Tabulate half widths from errors on the validation part, over the noise levels of the training.
 
-        Where noise levels differ in more than size, an interval is as wide as the worst of them needs.
-        Several ranks divide the noise levels among them, and all get the whole table. It is empty for a
-        density, which has intervals of its own.
+        If observations differ in more than the size of the noise, the largest half width is used. Several
+        ranks divide the noise levels between them, and all ranks receive the whole table. The table is empty
+        for a density estimator, which has its own intervals.
         """
         if isinstance(network, PosteriorNetwork):
             return cls(np.zeros(0), np.zeros((0, validation.targets.shape[1])))
@@ -97,5 +97,5 @@ class Calibration:
         return cls(levels, ranks.sum(torch.from_numpy(half_widths), patiently=True).numpy())
 
     def at(self, sd: float) -> np.ndarray:
-        """Half widths at one noise, shape (n_targets,): linear in log(sd), the ends held beyond them."""
+        """Half widths at a noise level, shape (n_targets,): linear in log(sd), constant beyond the table."""
         return np.array([np.interp(np.log(sd), np.log(self.sd), column) for column in self.half_width.T])

@@ -1,7 +1,7 @@
-"""Saving and resuming a training, without pickles and without half-written files.
+"""Save and resume a training run, without pickles and without incomplete files.
 
-A checkpoint is one safetensors file. The pointer, a JSON file with everything that is not a tensor, is
-replaced last: whatever happens before that leaves the previous checkpoint in force.
+A checkpoint is a safetensors file. The pointer, a JSON file with all data that are not tensors, is replaced
+last: after an interruption before this step, the previous checkpoint is still valid.
 """
 
 from __future__ import annotations
@@ -21,20 +21,22 @@ _POINTER = "latest.json"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """State of a training after some epochs.
+    """State of a training run after some epochs.
 
     Attributes
     ----------
     fingerprint
-        Hash of everything that the training depends on.
+        Hash of all settings and data on which the training run depends.
     epoch
-        Epochs done.
+        Number of completed epochs.
     history
-        One record for each of them.
-    weights, best
-        Weights now, and at the smallest validation loss.
+        One record for each completed epoch.
+    weights
+        Weights after the last epoch.
+    best
+        Weights after the best epoch.
     optimiser
-        Moments and counters, as of :meth:`jrflow.inference.training.optimisers.Optimisers.tensors`.
+        Moments and counters, from :meth:`jrflow.inference.training.optimisers.Optimisers.tensors`.
     """
 
     fingerprint: str
@@ -46,12 +48,12 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint and remove those before it."""
+    """Write a checkpoint and remove earlier ones."""
     folder.mkdir(parents=True, exist_ok=True)
     groups = {"weights": checkpoint.weights, "best": checkpoint.best, "optimiser": checkpoint.optimiser}
     tensors = {f"{group}/{name}": t for group, named in groups.items() for name, t in named.items()}
     path = folder / f"epoch-{checkpoint.epoch:05d}.safetensors"
-    # Copies, for safetensors refuses tensors that share their memory; on the CPU, for any machine to read.
+    # Copy tensors, because safetensors refuses shared memory; on the CPU, so that any machine can read them.
     write_atomically(path, save({name: tensor.cpu().clone() for name, tensor in tensors.items()}))
     pointer = {
         "file": path.name,
@@ -66,12 +68,12 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(folder: Path, fingerprint: str) -> Checkpoint | None:
-    """Read the latest checkpoint; None where there is none.
+    """Read the latest checkpoint; None if there is none.
 
     Raises
     ------
     ValueError
-        If it belongs to another training, or its file is missing.
+        If the checkpoint belongs to another training run, or its file is missing.
     """
     pointer_path = folder / _POINTER
     if not pointer_path.exists():
@@ -98,7 +100,7 @@ def load_checkpoint(folder: Path, fingerprint: str) -> Checkpoint | None:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that is there in full or not at all, also after a power failure."""
+    """Write a file so that it is complete or absent, even after a power failure."""
     temporary = path.with_name(path.name + ".partial")
     with temporary.open("wb") as file:
         file.write(content)

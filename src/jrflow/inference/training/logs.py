@@ -1,4 +1,4 @@
-"""Progress of a training run: a table, and the same for TensorBoard."""
+"""Progress of a training run, as a table and as events for TensorBoard."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ _HISTORY, _TENSORBOARD = "history.csv", "tensorboard"
 
 
 class TrainingLog:
-    """Writes the records of a training's epochs as they come: ``history.csv`` and TensorBoard's events.
+    """Write a record of each epoch to ``history.csv`` and to events of TensorBoard.
 
-    ``tensorboard --logdir <models>`` shows them, several trainings beside one another. Where the package
-    tensorboard is missing, the table alone is written.
+    ``tensorboard --logdir <models>`` shows several training runs together. If the package tensorboard is not
+    installed, only the table is written.
 
     Parameters
     ----------
     folder
-        Of the model; None writes nothing.
+        Folder of the model; None for no files.
     history
-        Records of the epochs done before, if the training goes on after an interruption; what was logged
-        of later epochs counts no more.
+        Records of completed epochs if the training run is resumed. Logs of later epochs are discarded.
     """
 
     def __init__(self, folder: Path | None, history: Sequence[Mapping[str, float]]) -> None:
@@ -59,13 +58,13 @@ class TrainingLog:
 
 
 def write_history(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
-    """Write the table of a training's epochs."""
+    """Write the table of a training run's epochs."""
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / _HISTORY, pd.DataFrame(list(history)).to_csv(index=False).encode())
 
 
 def _events(folder: Path, epochs_done: int) -> Any:
-    """Writer of TensorBoard's events, or None where that is not installed."""
+    """Writer of TensorBoard events, or None if TensorBoard is not installed."""
     with contextlib.suppress(ImportError), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from torch.utils.tensorboard.writer import SummaryWriter

@@ -1,4 +1,4 @@
-"""A trained model on disk: weights in safetensors, everything else in JSON."""
+"""A trained model on disk: weights in safetensors, all other data in JSON."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from jrflow.model import MODEL
 
 FORMAT = "jrflow-model-3"
 _WEIGHTS, _DESCRIPTION = "weights.safetensors", "model.json"
-#: Channels see the source alike if the cosine between their topographies is at least this.
+#: Smallest cosine between two topographies of the source that count as equal.
 _SAME_TOPOGRAPHY = 0.99
 
 
 class Target(BaseModel):
-    """One quantity that a model estimates, and the range of its prior."""
+    """A target of a model, with the range of its prior."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
@@ -41,15 +41,21 @@ class Target(BaseModel):
 
 
 class Description(BaseModel):
-    """What a model is, and what it was trained on.
+    """Description of a model and of its training.
 
-    ``prior`` holds the distributions of its parameters, whatever the configuration called them;
-    ``processing`` holds filters and baseline of its responses; ``times`` are the centres (s) of the blocks
-    that the network observes; ``sd_range`` (mV) is the noise in training and ``source`` the patch of cortex;
-    ``calibration_sd`` (mV) and ``calibration_half_width`` tabulate its 90 % intervals (empty for a density,
-    which has its own); ``fingerprint`` is a hash of what its weights depend on. Where the network observes
-    channels, ``channels`` names them in its order, and ``directions`` (one for each shape of noise) are the
-    unit vectors by which the source enters them; both are empty for a projection, which serves any montage.
+    Attributes with a meaning that is not obvious from the name:
+
+    - ``prior``: distributions of the parameters;
+    - ``processing``: filters and baseline of the responses;
+    - ``times``: centres of the blocks that the network observes, s;
+    - ``sd_range``: smallest and largest noise in training, mV;
+    - ``source``: patch of cortex;
+    - ``calibration_sd`` (mV), ``calibration_half_width``: table of 90 % intervals; empty for a density
+      estimator, which has its own intervals;
+    - ``fingerprint``: hash of all settings and data on which the weights depend;
+    - ``channels``: names of the observed channels, in order; ``directions``: unit vectors of the source's
+      contributions to them, one for each shape of noise. Both are empty for a projection, which can be used
+      with any montage.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,29 +87,29 @@ class Description(BaseModel):
 
     @property
     def parameters(self) -> tuple[Target, ...]:
-        """The targets that the simulator takes; the others are products of parameters."""
+        """Targets that are parameters of the simulation; the other targets are products."""
         return tuple(target for target in self.targets if target.name not in MODEL.space.products)
 
     def check_input(
         self, direction: np.ndarray, n_samples: int, start: float, channels: Sequence[str] = ()
     ) -> None:
-        """Make sure that responses are observed as those of the training were.
+        """Make sure that responses are observed as in training.
 
         Parameters
         ----------
         direction
-            Unit vector by which the source enters the inputs (channels, or 1 if projected), (n_inputs,).
+            Unit vector of the source's contributions to the inputs, shape (n_inputs,).
         n_samples
-            Of a response.
+            Number of samples of a response.
         start
             Centre of the first block, s.
         channels
-            Names of the inputs, where they are known.
+            Names of the inputs; empty if unknown.
 
         Raises
         ------
         ValueError
-            If not.
+            If inputs, samples, times, channels or topography differ from those in training.
         """
         expected = self.architecture.n_inputs, self.architecture.n_samples, self.times[0]
         received = len(direction), n_samples, start
@@ -111,21 +117,23 @@ class Description(BaseModel):
             said = "{} inputs (channels, or 1 if projected) of {} samples from {:g} s".format
             raise ValueError(
                 f"model of campaign {self.campaign!r}: expected responses of {said(*expected)}, as in its "
-                f"training, received {said(*received)}; take that training's lead field and settings "
+                f"training, received {said(*received)}; use the lead field and settings of that training "
                 "(inference.training: spatial, sfreq, tmin), or train again"
             )
         if self.directions:
             self._check_topography(direction, channels)
 
     def _check_topography(self, direction: np.ndarray, channels: Sequence[str]) -> None:
-        """Of a network that observes channels: it learnt the topography, which cannot change afterwards."""
-        advice = "give that training's lead field, or train again, with spatial: projected for any montage"
+        """Check the topography: a network that observes channels can only be used with the one it learnt."""
+        advice = (
+            "use the lead field of that training, or train again, with spatial: projected for any montage"
+        )
         pairs = zip(self.channels, channels, strict=False)
         if channels and tuple(channels) != self.channels:
             ours, theirs = next(((a, b) for a, b in pairs if a != b), (self.channels[-1], channels[-1]))
             raise ValueError(
                 f"model of campaign {self.campaign!r}: expected the channels of its training in their order, "
-                f"received {theirs!r} in the place of {ours!r}; {advice}"
+                f"received {theirs!r} instead of {ours!r}; {advice}"
             )
         closest = float((np.array(self.directions) @ direction).max())
         if closest < _SAME_TOPOGRAPHY:
@@ -157,7 +165,7 @@ class TrainedModel:
 
 
 def save_model(folder: Path, model: TrainedModel, history: list[dict[str, float]]) -> None:
-    """Write a model's folder; its description comes last, so that a folder with one is complete."""
+    """Write a model's folder. The description is written last: a folder that has one is complete."""
     folder.mkdir(parents=True, exist_ok=True)
     write_history(folder, history)
     write_atomically(folder / _WEIGHTS, save(model.network.state_dict()))
@@ -170,9 +178,9 @@ def load_model(folder: Path) -> TrainedModel:
     Raises
     ------
     FileNotFoundError
-        If the folder holds no complete model.
+        If the folder does not contain a complete model.
     ValueError
-        If it was made by another version, or weights and architecture do not belong together.
+        If another version made the model, or weights and architecture do not match.
     """
     path = folder / _DESCRIPTION
     if not path.is_file() or not (folder / _WEIGHTS).is_file():
@@ -211,7 +219,7 @@ def _network(path: Path, description: Description) -> Network:
     if lines:
         raise ValueError(
             "\n".join([f"{path} does not fit the architecture in {_DESCRIPTION}:", *lines])
-            + "\nThe two come from different trainings; train again or restore the folder"
+            + "\nThe two files come from different training runs; train again or restore the folder"
         )
     network.load_state_dict(found)
     return network.eval()

@@ -9,29 +9,31 @@ import torch
 
 from jrflow.inference.networks.network import Network
 
-#: Parts of a network whose matrices Muon learns: neither what they end in nor a table of positions.
+#: Parts of a network whose matrices Muon optimises, and names of tables that it does not optimise.
 _DEEP = ("body.", "residual.")
 _TABLES = ("position",)
 
-#: Muon's momentum, and the polynomial that, applied so often, brings singular values near 1 (Jordan).
+#: Muon's momentum; coefficients of the polynomial that brings singular values near 1, and number of its
+#: applications (Jordan et al.).
 _MOMENTUM = 0.95
 _LINEAR, _CUBIC, _QUINTIC = 3.4445, -4.7750, 2.0315
 _N_STEPS = 5
-#: Root mean square of the steps of Adam, over its learning rate (Liu et al. 2025).
+#: Root mean square of Adam's steps, divided by its learning rate (Liu et al. 2025).
 _ADAMS_SIZE = 0.2
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose step is made orthogonal, so that directions with small gradients are learnt, too.
+    """Momentum with orthogonalised steps, so that directions with small gradients are learnt too.
 
-    Jordan et al. 2024 (kellerjordan.github.io/posts/muon); steps are as large as Adam's (Liu et al. 2025,
-    arXiv 2502.16982), so that one learning rate serves both. PyTorch has it, too, but in bfloat16: 30 times
-    slower on a CPU without instructions for that, and too coarse for ranks to agree to rounding.
+    Jordan et al. 2024 (kellerjordan.github.io/posts/muon). Steps are as large as Adam's (Liu et al. 2025,
+    arXiv 2502.16982), so that both can use the same learning rate. PyTorch's own implementation uses
+    bfloat16. It is 30 times slower on a CPU without bfloat16 instructions, and not precise enough for ranks
+    to agree to rounding.
 
     Parameters
     ----------
     matrices
-        What is learnt; of two dimensions.
+        Weights to optimise, each of two dimensions.
     lr
         Learning rate.
     """
@@ -57,7 +59,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
-    """The same singular vectors with singular values near 1 (0.7 to 1.2); small ones are not all the way."""
+    """Bring singular values near 1 (0.7 to 1.2; very small ones remain smaller); keep singular vectors."""
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     x = wide / wide.norm().clamp(min=torch.finfo(matrix.dtype).tiny)
     for _ in range(_N_STEPS):
@@ -67,14 +69,14 @@ def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
 
 
 class Optimisers:
-    """Optimisers that take their steps together, each of weights of its own."""
+    """Several optimisers that make their steps together, each with its own weights."""
 
     def __init__(self, *parts: torch.optim.Optimizer) -> None:
         self.parts = parts
 
     @classmethod
     def of(cls, network: Network) -> Optimisers:
-        """As the network's configuration wants them."""
+        """Make the optimisers of a network's configuration."""
         config = network.architecture.network
         matrices = _deep_matrices(network) if config.optimiser == "muon" else {}
         others = [weight for name, weight in network.named_parameters() if name not in matrices]
@@ -82,13 +84,13 @@ class Optimisers:
         return cls(adam, Muon(matrices.values(), lr=config.learning_rate)) if matrices else cls(adam)
 
     def set_learning_rate(self, rate: float) -> None:
-        """Of the next steps of all of them."""
+        """Set the learning rate of all optimisers."""
         for part in self.parts:
             for group in part.param_groups:
                 group["lr"] = rate
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Reset the gradients."""
         for part in self.parts:
             part.zero_grad()
 
@@ -107,7 +109,7 @@ class Optimisers:
         }
 
     def restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Take over what ``tensors`` gave of optimisers of the same weights."""
+        """Restore moments and counters that ``tensors`` returned for the same weights."""
         states: list[dict[int, dict[str, torch.Tensor]]] = [{} for _ in self.parts]
         for key, tensor in tensors.items():
             k, position, name = key.split("/")

@@ -1,19 +1,21 @@
 """The paper's Bi-LSTM with the paper's settings, to find the causes of differences from its results.
 
-Tilwani & O'Reilly, arXiv 2406.05002, and its public code (package ``deepjr``, trained with Keras), written
-anew in PyTorch: 1,000 simulations whose noise was drawn once, targets scaled to 0..1, the input multiplied by
-one constant, one bidirectional LSTM of 64 units each way, dropout of 0.1 on its input, the last state of both
-directions, a linear head; Adam at 1e-3, batches of 32, up to 150 epochs, patience of 50, the loss an inverse
-signal-to-noise ratio in dB. Weights begin as Keras begins them. 81 % of the simulations are trained on and
-10 % watched, as there; the other 9 %, on which the paper's scores were read, are left out.
+This is a PyTorch version of Tilwani & O'Reilly, arXiv 2406.05002, and its public code (package ``deepjr``,
+trained with Keras). Data: 1,000 simulations whose noise is drawn once; targets scaled to 0..1; input
+multiplied by one constant. Network: one bidirectional LSTM with 64 units in each direction, dropout of 0.1
+on its input, the last state of both directions, a linear head; initial weights as in Keras. Training: Adam
+at 1e-3, batches of 32, at most 150 epochs, patience of 50; the loss is an inverse signal-to-noise ratio in
+dB. As in the paper, 81 % of the simulations are used for training and 10 % for validation. The other 9 %,
+which gave the paper's scores, are not used here.
 
-Two things differ: an LSTM of 1,201 steps takes hours on a CPU, and before the onset there is little to see.
-So the network gets what all estimators of this package get: averages at ``training.sfreq`` after
-``training.tmin``. Halving that rate did not hurt it (``benchmarks/paper_settings.py``).
+There is one difference in the input. An LSTM with 1,201 steps takes hours on a CPU, and there is little
+information before the onset. Therefore the network receives the same input as all estimators of this
+package: averages at ``training.sfreq`` after ``training.tmin``. Half of this rate did not reduce its
+accuracy (``benchmarks/paper_settings.py``).
 
-Defects of the public code are not repeated: the scaling of the targets was fitted before the split; outliers
-were left out of the test part, too (here only of what is trained on); and all simulations of one level were
-given the same noise, of a size that shrank or grew from one to the next.
+Three defects of the public code are not repeated. The scaling of the targets was fitted before the split.
+Outliers were also removed from the test part (here only from the training part). All simulations of a noise
+level had the same noise, and its size shrank or grew from one simulation to the next.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from jrflow.inference.data.randomness import Stream, entropy, numpy_generator, t
 from jrflow.inference.networks.network import BATCH
 from jrflow.inference.training.paper_training import KerasBiLSTM, PaperSettings, PaperTraining, Redraw
 
-#: Shares of the simulations that are trained on, and that say when to stop.
+#: Shares of the simulations for training and for validation.
 _TRAINED, _WATCHED = 0.81, 0.10
 
 #: A simulation is an outlier if its mean size is this many interquartile ranges beyond the quartiles.
@@ -41,13 +43,13 @@ class PaperBiLSTM:
     Attributes
     ----------
     network
-        With the weights of the smallest watched loss.
+        Network with the weights of the smallest validation loss.
     factor
-        What observations are multiplied by.
+        Factor by which observations are multiplied.
     offset, width
-        Of the targets' scaling, in their units, each of shape (n_targets,).
+        Offset and width of the targets' scaling, in their units, shape (n_targets,).
     history
-        Watched loss after every epoch.
+        Validation loss after every epoch.
     """
 
     network: KerasBiLSTM
@@ -71,21 +73,22 @@ class PaperBiLSTM:
         Parameters
         ----------
         observed
-            Shape (n, n_inputs, n_samples), in any unit: channels, or the projected response as one input.
+            Observations in any unit, shape (n, n_inputs, n_samples): channels, or the projected response as
+            one input.
         targets
-            Shape (n, n_targets).
+            Targets, shape (n, n_targets).
         seed
-            Of the division, the initial weights, the order and the dropout.
+            Seed of the split, the initial weights, the order and the dropout.
         settings
-            The paper's, if left out.
+            Settings of the training run; by default those of the paper.
         redraw
-            Gives new noise at every presentation; without it that in ``observed`` stays, as in the paper. The
-            watched simulations always keep theirs.
+            Function that draws observations with new noise at every presentation. None to keep the noise in
+            ``observed``, as in the paper. Validation simulations always keep their noise.
 
         Raises
         ------
         ValueError
-            If shapes do not fit, or what can be trained on is less than a batch.
+            If shapes do not match, or there are fewer training simulations than one batch.
         """
         settings = settings or PaperSettings()
         _check_shapes(observed, targets)
@@ -105,7 +108,7 @@ class PaperBiLSTM:
 
     @torch.no_grad()
     def predict(self, observed: np.ndarray) -> np.ndarray:
-        """Estimate the targets in their units, float64, shape (n, n_targets); input as of :meth:`fit`."""
+        """Estimate the targets in their units, float64, shape (n, n_targets); input as in :meth:`fit`."""
         batches = torch.from_numpy(observed).split(BATCH)
         scaled = torch.cat([self.network(self.factor * batch) for batch in batches])
         estimates: np.ndarray = scaled.double().numpy() * self.width + self.offset
@@ -113,7 +116,7 @@ class PaperBiLSTM:
 
 
 def _divide(observed: np.ndarray, seed: int, settings: PaperSettings) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of what is trained on, outliers left out, and of what is watched."""
+    """Positions of simulations for training, without outliers, and for validation."""
     n = len(observed)
     order = numpy_generator(seed, Stream.PAPER, 0).permutation(n)
     trained, watched = np.split(order, [round(_TRAINED * n), round((_TRAINED + _WATCHED) * n)])[:2]
@@ -123,9 +126,10 @@ def _divide(observed: np.ndarray, seed: int, settings: PaperSettings) -> tuple[n
     usual = trained[(size >= low - reach) & (size <= high + reach)]
     if len(usual) < settings.batch_size:
         raise ValueError(
-            f"too few simulations for the paper's network: of {n}, {len(trained)} would be trained on, "
-            f"less {len(trained) - len(usual)} outliers; expected at least a batch, {settings.batch_size}: "
-            f"give {int(np.ceil(settings.batch_size / _TRAINED)) + 1} or more, besides outliers"
+            f"too few simulations for the paper's network: {len(trained)} of {n} are for training, and "
+            f"{len(trained) - len(usual)} of these are outliers; expected at least one batch of "
+            f"{settings.batch_size}: give at least {int(np.ceil(settings.batch_size / _TRAINED)) + 1} "
+            "simulations that are not outliers"
         )
     return usual, watched
 

@@ -1,4 +1,4 @@
-"""The network of the paper's baseline as Keras would begin it, its loss, and its training."""
+"""Network of the paper's baseline with initial weights as in Keras, its loss, and its training."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Literal
 import torch
 from torch import nn
 
-#: What the watched loss must fall by to count as better; the paper's 0.01 is one of decibels.
+#: Smallest decrease of the validation loss that counts as better; the paper's 0.01 is in dB.
 _MIN_DELTA = {"inverse-snr-db": 0.01, "mse": 0.0}
 
-#: What Keras adds to Adam's denominator, and what the paper's biases begin with.
+#: Constant in the denominator of Adam in Keras, and initial value of the paper's biases.
 _EPSILON, _BIAS = 1e-7, 1e-3
 
 #: Draws new observations of the simulations at these positions, shape (len(positions), n_inputs, n_samples).
@@ -27,18 +27,19 @@ class PaperSettings:
     Attributes
     ----------
     n_simulations
-        At most so many simulations are used, the first ones.
+        Largest number of simulations; the first ones are used.
     loss
-        inverse-snr-db: 10 log10(mean square error / mean square of the scaled targets), of each batch; mse:
-        the mean square error.
+        inverse-snr-db: 10 log10(mean square error / mean square of the scaled targets) for each batch; mse:
+        mean square error.
     target_scaling
         min-max: to 0..1 over the training part; standard: to mean 0 and variance 1.
     input_rms
-        Root mean square of the scaled input over the training part. The paper multiplies volts by 1e10: for
-        its own prior and model, about 70 with the gain of 1e-9 of its first version, taken here, and 70,000
-        with the second's. Either leaves the gates of an LSTM wide open or shut.
+        Root mean square of the scaled input over the training part. The paper multiplies volts by 1e10. With
+        its prior and model this gives about 70 for the gain of 1e-9 in the first version of the paper, which
+        is used here, and 70,000 for the gain in the second version. Both values saturate the gates of an
+        LSTM.
     max_epochs, patience, batch_size, learning_rate, hidden, dropout
-        As in Keras.
+        See the documentation of Keras.
     """
 
     n_simulations: int = 1000
@@ -54,7 +55,7 @@ class PaperSettings:
 
 
 class KerasBiLSTM(nn.Module):
-    """Bidirectional LSTM, last state of both directions, linear head, initialised as the paper's in Keras."""
+    """Bidirectional LSTM with a linear head on the last states; initial weights as in the paper (Keras)."""
 
     def __init__(self, n_inputs: int, hidden: int, n_targets: int) -> None:
         super().__init__()
@@ -80,22 +81,24 @@ def paper_loss(estimated: torch.Tensor, wanted: torch.Tensor, kind: str = "inver
 
 @dataclass
 class PaperTraining:
-    """A training under way.
+    """State of a training run.
 
     Attributes
     ----------
     network
-        What is trained.
+        Network that is trained.
     factor
-        What observations are multiplied by.
+        Factor by which observations are multiplied.
     observed, wanted
         Observations (n, n_inputs, n_samples) and scaled targets (n, n_targets).
-    settings, generator
-        How it is trained; of the order, the dropout and, where it is drawn anew, the noise.
+    settings
+        Settings of the training run.
+    generator
+        Random number generator for the order, the dropout and, with ``redraw``, the noise.
     redraw
-        Where the noise of the trained simulations comes from, if not from ``observed``.
+        Function that draws observations of training simulations with new noise; None to use ``observed``.
     history
-        Watched loss after every epoch.
+        Validation loss after every epoch.
     """
 
     network: KerasBiLSTM
@@ -108,7 +111,13 @@ class PaperTraining:
     history: list[float] = field(default_factory=list)
 
     def run(self, trained: torch.Tensor, watched: torch.Tensor) -> None:
-        """Show simulations, by position, until the loss on the watched ones falls no more; keep the best."""
+        """Train until the validation loss stops decreasing, and keep the best weights.
+
+        Parameters
+        ----------
+        trained, watched
+            Positions of the simulations for training and for validation.
+        """
         learnt = [weights for weights in self.network.parameters() if weights.requires_grad]
         adam = torch.optim.Adam(learnt, lr=self.settings.learning_rate, eps=_EPSILON, foreach=True)
         best, weights, waited = float("inf"), self.network.state_dict(), 0
@@ -134,7 +143,7 @@ class PaperTraining:
 
     @torch.no_grad()
     def _watch(self, watched: torch.Tensor) -> float:
-        """Mean over batches, as Keras takes it."""
+        """Validation loss: mean over batches, as in Keras."""
         self.network.eval()
         total = 0.0
         for index in watched.split(self.settings.batch_size):
@@ -143,13 +152,13 @@ class PaperTraining:
         return total / len(watched)
 
     def _dropped(self, scaled: torch.Tensor) -> torch.Tensor:
-        """Leave out single samples of single inputs, as Keras 2 does; its seed is the generator's."""
+        """Set single samples of single inputs to zero, as dropout in Keras 2 does."""
         kept = torch.rand(scaled.shape, generator=self.generator) >= self.settings.dropout
         return scaled * kept / (1 - self.settings.dropout)
 
 
 def _begin(name: str, weights: nn.Parameter, hidden: int) -> None:
-    """First values of an LSTM's weights; both libraries order the gates input, forget, cell, output."""
+    """Set initial weights of an LSTM. Keras and PyTorch order the gates input, forget, cell, output."""
     if name.startswith("weight_ih"):
         nn.init.xavier_uniform_(weights)
     elif name.startswith("weight_hh"):

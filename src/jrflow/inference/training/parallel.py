@@ -1,7 +1,8 @@
-"""Several ranks that train one network: their numbers, and their communication.
+"""Ranks: several processes that train one network together, and their communication.
 
-A launcher (Slurm through submitit, or torchrun) starts one process for each GPU, or several on CPUs, and
-tells each by the environment variables RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT who it is.
+A launcher (Slurm through submitit, or torchrun) starts one process for each GPU, or several processes on
+CPUs. It numbers the ranks with the environment variables RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and
+MASTER_PORT.
 """
 
 from __future__ import annotations
@@ -22,20 +23,20 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-#: So long may the first rank take for what the others only wait for. Should its process end before, they are
-#: told at once by its closed connection.
+#: Longest time that ranks wait while the first rank works alone. If its process ends, the closed connection
+#: ends the wait immediately.
 _PATIENCE = timedelta(days=7)
-#: So long may leaving take after an error, s; NCCL may wait for ranks that will never answer.
+#: Longest time to leave the process group after an error, s; NCCL may wait for ranks that never answer.
 _LEAVING = 10.0
 _LOOPBACK, _LOOPBACK_INTERFACE = "127.0.0.1", "lo"
-#: Buffers are constants, alike from the start: DDP need not send them along at each step. Newer versions of
-#: PyTorch call this differently and warn of the old name.
+#: Buffers are constant and equal on all ranks, so DDP need not send them at each step. Newer versions of
+#: PyTorch use another name for this option and warn about the old name.
 _NEW_NAME = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
 _CONSTANT_BUFFERS: dict[str, Any] = {"forward_sync_buffers" if _NEW_NAME else "broadcast_buffers": False}
 
 
 class RanksError(RuntimeError):
-    """Ranks do not find one another, or do not agree."""
+    """Ranks cannot connect to each other, or do not agree."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,15 @@ class Ranks:
     Attributes
     ----------
     rank, world_size
-        Number of this rank, from 0, and of all.
+        Number of this rank, from 0, and total number of ranks.
     device
-        Where it computes.
+        Device of this rank.
     """
 
     rank: int = 0
     world_size: int = 1
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    #: Group in which one may wait for long, over CPUs.
+    #: Process group on CPUs with a long timeout.
     _waiting: Any = field(default=None, repr=False, compare=False)
 
     @classmethod
@@ -63,28 +64,33 @@ class Ranks:
 
     @property
     def is_first(self) -> bool:
-        """Whether this rank writes and speaks for all."""
+        """Whether this is the first rank, which writes files and messages."""
         return self.rank == 0
 
     @property
     def is_alone(self) -> bool:
-        """Whether there are no others."""
+        """Whether there is only one rank."""
         return self.world_size == 1
 
     def share(self, n: int) -> tuple[slice, int]:
-        """Share that this rank takes of ``n`` simulations: their positions, and how many count.
+        """Share of this rank in ``n`` simulations: positions, and number of simulations that count.
 
-        A share is never empty, for every rank must take part in every step: where there are fewer
-        simulations than ranks, those left over take one that does not count.
+        A share is never empty, because every rank must take part in every step. If there are fewer
+        simulations than ranks, the remaining ranks receive one simulation that does not count.
         """
         if self.rank < n:
             return slice(self.rank, None, self.world_size), len(range(self.rank, n, self.world_size))
         return slice(0, 1), 0
 
     def sum(self, values: torch.Tensor, *, patiently: bool = False) -> torch.Tensor:
-        """Sum over the ranks, of a tensor of one shape on all of them, wherever it is.
+        """Sum a tensor over the ranks; it must have the same shape on all ranks.
 
-        Patiently where some may take longer by more than the time in which ranks wait for one another.
+        Parameters
+        ----------
+        values
+            Tensor on any device.
+        patiently
+            Whether to use the long timeout, because some ranks may need much longer than others.
         """
         if self.is_alone:
             return values
@@ -94,18 +100,18 @@ class Ranks:
         return total.to(values.device)
 
     def gather(self, value: int) -> list[int]:
-        """What each rank says."""
+        """Values of all ranks, in order of the rank."""
         said = torch.zeros(self.world_size, dtype=torch.int64)
         said[self.rank] = value
         return [int(number) for number in self.sum(said)]
 
     def ask_first(self, action: Callable[[], bool]) -> bool:
-        """Let the first rank do something, while the others wait; all get its answer.
+        """Run an action on the first rank while the others wait; return its result on all ranks.
 
         Raises
         ------
         RanksError
-            On the other ranks, if it failed there.
+            On the other ranks, if the action failed on the first rank.
         """
         if self.is_alone:
             return action()
@@ -120,17 +126,16 @@ class Ranks:
         return bool(answer)
 
     def align(self, network: nn.Module) -> None:
-        """Give all ranks the first one's weights."""
+        """Copy the weights of the first rank to all ranks."""
         if not self.is_alone:
             for tensor in network.state_dict().values():
                 dist.broadcast(tensor, 0)
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """Make all ranks start from the first one's weights, and average their gradients at each step.
+        """Copy the weights of the first rank to all ranks, and average gradients over ranks at each step.
 
-        PyTorch's own DistributedDataParallel does it: the loop is ours already, and a trainer around it would
-        be one more dependency that owns checkpoints and devices. A single process needs none, and keeps
-        its results to the last bit.
+        This uses PyTorch's DistributedDataParallel. A trainer library would be one more dependency, with its
+        own checkpoints and devices. A single process does not use it, so its results do not change.
         """
         if self.is_alone:
             return network
@@ -150,18 +155,19 @@ def joined_ranks(timeout_s: float = 300.0) -> Iterator[Ranks]:
     Parameters
     ----------
     timeout_s
-        How long a rank waits for another, s; where one hangs, the others then end with an error.
+        Longest time that a rank waits for another, s. If one rank hangs, the others then end with an error.
 
     Yields
     ------
     Ranks
-        Alone where WORLD_SIZE is missing or 1. On a GPU where there is one: that of number LOCAL_RANK modulo
-        the number seen, for a launcher may show every rank its own GPU only.
+        This rank; a single rank if WORLD_SIZE is missing or 1. It uses a GPU if there is one: the GPU with
+        the number LOCAL_RANK modulo the number of visible GPUs, because a launcher may show each rank only
+        its own GPU.
 
     Raises
     ------
     RanksError
-        If variables are missing or contradict one another, or not all ranks came in time.
+        If variables are missing or contradict each other, or some ranks do not connect in time.
     """
     rank, world_size, local_rank = _placed(os.environ)
     device = _device(local_rank)
@@ -173,10 +179,10 @@ def joined_ranks(timeout_s: float = 300.0) -> Iterator[Ranks]:
         yield ranks
     except BaseException as error:
         error.add_note(
-            f"This was rank {rank} of {world_size}. Where it speaks of a connection or of time, another rank "
-            "has ended or hangs: see what that one said last"
+            f"This was rank {rank} of {world_size}. If the error is about a connection or a timeout, another "
+            "rank has ended or hangs: see the end of that rank's log"
         )
-        # A daemon, so that the process ends even if this does not.
+        # Use a daemon thread, so that the process can end even if leaving the group hangs.
         leaving = threading.Thread(target=dist.destroy_process_group, daemon=True)
         leaving.start()
         leaving.join(_LEAVING)
@@ -191,7 +197,7 @@ def _join(rank: int, world_size: int, device: torch.device, timeout: timedelta) 
             "nccl" if on_gpu else "gloo", rank=rank, world_size=world_size, timeout=timeout,
             device_id=device if on_gpu else None, store=_store(rank, world_size, timeout),
         )  # fmt: skip
-        # Only now all are known to be there, so that nobody waits in the patient group for one who is not.
+        # All ranks are connected now. Create the group with the long timeout only after this point.
         ranks = Ranks(rank, world_size, device)
         ranks.sum(torch.ones(1))
         return Ranks(rank, world_size, device, dist.new_group(backend="gloo", timeout=_PATIENCE))
@@ -199,17 +205,17 @@ def _join(rank: int, world_size: int, device: torch.device, timeout: timedelta) 
         address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         raise RanksError(
             f"rank {rank}: expected {world_size} ranks to meet at {address} within "
-            f"{timeout.total_seconds():g} s, but they did not: {error}. See whether all were given the "
-            "same WORLD_SIZE, MASTER_ADDR and MASTER_PORT, whether that port is free and open between "
-            "the nodes, and whether each has a GPU of its own"
+            f"{timeout.total_seconds():g} s, but they did not: {error}. Check that all ranks have the "
+            "same WORLD_SIZE, MASTER_ADDR and MASTER_PORT, that this port is free and open between "
+            "the nodes, and that each rank has its own GPU"
         ) from error
 
 
 def _store(rank: int, world_size: int, timeout: timedelta) -> Any:
-    """Where ranks meet: listening on the loopback interface if all are on this machine.
+    """Store through which ranks connect; it listens on the loopback interface if all are on this machine.
 
-    PyTorch's own would listen on all interfaces, without asking who connects. Ranks on several machines meet
-    at the address that MASTER_ADDR stands for. None: torchrun's own place is used.
+    PyTorch's default store would listen on all interfaces, without authentication. Ranks on several machines
+    connect to the address of MASTER_ADDR. None to use the store of torchrun.
     """
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
         return None
@@ -226,18 +232,18 @@ def _store(rank: int, world_size: int, timeout: timedelta) -> Any:
 
 
 def _listening(address: str, port: int) -> socket.socket | None:
-    """Socket at one address only; None where others could not reach it: then PyTorch listens on all."""
+    """Socket at one address only; None if others cannot reach it: PyTorch then listens on all addresses."""
     family, *_, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
     if address != _LOOPBACK and ipaddress.ip_address(place[0]).is_loopback:
-        return None  # some machines know their own name by such an address only
+        return None  # on some machines the host name stands for a loopback address
     try:
         return socket.create_server(place[:2], family=family, backlog=1024)
     except OSError as error:
-        raise RuntimeError(f"{address}:{port} cannot be listened on ({error})") from error
+        raise RuntimeError(f"cannot listen on {address}:{port} ({error})") from error
 
 
 def _placed(environment: Mapping[str, str]) -> tuple[int, int, int]:
-    """Rank, number of ranks and rank on this machine, as the environment says."""
+    """Rank, number of ranks and rank on this machine, from the environment variables."""
     world_size = _number(environment, "WORLD_SIZE", 1, None) if "WORLD_SIZE" in environment else 1
     names = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
     missing = [name for name in names if not environment.get(name)]
@@ -245,7 +251,8 @@ def _placed(environment: Mapping[str, str]) -> tuple[int, int, int]:
         raise RanksError(
             f"WORLD_SIZE is {world_size}, but {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} "
             "missing: expected all of RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT, as torchrun "
-            "or submitit set them; start it by one of these, or unset WORLD_SIZE to train in one process"
+            "or submitit set them; start the ranks with one of these, or unset WORLD_SIZE to train in one "
+            "process"
         )
     if world_size > 1:
         _number(environment, "MASTER_PORT", 1, 65535)
@@ -254,8 +261,8 @@ def _placed(environment: Mapping[str, str]) -> tuple[int, int, int]:
     )
     if local_rank > rank:
         raise RanksError(
-            f"RANK is {rank}, but LOCAL_RANK is {local_rank}: expected no more ranks on this machine before "
-            "this one than there are in all; set LOCAL_RANK to its number among the ranks of this machine"
+            f"RANK is {rank}, but LOCAL_RANK is {local_rank}: expected a LOCAL_RANK of at most RANK; set "
+            "LOCAL_RANK to the number of the rank among the ranks of this machine, from 0"
         )
     return rank, world_size, local_rank
 
@@ -273,7 +280,7 @@ def _number(environment: Mapping[str, str], name: str, low: int, high: int | Non
 def _device(local_rank: int) -> torch.device:
     if not torch.cuda.is_available():
         return torch.device("cpu")
-    # Without it, cuDNN's LSTM may differ in the last bits from one run to the next.
+    # Without this setting, cuDNN's LSTM may differ in the last bits between runs.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:2")
     device = torch.device("cuda", local_rank % torch.cuda.device_count())
     torch.cuda.set_device(device)

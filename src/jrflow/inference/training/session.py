@@ -29,7 +29,7 @@ _CLIP_NORM = 1.0
 
 @dataclass(frozen=True)
 class Plan:
-    """How often, in what order and at what rate the training simulations are shown."""
+    """Schedule of a training run: number of epochs, batch size and learning rate."""
 
     n: int
     batch_size: int
@@ -38,7 +38,7 @@ class Plan:
 
     @classmethod
     def of(cls, n: int, config: TrainingConfig, peak: float) -> Plan:
-        """Show ``n`` simulations in whole epochs, as many as come closest to the presentations wanted."""
+        """Plan whole epochs of ``n`` simulations, as close as possible to the configured presentations."""
         return cls(n, config.batch_size, max(1, round(config.max_presentations / n)), peak)
 
     @property
@@ -48,7 +48,7 @@ class Plan:
 
     @property
     def n_presentations(self) -> int:
-        """Simulations shown in all."""
+        """Total number of presentations."""
         return self.n * self.n_epochs
 
     def learning_rate(self, step: int) -> float:
@@ -60,12 +60,12 @@ class Plan:
 
 @dataclass
 class Session:
-    """A training under way: what an epoch does, and the state that a checkpoint keeps.
+    """State of a training run, and the steps of an epoch.
 
-    Several ranks draw the same order and the same noise for the whole batch, and each takes its share of
-    it; so they do what one process would, but for the rounding of sums. Only dropout must differ between
-    them: each has a stream of its own, so that with dropout the number of ranks changes the result as another
-    seed would.
+    All ranks draw the same order and the same noise for the whole batch, and each rank computes its share.
+    The result is therefore that of a single process, except for the rounding of sums. Dropout is different:
+    each rank has its own random numbers, so with dropout the number of ranks changes the result in the same
+    way as another seed.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ class Session:
         self._settle()
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint."""
+        """Resume from a checkpoint."""
         self.network.load_state_dict(checkpoint.weights)
         self.optimisers.restore(checkpoint.optimiser)
         self.epoch, self.history = checkpoint.epoch, list(checkpoint.history)
@@ -114,7 +114,7 @@ class Session:
 
     @property
     def report(self) -> str:
-        """How far it has come, in a line."""
+        """Progress of the training run, in one line."""
         last = self.history[-1]
         said = f"training loss {last['training_loss']:.3g}, validation loss {last['validation_loss']:.3g}"
         if "validation_r2" in last:
@@ -129,33 +129,33 @@ class Session:
         return len(merits) - 1 - int(np.argmax(merits)) if merits else 0
 
     def run_epoch(self) -> None:
-        """Show every training simulation once, then look at the validation part."""
+        """Present every training simulation once, then compute losses on the validation part."""
         device = self.ranks.device
         generator = torch_generator(self.seed, Stream.EPOCH, self.epoch, device=device)
         order = torch.randperm(self.plan.n, generator=generator, device=device)
         self.network.train()
-        # Summed where it is, so that a GPU need not be waited for at every step.
+        # Sum on the device, so that no step has to wait for the GPU.
         total = torch.zeros((), dtype=torch.float64, device=device)
         key = (self.epoch, 1) if self.ranks.is_alone else (self.epoch, 1, self.ranks.rank)
-        # Dropout has no generator of its own; the fork leaves the caller's random state alone.
+        # Dropout uses the global random state; the fork keeps the caller's state unchanged.
         with torch.random.fork_rng(devices=self._gpus):
             torch.manual_seed(entropy(self.seed, Stream.EPOCH, *key))
             for batch, index in enumerate(order.split(self.plan.batch_size)):
                 total += self._step(batch, index, generator)
-        # Where machines differ, so does the rounding of what Muon makes of the same gradients.
+        # On different machines, Muon's steps from the same gradients may differ by rounding.
         self.ranks.align(self.network)
         self.epoch += 1
         self._record(float(self.ranks.sum(total)) / self.plan.n)
 
     def _step(self, batch: int, index: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """One gradient step; the sum of this rank's losses, float64."""
+        """Make one gradient step and return the sum of this rank's losses, float64."""
         step = self.epoch * self.plan.n_batches + batch
         self.optimisers.set_learning_rate(self.plan.learning_rate(step))
         share, n = self.ranks.share(len(index))
         observed, sd = self._observe(self._source[index], step, generator, share)
         loss = self._parallel(observed, sd, self._targets[index[share]])
         self.optimisers.zero_grad()
-        # DDP takes the mean over the ranks: by this weight it becomes that over the batch. It is 1 for one.
+        # DDP averages over ranks. This weight makes it the average over the batch; it is 1 for a single rank.
         (loss * (n * self.ranks.world_size / len(index))).backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP_NORM)
         self.optimisers.step()
@@ -164,7 +164,7 @@ class Session:
     def _observe(
         self, source: torch.Tensor, step: int, generator: torch.Generator, share: slice
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Add noise of a size drawn log-uniformly; levels that differ in more than size take turns."""
+        """Add noise whose size is drawn log-uniformly; distinct observations alternate between steps."""
         low, high = np.log(self.sd_range)
         drawn = torch.rand(len(source), generator=generator, device=source.device)
         sd = torch.exp(low + (high - low) * drawn)
@@ -183,7 +183,7 @@ class Session:
             "validation_loss": float(losses.mean()),
         }
         if isinstance(self.network, PointNetwork):
-            # Its losses are the mean squared errors of the targets.
+            # The losses of a point network are the mean squared errors of the targets.
             record["validation_r2"] = float((1 - losses / self._spread).mean())
         if not self.history or _merit(record) > max(_merit(earlier) for earlier in self.history):
             self.best = copy.deepcopy(self.network.state_dict())
@@ -192,7 +192,7 @@ class Session:
     def _validate(self) -> torch.Tensor:
         """Mean losses on the validation part, float64."""
         self.network.eval()
-        # The same noise after every epoch, so that losses can be compared.
+        # Use the same noise after every epoch, so that losses can be compared.
         generator = torch_generator(self.seed, Stream.VALIDATION, device=self.ranks.device)
         share, n = self.ranks.share(len(self._validation))
         observed, sd = self._observe(self._validation, 0, generator, share)
@@ -205,10 +205,10 @@ class Session:
         return [self.ranks.device] if self.ranks.device.type == "cuda" else []
 
     def _settle(self) -> None:
-        """Let DDP arrange the gradients as it will for good, which it does after the first step.
+        """Make DDP choose the final order of the gradients, which it does after its first step.
 
-        Their order decides how sums over the ranks are rounded: a training that goes on would else differ in
-        the last bits from one that never stopped.
+        This order determines the rounding of sums over ranks. Otherwise a resumed training run would differ
+        in the last bits from an uninterrupted one.
         """
         if self.ranks.is_alone:
             return
@@ -220,5 +220,5 @@ class Session:
 
 
 def _merit(record: dict[str, float]) -> float:
-    """What the best epoch has most of."""
+    """Quality of an epoch; the best epoch has the largest value."""
     return record.get("validation_r2", -record["validation_loss"])

@@ -1,4 +1,4 @@
-"""Training: simulations without noise, and new noise at every presentation."""
+"""Training of a network on simulations without noise, with new noise at every presentation."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from jrflow.observe.processing import Processing
 from jrflow.progress import Progress
 from jrflow.provenance import content_hash
 
-#: Folder of checkpoints within that of a model.
+#: Name of the folder of checkpoints in the folder of a model.
 _CHECKPOINT = "checkpoint"
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A trained network (weights of the best epoch, on the CPU) and how it got there."""
+    """A trained network (weights of the best epoch, on the CPU), its history and its range of noise (mV)."""
 
     network: Network
     history: list[dict[str, float]]
@@ -56,36 +56,40 @@ def train(
 ) -> Fit:
     """Train a network for all noise between the smallest and the largest level.
 
-    The same seed gives the same weights, to the last bit on one machine and number of threads and ranks,
-    also after an interruption. The number of ranks changes the rounding of sums; with dropout, also what is
-    left out.
+    The same seed gives the same weights to the last bit, on one machine and with the same number of threads
+    and ranks, even after an interruption. The number of ranks changes the rounding of sums and the random
+    numbers of dropout.
 
     Parameters
     ----------
     data, validation
         Training and validation part of one campaign.
     noise
-        Levels that the network is to serve.
+        Noise levels for which the network is trained.
     config
-        Input and optimisation.
+        Settings of input and optimisation.
     network
-        What is trained.
+        Kind and sizes of the network.
     seed
-        Of the initial weights, the order and the noise.
+        Seed of the initial weights, the order and the noise.
     folder
-        Of the model: logs go there, and checkpoints into its folder ``checkpoint``; None keeps neither.
-    name, progress
-        What is said about the progress, and where; None for silence.
+        Folder of the model, for logs; checkpoints are written to its folder ``checkpoint``. None for no
+        files.
+    name
+        Name of the training run in progress messages.
+    progress
+        Stream for progress; None for no output.
     ranks
-        This process and those that train with it, each on its device and with the same other arguments. The
-        first one writes the checkpoints, which any number of ranks can go on from.
+        This process and the processes that train with it. Each has its own device; all other arguments are
+        equal. The first rank writes the checkpoints. Any number of ranks can resume from a checkpoint.
 
     Raises
     ------
     ValueError
-        If there are fewer training simulations than one batch, or the checkpoint is another training's.
+        If there are fewer training simulations than one batch, or the checkpoint belongs to another training
+        run.
     RanksError
-        If not all ranks see the same checkpoint.
+        If the ranks find different checkpoints.
     """
     _check_size(data, config)
     plan = Plan.of(len(data.sim), config, network.learning_rate)
@@ -115,7 +119,7 @@ def train(
 
 
 def forget_checkpoint(folder: Path) -> None:
-    """What is complete needs no checkpoint, and one of other settings would be in the way of the next."""
+    """Remove checkpoints: a complete model does not need them, and they would prevent a new training run."""
     if (folder / _CHECKPOINT).exists():
         shutil.rmtree(folder / _CHECKPOINT)
 
@@ -123,7 +127,7 @@ def forget_checkpoint(folder: Path) -> None:
 def training_fingerprint(
     data: EvokedSet, noise: NoiseLevels, config: TrainingConfig, network: NetworkConfig, seed: int
 ) -> str:
-    """Hash of what the weights depend on."""
+    """Hash of all settings and data on which the weights depend."""
     processing = data.epoch.processing
     return content_hash(
         {
@@ -144,9 +148,9 @@ def _agreed_checkpoint(folder: Path, fingerprint: str, ranks: Ranks) -> Checkpoi
     if len(set(epochs)) > 1:
         each = ", ".join(f"rank {rank} one of epoch {epoch}" for rank, epoch in enumerate(epochs))
         raise RanksError(
-            f"{folder}: expected all ranks to find the same checkpoint, but {each} (0: none). Most likely a "
-            "network file system shows on one machine only later what another has written: start again in a "
-            "minute. If it stays so, the folder is not one that all machines share: put it on a disk that is"
+            f"{folder}: expected all ranks to find the same checkpoint, but found {each} (0: none). Probably "
+            "the network file system shows new files late on some machines: start again in a minute. If the "
+            "error persists, the machines do not share this folder: use a folder on a shared file system"
         )
     return found
 
@@ -159,7 +163,7 @@ def _is_over(session: Session, config: TrainingConfig) -> bool:
 def untrained_network(
     data: EvokedSet, noise: NoiseLevels, config: NetworkConfig, sd_range: tuple[float, float], seed: int
 ) -> Network:
-    """Network as it is before the first step: its weights drawn, its scaling fitted to the training part."""
+    """Network before the first step: initial weights, and scaling fitted to the training part."""
     observation = noise.distinct[0]
     prior = data.prior
     architecture = Architecture(
@@ -177,14 +181,14 @@ def untrained_network(
 def _check_size(data: EvokedSet, config: TrainingConfig) -> None:
     if len(data.sim) < config.batch_size:
         raise ValueError(
-            f"too few simulations: {len(data.sim)} to train on, but batch_size is "
+            f"too few simulations: {len(data.sim)} for training, but batch_size is "
             f"{config.batch_size}; enlarge campaign {data.specification.campaign!r} or choose smaller "
             "batches"
         )
 
 
 def _rounded(observation: Observation) -> list[list[float]]:
-    """Noise but for its size, free of the last digits, in which machines differ."""
+    """Noise without its size, rounded because the last digits differ between machines."""
     root = observation.temporal_factor
     parts = (observation.mixing, observation.spatial, root @ root.T)
     return [np.round(part, 6).ravel().tolist() for part in parts]
