@@ -105,7 +105,7 @@ def test_another_trainings_checkpoint_is_an_error(parts: Parts, noise: NoiseLeve
 
 def test_fewer_simulations_than_a_batch_are_an_error(parts: Parts, noise: NoiseLevels) -> None:
     few = parts.train.take(np.arange(30))
-    with pytest.raises(ValueError, match=r"too few simulations: 30 to train on, .*batch_size is 50"):
+    with pytest.raises(ValueError, match=r"too few simulations: 30 for training, but batch_size is 50"):
         train(few, parts.validation, noise, SHORT, NETWORK, 0, progress=None)
 
 
