@@ -24,17 +24,26 @@ OSCILLATING = {
     "a_1": 1.222, "a_2": 0.633, "a_3": 0.186, "a_4": 0.253,
 }  # fmt: skip
 SD = 0.149  # mV: 20 dB
+#: Case 17 of the referee (``benchmarks/referee.py``), as published at 20 dB: little prior mass is near the
+#: second mode, where b_e is below b_i.
+TWO_MODES = {
+    "A_e": 4.073, "A_i": 32.989, "b_e": 90.549, "b_i": 70.263, "C": 197.922,
+    "a_1": 0.997, "a_2": 0.929, "a_3": 0.172, "a_4": 0.223,
+}  # fmt: skip
+SD_OF_TWO_MODES = 0.0428
 
 
-def oscillating() -> tuple[EvokedLikelihood, np.ndarray]:
+def observed_case(
+    parameters: dict[str, float], preset: str, sd: float, n_trials: int
+) -> tuple[EvokedLikelihood, np.ndarray]:
     """A response of the column, observed at 100 Hz in noise, and the coordinates of its parameters."""
-    simulation = SimulationConfig.model_validate({"protocol": {"kind": "evoked", "n_trials": 20}})
+    simulation = SimulationConfig.model_validate({"protocol": {"kind": "evoked", "n_trials": n_trials}})
     times, period = simulation.timing.times, simulation.timing.period
-    prior = Prior.of(RelativeUniformPrior(kind="relative-uniform"), "unit-consistent")
-    true = np.array([[OSCILLATING[name] for name in prior.names]])
+    prior = Prior.of(RelativeUniformPrior(kind="relative-uniform"), preset)
+    true = np.array([[parameters[name] for name in prior.names]])
     ds = simulate(dict(zip(prior.names, true.T, strict=True)), **simulation.column_arguments(prior.preset))
     epoch = Epoch(times, period, held=np.arange(201, len(times), 10))
-    observation = Observation.of_sources(epoch, EvokedNoise(np.eye(2), 19, times, period), SD)
+    observation = Observation.of_sources(epoch, EvokedNoise(np.eye(2), n_trials - 1, times, period), sd)
     observed = observation.draw(observation.clean(ds["source"].values), np.random.default_rng(0))
     likelihood = EvokedLikelihood.of(observed, observation, prior, simulation)
     return likelihood, likelihood.coordinates.of_parameters(true)
@@ -42,12 +51,31 @@ def oscillating() -> tuple[EvokedLikelihood, np.ndarray]:
 
 @pytest.mark.slow
 def test_a_response_that_no_simulation_comes_near_is_found() -> None:
-    likelihood, truth = oscillating()
+    likelihood, truth = observed_case(OSCILLATING, "unit-consistent", SD, 20)
     at_truth = find_modes(likelihood, truth[:, None]).log_posterior[0, 0]
     from_nearest = find_modes(likelihood, nearest_simulations(likelihood, 4096, 0))
     assert from_nearest.log_posterior.max() < at_truth - 100, "or the test says nothing"
     found = find_modes(likelihood, modes_of_the_nearest(likelihood, 4096, 0)[:, :4])
     assert found.log_posterior.max() > at_truth - 0.5
+
+
+@pytest.mark.slow
+def test_a_mode_with_little_prior_mass_around_it_is_found() -> None:
+    """Searches from simulations of the prior all end at the same mode."""
+    likelihood, _ = observed_case(TWO_MODES, "as-published", SD_OF_TWO_MODES, 60)
+
+    def heights(x: np.ndarray) -> tuple[float, float]:
+        """Of the highest modes with b_e above and below b_i."""
+        found = find_modes(likelihood, x)
+        parameters = likelihood.coordinates.representative(found.x[0])
+        above = parameters[:, 2] > parameters[:, 3]
+        height = found.log_posterior[0]
+        return height[above].max(initial=-np.inf), height[~above].max(initial=-np.inf)
+
+    assert heights(nearest_simulations(likelihood, 2048, 0))[1] == -np.inf, "or the test says nothing"
+    above, below = heights(modes_of_the_nearest(likelihood, 2048, 0))
+    assert np.isfinite(below)
+    assert abs(above - below) < 10, "both belong to the posterior"
 
 
 def test_the_highest_mode_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,11 @@ _N_FROM_SURVIVORS = 32
 #: low noise, the density of oscillating responses has many local maxima, and the first search may end at any
 #: of them.
 _RESTART_SPREADS = np.repeat([2.0, 6.0], 8)
+#: Values at which one coordinate is held while the others are searched again: the median and 12 % quantiles
+#: of the prior. A second mode may have so little prior mass around it that no search starts near it.
+_HELD_VALUES = np.array([-1.2, 0.0, 1.2])
+#: Largest number of steps while a coordinate is held: what follows is a start, not a result.
+_N_HELD_STEPS = 15
 
 
 def modes_of_the_nearest(target: LogDensity, n_reference: int, seed: int) -> np.ndarray:
@@ -28,8 +33,9 @@ def modes_of_the_nearest(target: LogDensity, n_reference: int, seed: int) -> np.
 
     Searches start at the nearest simulations (:func:`nearest_simulations`). If no mode fits a case, a
     population search finds closer starts first: the response of an oscillating column is so informative that
-    no simulation from the prior may be near. At the end, searches start again around the highest mode of
-    each case.
+    no simulation from the prior may be near. At the end, searches start again from the highest mode of each
+    case: around it, and from the best points at which one coordinate has a given value
+    (:func:`_elsewhere_along`).
 
     Parameters
     ----------
@@ -61,7 +67,9 @@ def modes_of_the_nearest(target: LogDensity, n_reference: int, seed: int) -> np.
         both = np.concatenate([x[case], found.x[0]]), np.concatenate([height[case], found.log_posterior[0]])
         order = np.argsort(-both[1], kind="stable")[: x.shape[1]]
         x[case], height[case] = both[0][order], both[1][order]
-    again = find_modes(target, _around(target, x, height, rng))
+    best = x[np.arange(len(x)), height.argmax(axis=1)]
+    restarts = np.concatenate([_around(target, best, rng), _elsewhere_along(target, best)], axis=1)
+    again = find_modes(target, restarts)
     x = np.concatenate([x, again.x], axis=1)
     height = np.concatenate([height, again.log_posterior], axis=1)
     order = np.argsort(-height, axis=1, kind="stable")
@@ -137,12 +145,25 @@ def _population(
     return x[:_N_FROM_SURVIVORS]
 
 
-def _around(target: LogDensity, x: np.ndarray, height: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draws around the highest mode of each case, (n_cases, n_restarts, d)."""
-    rows = np.arange(len(x))
-    at = find_modes(target, x[rows, height.argmax(axis=1)][:, None], max_iterations=0)
+def _around(target: LogDensity, best: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draws around the highest mode (n_cases, d) of each case, (n_cases, n_restarts, d)."""
+    at = find_modes(target, best[:, None], max_iterations=0)
     values, axes = np.linalg.eigh(at.covariance[:, 0])
-    away = rng.standard_normal((len(x), len(_RESTART_SPREADS), x.shape[2])) * _RESTART_SPREADS[:, None]
+    away = rng.standard_normal((len(best), len(_RESTART_SPREADS), best.shape[1])) * _RESTART_SPREADS[:, None]
     away *= np.sqrt(values.clip(min=0))[:, None]
     around: np.ndarray = at.x + np.einsum("nrk,nik->nri", away, axes)
     return around
+
+
+def _elsewhere_along(target: LogDensity, best: np.ndarray) -> np.ndarray:
+    """The best points at which one coordinate has a given value, (n_cases, n_coordinates * n_values, d).
+
+    These are points of the profile likelihood of each coordinate that is a normal score. A mode with another
+    value of a coordinate is found even if few simulations from the prior are near.
+    """
+    found = []
+    for coordinate in range(target.n_scored):
+        start = np.repeat(best[:, None], len(_HELD_VALUES), axis=1)
+        start[..., coordinate] = _HELD_VALUES
+        found.append(find_modes(target, start, _N_HELD_STEPS, held=[coordinate]).x)
+    return np.concatenate(found, axis=1) if found else best[:, None][:, :0]
