@@ -60,11 +60,12 @@ def simulate(
         Parameter name to values per simulation, in the units of ``jrflow.model.MODEL.space``.
         Scalars serve all simulations; missing parameters take the preset's defaults. In a network a column's
         parameters may have the shape (n_sims, n_regions), and ``G`` (1) and ``speed`` (m/s, infinite by
-        default: no delays) join them. The input's parameters ``p``, ``p_sd`` and ``stim_rate`` (1/s) take the
-        place of the protocol's ``background``, ``noise_sd`` and ``stim_rate``; they, too, may differ between
-        regions. The index of a DataFrame or Series, and the coordinate ``sim`` of a Dataset or DataArray, are
-        the simulation ids, which key the noise; values are aligned by them, and regions by name. Without
-        labels, ids count from zero.
+        default: no delays) join them. The input's parameters ``p``, ``p_sd``, ``stim_rate`` (1/s)
+        and ``stim_duration`` (s) take the place of the protocol's ``background``, ``noise_sd``,
+        ``stim_rate`` and ``stim_duration``; a pulse begins ``stim_latency`` (s) after the onset. They, too,
+        may differ between regions. The index of a DataFrame or Series, and the coordinate ``sim`` of a
+        Dataset or DataArray, are the simulation ids, which key the noise; values are aligned by them, and
+        regions by name. Without labels, ids count from zero.
     preset
         Defaults of the model: 'unit-consistent', 'as-published' or 'jansen-rit-1995'.
     protocol
@@ -190,6 +191,14 @@ def _inputs(values: Values, protocol: EvokedProtocol | RestProtocol) -> dict[str
             raise ValueError(
                 f"parameter {name!r} belongs to a stimulus: expected an EvokedProtocol, received a "
                 f"{type(protocol).__name__}"
+            )
+    if isinstance(protocol, EvokedProtocol):
+        given = protocol.input_parameters | values.inputs
+        end = float(np.max(np.asarray(given["stim_latency"]) + given["stim_duration"]))
+        if end > protocol.isi:
+            raise ValueError(
+                f"stim_latency + stim_duration: expected at most isi ({protocol.isi:g} s), received "
+                f"{end:g} s: pulses would overlap; make them shorter or earlier, or lengthen the interval"
             )
     return values.inputs
 

@@ -20,10 +20,11 @@ ROWS = {
     if len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 5 and cells[0].startswith("`")
 }
 #: The page speaks of all; these are in archives of some kinds only.
-NOT_ALWAYS = {"G", "speed", "p", "p_sd", "stim_rate", "varied"}
+NOT_ALWAYS = {"G", "speed", "p", "p_sd", "stim_rate", "stim_latency", "stim_duration", "varied"}
 PRIOR = {
     "kind": "independent",
-    "parameters": {name: {"low": 1, "high": 40} for name in ("A_e", "p", "p_sd", "stim_rate")},
+    "parameters": {name: {"low": 1, "high": 40} for name in ("A_e", "p", "p_sd", "stim_rate")}
+    | {name: {"low": 0.01, "high": 0.02} for name in ("stim_latency", "stim_duration")},
 }
 
 

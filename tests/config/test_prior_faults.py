@@ -119,6 +119,17 @@ def test_at_rest_there_is_no_stimulus_to_vary() -> None:
     assert keys(content) == ["priors.some.parameters.stim_rate"]
 
 
+def test_pulses_of_a_prior_do_not_overlap() -> None:
+    latency = {"low": 0, "high": 0.3}
+    assert parse_checked(data({"stim_latency": latency, "stim_duration": {"low": 0.01, "high": 0.7}}))
+    late = "priors.some.parameters.stim_latency.high"
+    assert keys(data({"stim_latency": latency, "stim_duration": {"low": 0.01, "high": 0.71}})) == [late]
+    assert keys(data({"stim_latency": {"low": 0, "high": 0.96}})) == [late]
+    assert keys(data({"stim_duration": {"low": 0, "high": 1.2}})) == [
+        "priors.some.parameters.stim_duration.high"
+    ]
+
+
 def test_models_need_responses_without_process_noise() -> None:
     content = data({"A_e": {"low": 3, "high": 4}, "p_sd": {"low": 1, "high": 10}})
     content["simulation"]["connectome"] = None

@@ -119,6 +119,17 @@ CASES: dict[str, Case] = {
         draw(3) | {"stim_rate": np.array([30.0, 60.0, 0.0])},
         {"protocol": EDGES, "solver": "exp-ab4", "precision": "float64", "steady_state_tolerance": 0.2},
     ),
+    "pulses": Case(
+        draw(3)
+        | {"stim_latency": np.array([0.0, 0.0057, 0.02]), "stim_duration": np.array([0.0103, 0.02, 0])},
+        {"protocol": EDGES, "solver": "exp-ab4", "precision": "float64", "steady_state_tolerance": 0.2},
+    ),
+    "pulses heun": Case(
+        draw(3) | {"stim_latency": np.array([0.0, 0.0057, 0.02])}, {"protocol": EDGES, "solver": "heun"}
+    ),
+    "pulses of regions": Case(
+        draw(2, 3) | {"G": 5.0, "stim_latency": 1e-3 * np.array([[0, 3.4, 9.0], [2.2, 0, 5.6]])}, COUPLED
+    ),
     "inputs of regions": Case(
         draw(3, 3) | {"G": 5.0, "p": 100.0 + 10.0 * np.arange(9.0).reshape(3, 3), "p_sd": 5.0 * np.eye(3)},
         {"connectome": BRAIN, "protocol": NOISY, "solver": "strang", "seed": 2, "precision": "float64"},

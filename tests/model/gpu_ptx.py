@@ -32,6 +32,8 @@ BATCHES: dict[str, dict[str, Any]] = {
     "columns-strang-noise": {"solver": "strang"} | NOISY,
     "network-exp-ab4": {"solver": "exp-ab4"} | EVOKED | BRAIN,
     "network-strang-delays": {"solver": "strang", "parameters": {"speed": 5.0}} | NOISY | BRAIN,
+    "columns-exp-ab4-pulses": {"solver": "exp-ab4", "parameters": {"stim_latency": 0.0103}} | EVOKED,
+    "network-exp-ab4-pulses": {"solver": "exp-ab4", "parameters": {"stim_latency": 0.0103}} | EVOKED | BRAIN,
     "columns-exp-ab4-float64": {"solver": "exp-ab4", "precision": "float64"} | EVOKED,
 }
 

@@ -7,12 +7,15 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from jrflow.report import style
 from jrflow.report.content import Plate, Section, number, percent, symbol
+from jrflow.report.figures_evoked import EvokedView
+from jrflow.report.section_model import _own_timing
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +96,13 @@ def test_symbols() -> None:
     assert "<i>C</i>" in symbol("C_3")
     assert symbol("C_3").endswith("<i>a</i><sub>3</sub>")
     assert style.symbol_with_unit("b_e") == "$b_e$ (s$^{-1}$)"
+
+
+def test_a_caption_says_that_simulations_differ_in_the_time_of_their_stimulus() -> None:
+    def view(**own: list[float]) -> EvokedView:
+        over = xr.DataArray(np.zeros((2, 3)), dims=("sim", "time"))
+        return EvokedView(over.assign_coords({name: ("sim", v) for name, v in own.items()}), over, "title")
+
+    assert _own_timing({"unit-consistent": view()}) == ""
+    said = _own_timing({"unit-consistent": view(stim_latency=[0.0, 0.01])})
+    assert said == "; simulations differ in time from the onset to the pulse"

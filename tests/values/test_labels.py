@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 import xarray as xr
 
 import jrflow
+from jrflow.model import MODEL
+from jrflow.values.units import require_unit
 
 REST = jrflow.RestProtocol(duration=0.05, transient=0.0)
 BRAIN = jrflow.Connectome.synthetic(3, seed=1)
@@ -73,3 +76,10 @@ def test_the_parameter_s_own_unit_is_accepted() -> None:
         assert run({"A_e": labelled(TWO, attrs={"units": unit})}).A_e.values.tolist() == TWO
     for unit in ("1/s", "s-1", "Hz", "s^-1"):
         run({"b_e": labelled([100.0], attrs={"units": unit})})
+
+
+def test_every_parameter_s_own_unit_is_accepted_and_no_other() -> None:
+    for name, parameter in MODEL.space.items():
+        require_unit(name, labelled(TWO, attrs={"units": parameter.unit}))
+        with pytest.raises(ValueError, match="expected values in"):
+            require_unit(name, labelled(TWO, attrs={"units": "furlong"}))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from jrflow.config.fault import Fault, Key
 from jrflow.config.priors import Distribution, IndependentPrior, PriorConfig
 from jrflow.model import MODEL
+from jrflow.model.protocol import EvokedProtocol
 
 if TYPE_CHECKING:
     from jrflow.config.config import Config
@@ -34,6 +35,7 @@ def prior_faults(config: Config) -> Iterator[Fault]:
             if distribution.differs:
                 field = "regions" if distribution.gradient is None else "gradient"
                 yield from _regions(config, parameter, (*key, field))
+        yield from _overlapping_pulses(config, name, prior)
     for name, campaign in config.campaigns.items():
         regional = _regional(config.priors[campaign.prior])
         if campaign.design in _BY_PARAMETER and regional:
@@ -46,6 +48,29 @@ def prior_faults(config: Config) -> Iterator[Fault]:
                 "sobol-sequence, or use one value for all regions",
                 (design, ("priors", campaign.prior)),
             )
+
+
+def _overlapping_pulses(config: Config, name: str, prior: PriorConfig) -> Iterator[Fault]:
+    """Find pulses that may end after the next onset."""
+    protocol = config.simulation.protocol
+    varied = [p for p in ("stim_latency", "stim_duration") if p in prior.distributions]
+    if not isinstance(protocol, EvokedProtocol) or not varied:
+        return
+    try:
+        latest = protocol.input_parameters | {
+            p: prior.distributions[p].ends(p, MODEL.space[p].default)[1] for p in varied
+        }
+    except ValueError:  # reported with the distribution
+        return
+    end = latest["stim_latency"] + latest["stim_duration"]
+    if end > protocol.isi:
+        keys: list[Key] = [("priors", name, "parameters", p, "high") for p in varied]
+        yield Fault(
+            keys[0],
+            f"stim_latency + stim_duration is up to {end:g} s, expected at most isi ({protocol.isi:g} s): "
+            "pulses would overlap; make them shorter or earlier, or lengthen the interval",
+            (*keys, ("simulation", "protocol", "isi")),
+        )
 
 
 def _regional(prior: PriorConfig) -> list[str]:

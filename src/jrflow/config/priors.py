@@ -264,8 +264,9 @@ class IndependentPrior(Section):
 
     kind: Literal["independent"]
     parameters: dict[ParameterName, Distribution] = Field(min_length=1)
-    """Distribution of each parameter that varies. The input (p, p_sd, stim_rate) may vary, too, and with a
-    connectome G and speed. All other parameters keep the values of preset, protocol and connectome."""
+    """Distribution of each parameter that varies. The input (p, p_sd, stim_rate, stim_latency,
+    stim_duration) may vary, too, and with a connectome G and speed. All other parameters keep the values of
+    preset, protocol and connectome."""
 
     @property
     def distributions(self) -> dict[str, Distribution]:

@@ -132,7 +132,7 @@ def _coupling(problem: Problem, mode: int, block: np.ndarray) -> Coupling:
 def _run(problem: Problem, stimulus: np.ndarray, solution: Solution, mode: int, blocks: np.ndarray) -> None:
     """Integrate blocks of simulations (indices, one a lane) and write what they recorded."""
     lanes, n_regions, dtype = blocks.shape[1], len(problem.stimulated), problem.dtype
-    run = block_runner(problem.solver, mode, problem.noisy, problem.steady, lanes)
+    run = block_runner(problem.solver, mode, problem.noisy, problem.timed, problem.steady, lanes)
     schedule = Schedule.of(problem.timing)
     coefficients = problem.coefficients(blocks.ravel())
     # One for all blocks: a new one each would be new pages each, wherever malloc gives memory back at once,
@@ -165,4 +165,5 @@ def _memory(problem: Problem, links: Coupling, coefficients: np.ndarray) -> Bloc
         R=room(links.links.width * lanes, dtype=dtype),
         H=room(n_regions * n_slots * lanes, dtype=dtype),
         Z=room(n_regions if problem.noisy else 0, noise.QUAD * lanes, dtype=dtype),
+        U=room(n_regions if problem.timed else 0, 4 * lanes, dtype=dtype),
     )

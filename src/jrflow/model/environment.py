@@ -31,6 +31,14 @@ INPUT = (
         "stim_rate", "1/s", "firing rate of the stimulus during a pulse", 60.0, "input", NOT_NEGATIVE,
         (1.0, 1e4), "Tilwani & O'Reilly, arXiv 2406.05002", ("region",),
     ),
+    Parameter(
+        "stim_latency", "s", "time from the onset to the pulse", 0.0, "input", NOT_NEGATIVE, (1e-4, 10.0),
+        "Tilwani & O'Reilly, arXiv 2406.05002: no latency", ("region",),
+    ),
+    Parameter(
+        "stim_duration", "s", "length of a pulse", 0.05, "input", NOT_NEGATIVE, (1e-4, 10.0),
+        "Tilwani & O'Reilly, arXiv 2406.05002", ("region",),
+    ),
 )  # fmt: skip
 
 OBSERVATION = (

@@ -71,8 +71,9 @@ def _coefficients(problem: Problem, members: np.ndarray, pool: Executor) -> np.n
 def _columns(run: Run, members: np.ndarray, coefficients: np.ndarray) -> None:
     """Integrate simulations of one column each."""
     problem, n = run.problem, len(members)
-    noisy = problem.noisy
-    kernel = gpu_columns.runner(problem.solver, len(coefficients), noisy, problem.steady, problem.dtype)
+    kernel = gpu_columns.runner(
+        problem.solver, len(coefficients), problem.noisy, problem.timed, problem.steady, problem.dtype
+    )
     sums, trace, failed_step, n_trials = run.recordings(n, n)
     arguments = (
         run.filled("P", coefficients), run.stimulus, run.sims(members), run.samples, run.times,

@@ -16,6 +16,7 @@ import numpy as np
 from jrflow.model import noise, solvers
 from jrflow.model.equations import N_COLUMN, N_STATE, State, activation, external, feedback, read_column
 from jrflow.model.gpu_device import cuda, fresh, kernel, load4, on_device
+from jrflow.model.gpu_pulse import own_pulse
 from jrflow.model.gpu_recording import add_remaining
 from jrflow.model.solvers import exp_ab
 
@@ -46,7 +47,7 @@ def _advance(code, n_stages, noisy, s, c, u, z, zero, C, M):  # type: ignore[no-
 
 @cache
 def runner(  # noqa: C901
-    solver: solvers.Solver, n_coefficients: int, noisy: bool, steady: bool, dtype: np.dtype
+    solver: solvers.Solver, n_coefficients: int, noisy: bool, timed: bool, steady: bool, dtype: np.dtype
 ) -> Any:
     """Kernel for one scheme: every thread integrates one column from rest to the end of the recording."""
     code, n_stages, real = solver.code, solver.n_stages, dtype.type
@@ -102,6 +103,8 @@ def runner(  # noqa: C901
                     z = scale * real(z0)
                     z0, z1, z2 = z1, z2, z3
                 u, u1, u2, u3 = load4(stimulus, np.uint64(np.uint32(4) * step))
+                if timed:
+                    u, u1, u2, u3 = own_pulse(multistep, C, 0, n_coefficients, u)
                 s = _advance(code, n_stages, noisy, s, c, u, z, zero, C, M)
                 if multistep and u1 != zero:
                     E = cuda.local.array(n_coefficients, real)

@@ -24,6 +24,7 @@ from jrflow.model.equations import (
 )
 from jrflow.model.gpu_coupling import TEAM, Block, Layout, Wires, gather, node_of, receive, seated, send
 from jrflow.model.gpu_device import SIMULATED, cuda, fresh, kernel, load4, on_device
+from jrflow.model.gpu_pulse import own_pulse
 from jrflow.model.gpu_watch import Record, Watch, forget, judge, keep, report, see, take_over
 from jrflow.model.solvers import exp_ab
 
@@ -36,6 +37,7 @@ class Scheme(NamedTuple):
     n_rows: int
     n_coefficients: int
     noisy: bool
+    timed: bool
     steady: bool
     coupled: bool
     dense: bool
@@ -86,14 +88,17 @@ def _start(scheme, layout, b):  # type: ignore[no-untyped-def]
 
 @on_device
 def _stage(scheme, layout, b, number, Z, u):  # type: ignore[no-untyped-def]
-    """One stage of the solver for the thread's nodes."""
+    """One stage of the solver for the thread's nodes; ``u`` is a step where nodes have their own pulses."""
     for k in range(layout.n_nodes):
         if node_of(layout, b, k).lives:
             at, c_at = k * b.size, k * scheme.n_coefficients
             s, c = read_state(b.Y, at, 1), read_column(b.C, c_at, 1)
             f = feedback(s, c, c.excitation * b.Y[at + b.size - 2], b.Y[at + b.size - 1])
+            v = u
+            if scheme.timed:
+                v, _, _, _ = own_pulse(scheme.code > solvers.EXP_AB, b.C, c_at, scheme.n_coefficients, u)
             s = solvers.stage(
-                scheme.code, number, scheme.noisy, s, c, f, external(c, u), Z[4 * k],
+                scheme.code, number, scheme.noisy, s, c, f, external(c, v), Z[4 * k],
                 b.C, c_at + N_COLUMN, 1, b.Y, at + N_STATE,
             )  # fmt: skip
             write_state(b.Y, at, 1, s)
@@ -101,13 +106,18 @@ def _stage(scheme, layout, b, number, Z, u):  # type: ignore[no-untyped-def]
 
 
 @on_device
-def _edge(scheme, layout, b, P, n_columns, spread, E, u1, u2, u3):  # type: ignore[no-untyped-def]
-    """Add what a stimulus edge within the step just taken leaves beyond the stimulus' constant part."""
+def _edge(scheme, layout, b, P, n_columns, spread, E, u, u1, u2, u3):  # type: ignore[no-untyped-def]
+    """Add what a stimulus edge within the step just taken leaves beyond the stimulus' constant part.
+
+    ``u`` is the step where nodes have their own pulses.
+    """
     for k in range(layout.n_nodes):
         node = node_of(layout, b, k)
         if node.lives:
             _fetch(scheme, node, P, n_columns, spread, E, 0)
             s, c = read_state(b.Y, k * b.size, 1), read_column(E, 0, 1)
+            if scheme.timed:
+                _, u1, u2, u3 = own_pulse(True, E, 0, scheme.n_coefficients, u)
             write_state(b.Y, k * b.size, 1, exp_ab.edge(s, c, u1, u2, u3, E, N_COLUMN, 1))
             _rate(scheme, b, k)
 
@@ -135,7 +145,7 @@ def runner(scheme: Scheme, layout: Layout, dtype: np.dtype) -> Any:  # noqa: C90
     n_y, n_4, n_3 = n_nodes * size, n_nodes * 4, n_nodes * 3
     steady, noisy, in_shared, n_stages = scheme.steady, scheme.noisy, scheme.in_shared, scheme.n_stages
     coupled, dense, delayed = scheme.coupled, scheme.dense, scheme.delayed
-    multistep = scheme.code > solvers.EXP_AB
+    multistep, timed = scheme.code > solvers.EXP_AB, scheme.timed
     prepared = multistep or scheme.code == solvers.STRANG
 
     def run(  # type: ignore[no-untyped-def]  # noqa: C901
@@ -203,9 +213,9 @@ def runner(scheme: Scheme, layout: Layout, dtype: np.dtype) -> Any:  # noqa: C90
                             send(layout, b, mask, slot)
                         cuda.syncthreads()
                 step = np.uint32(step + np.uint32(1))
-                edge = multistep and u1 != b.zero
+                edge = multistep and (u2 if timed else u1) != b.zero  # u2: column EDGE of Pulses.table
                 if edge:
-                    _edge(scheme, layout, b, P, n_columns, spread, E, u1, u2, u3)
+                    _edge(scheme, layout, b, P, n_columns, spread, E, u, u1, u2, u3)
                 if delayed:
                     slot = np.uint32(slot + np.uint32(1))
                 if coupled and (delayed or edge):

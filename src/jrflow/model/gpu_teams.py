@@ -136,7 +136,7 @@ class Teams:
         problem, solver = self.problem, self.problem.solver
         return Scheme(
             solver.code, solver.n_stages, solver.n_rows, n_coefficients, problem.noisy,
-            problem.steady, bool(self.n_links.any()), self.dense, self.delayed, in_shared,
+            problem.timed, problem.steady, bool(self.n_links.any()), self.dense, self.delayed, in_shared,
         )  # fmt: skip
 
     def _seats(self, members: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jrflow.model import arrivals, coupling, noise, recording, solvers
+from jrflow.model import arrivals, coupling, noise, pulse, recording, solvers
 from jrflow.model.equations import (
     N_COLUMN,
     N_STATE,
@@ -44,6 +44,9 @@ class Block(NamedTuple):
         have delays of their own.
     Z
         Fluctuations of the background over four steps, 1/s, (n_regions, QUAD * lanes).
+    U
+        Stimulus over the present step as a cubic, where lanes have pulses of their own, (n_regions, 4 *
+        lanes).
     """
 
     P: np.ndarray
@@ -53,6 +56,7 @@ class Block(NamedTuple):
     R: np.ndarray
     H: np.ndarray
     Z: np.ndarray
+    U: np.ndarray
 
 
 @inlined
@@ -67,6 +71,23 @@ def _fluctuate(b, lanes, distribution, scale, seed, sims, step):  # type: ignore
             Z[lanes + lane] = scale * z1
             Z[2 * lanes + lane] = scale * z2
             Z[3 * lanes + lane] = scale * z3
+
+
+@inlined
+def _pulse(multistep, b, lanes, step):  # type: ignore[no-untyped-def]
+    """Compute every lane's own stimulus over a step, whose number after the onset is given."""
+    vectorise_fully()
+    row = lanes + PAD
+    for region in range(b.U.shape[0]):
+        U, P = b.U[region], b.P[min(region, b.P.shape[0] - 1)]
+        begin = P.shape[0] - pulse.N_PULSE * row
+        for lane in range(lanes):
+            if multistep:
+                u, u1, u2, u3 = pulse.unit_pulse(P[begin + lane], P[begin + row + lane], step)
+                U[lane], U[lanes + lane] = u, u1
+                U[2 * lanes + lane], U[3 * lanes + lane] = u2, u3
+            else:
+                U[lane] = pulse.mean_pulse(P[begin + lane], P[begin + row + lane], step)
 
 
 @inlined
@@ -100,7 +121,7 @@ def _start(code, coupled, b, lanes):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _stage(code, number, noisy, coupled, b, lanes, arrival, quarter, u):  # type: ignore[no-untyped-def]
+def _stage(code, number, noisy, timed, coupled, b, lanes, arrival, quarter, u):  # type: ignore[no-untyped-def]
     """One stage of the solver in all regions and lanes."""
     vectorise_fully()
     row = lanes + PAD
@@ -108,11 +129,12 @@ def _stage(code, number, noisy, coupled, b, lanes, arrival, quarter, u):  # type
         Y, P, S = b.Y[region], b.P[min(region, b.P.shape[0] - 1)], b.S[region]
         K = b.K[region, arrival * lanes : (arrival + 1) * lanes]
         Z = b.Z[region, quarter * lanes : (quarter + 1) * lanes] if noisy else S
+        U = b.U[region] if timed else S
         for lane in range(lanes):
             s, c = read_state(Y, lane, row), read_column(P, lane, row)
             f = feedback(s, c, _own(coupled, s, c, S[lane]), K[lane] if coupled else u - u)
             s = solvers.stage(
-                code, number, noisy, s, c, f, external(c, u), Z[lane],
+                code, number, noisy, s, c, f, external(c, U[lane] if timed else u), Z[lane],
                 P, N_COLUMN * row + lane, row, Y, N_STATE * row + lane,
             )  # fmt: skip
             write_state(Y, lane, row, s)
@@ -121,14 +143,17 @@ def _stage(code, number, noisy, coupled, b, lanes, arrival, quarter, u):  # type
 
 
 @inlined
-def _edge(b, lanes, u1, u2, u3):  # type: ignore[no-untyped-def]
+def _edge(timed, b, lanes, u1, u2, u3):  # type: ignore[no-untyped-def]
     """Add what a stimulus edge within the step just taken leaves beyond the stimulus' constant part."""
     vectorise_fully()
     row = lanes + PAD
     for region in range(b.Y.shape[0]):
         Y, P = b.Y[region], b.P[min(region, b.P.shape[0] - 1)]
+        U = b.U[region] if timed else Y
         for lane in range(lanes):
             s, c = read_state(Y, lane, row), read_column(P, lane, row)
+            if timed:
+                u1, u2, u3 = U[lanes + lane], U[2 * lanes + lane], U[3 * lanes + lane]
             write_state(Y, lane, row, exp_ab.edge(s, c, u1, u2, u3, P, N_COLUMN * row + lane, row))
 
 
@@ -171,14 +196,14 @@ def _receive(mode, b, links, lanes):  # type: ignore[no-untyped-def]
 
 @cache
 def block_runner(
-    solver: solvers.Solver, mode: int, noisy: bool, steady: bool, lanes: int
+    solver: solvers.Solver, mode: int, noisy: bool, timed: bool, steady: bool, lanes: int
 ) -> Callable[..., int]:
     """Time loop for one scheme and kind of network; numba's cache knows it by these and the sources."""
-    return _compile(solver.code, solver.n_stages, mode, noisy, steady, lanes, SOURCE_DIGEST)
+    return _compile(solver.code, solver.n_stages, mode, noisy, timed, steady, lanes, SOURCE_DIGEST)
 
 
 def _compile(  # noqa: C901
-    code: int, n_stages: int, mode: int, noisy: bool, steady: bool, lanes: int, digest: str
+    code: int, n_stages: int, mode: int, noisy: bool, timed: bool, steady: bool, lanes: int, digest: str
 ) -> Callable[..., int]:
     coupled, delayed = mode != coupling.NONE, mode in (coupling.DELAYED, coupling.APART)
     multistep, late = code > solvers.EXP_AB, int(delayed)
@@ -206,22 +231,27 @@ def _compile(  # noqa: C901
             if noisy and step % noise.QUAD == 0:
                 _fluctuate(b, lanes, distribution, scale, seed, sims, step)
             u, quarter = stimulus[step, 0], step % noise.QUAD
+            if timed:
+                if stimulus[step, pulse.ON] != 0:
+                    _pulse(multistep, b, lanes, u)
+                elif step > 0 and stimulus[step - 1, pulse.ON] != 0:
+                    b.U[:] = 0
             if delayed:
                 arrival = step % ahead
                 if arrival == 0:
                     _gather(mode, b, links, slot, lanes)
             _receive(mode, b, links, lanes)
-            _stage(code, 0, noisy, coupled, b, lanes, arrival, quarter, u)
+            _stage(code, 0, noisy, timed, coupled, b, lanes, arrival, quarter, u)
             if n_stages >= 2:
                 _receive(mode, b, links, lanes)
-                _stage(code, 1, noisy, coupled, b, lanes, arrival + late, quarter, u)
+                _stage(code, 1, noisy, timed, coupled, b, lanes, arrival + late, quarter, u)
             if n_stages == 4:
                 _receive(mode, b, links, lanes)
-                _stage(code, 2, noisy, coupled, b, lanes, 0, quarter, u)
+                _stage(code, 2, noisy, timed, coupled, b, lanes, 0, quarter, u)
                 _receive(mode, b, links, lanes)
-                _stage(code, 3, noisy, coupled, b, lanes, 0, quarter, u)
-            if multistep and stimulus[step, 1] != 0:
-                _edge(b, lanes, stimulus[step, 1], stimulus[step, 2], stimulus[step, 3])
+                _stage(code, 3, noisy, timed, coupled, b, lanes, 0, quarter, u)
+            if multistep and stimulus[step, pulse.EDGE if timed else 1] != 0:
+                _edge(timed, b, lanes, stimulus[step, 1], stimulus[step, 2], stimulus[step, 3])
                 _rates(b, lanes)
             if delayed:
                 slot = _remember(mode, b, links, slot + 1, lanes)

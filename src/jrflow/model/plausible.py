@@ -166,7 +166,7 @@ def _spoken(expected: Range) -> str:
 
 def _likely(expected: Range, size: float) -> str:
     """Name the unit in which a value would be plausible."""
-    for unit, factor in _ELSEWHERE[expected.unit]:
+    for unit, factor in _ELSEWHERE.get(expected.unit, ()):
         if expected.low <= size * factor <= expected.high:
             instead = f"give {size * factor:g}" + (f" {expected.unit}" if expected.unit != "1" else "")
             return f"is it in {unit}? Then {instead}"

@@ -11,6 +11,7 @@ from jrflow.model import noise
 from jrflow.model.connectome import Connectome
 from jrflow.model.equations import column
 from jrflow.model.protocol import EvokedProtocol, RestProtocol
+from jrflow.model.pulse import Pulses
 from jrflow.model.solvers import EXP_AB, Solver
 from jrflow.model.timing import Timing
 
@@ -29,8 +30,8 @@ class Problem:
     connectome
         None for uncoupled regions.
     inputs
-        Values of those parameters of the input that take the place of the protocol's, 1/s, shape (n_sims,
-        n_regions) or (n_sims, 1).
+        Values of those parameters of the input that take the place of the protocol's, in their units, shape
+        (n_sims, n_regions) or (n_sims, 1).
     G, speed
         Global coupling; conduction speed, m/s, infinite for no delays. Shape (n_sims,).
     stimulated
@@ -58,6 +59,11 @@ class Problem:
         return bool(np.any(self.inputs.get("p_sd", self.protocol.noise_sd)))
 
     @property
+    def timed(self) -> bool:
+        """Whether simulations or regions have pulses of their own latency or duration."""
+        return "stim_latency" in self.inputs or "stim_duration" in self.inputs
+
+    @property
     def steady(self) -> bool:
         """Whether a periodic steady state is looked for: never where noise rules it out."""
         evoked = isinstance(self.protocol, EvokedProtocol)
@@ -83,7 +89,7 @@ class Problem:
         )
 
     def coefficients(self, members: np.ndarray) -> np.ndarray:
-        """Rows of the columns' coefficients, then of the solver's, of some simulations (indices).
+        """Rows of the columns' coefficients, the solver's, and the pulses', of some simulations (indices).
 
         Returns
         -------
@@ -93,23 +99,44 @@ class Problem:
         values = {name: v[members] for name, v in self.parameters.items()} | {"G": self.G[members, None]}
         inputs = {name: v[members] for name, v in self.inputs.items()}
         stimulated, background = self.stimulated, inputs.get("p", self.protocol.background)
-        if "stim_rate" in inputs:
-            stimulated = stimulated * inputs["stim_rate"]
+        if self._unit_stimulus:
+            stimulated = stimulated * inputs.get("stim_rate", self.protocol.input_parameters["stim_rate"])
+        pulses = self._pulses(inputs)
+        timing = () if pulses is None else (pulses.begin, pulses.end)
         with np.errstate(over="ignore"):  # the status tells what is not finite
             shared = column(values, gains, stimulated, background, inputs.get("p_sd", 1.0))
-            rows = np.stack(np.broadcast_arrays(*shared, *self.solver.coefficients(values, self.timing.dt)))
+            of_solver = self.solver.coefficients(values, self.timing.dt)
+            rows = np.stack(np.broadcast_arrays(*shared, *of_solver, *timing))
         return rows[..., :1] if (rows == rows[..., :1]).all() else rows
 
     def stimulus(self) -> np.ndarray:
         """Stimulus over each step as a cubic, shape (n_steps, 4); its mean alone for one-step schemes.
 
         In 1/s; 1 during a pulse where simulations have rates of their own, which are in the coefficients.
+        Where they have pulses of their own, too, it is the table of :class:`Pulses`.
         """
         n_moments = 4 if self.solver.code > EXP_AB else 1
-        protocol = self.protocol
-        if "stim_rate" in self.inputs and isinstance(protocol, EvokedProtocol):
+        protocol, pulses = self.protocol, self._pulses(self.inputs)
+        if pulses is not None:
+            return np.ascontiguousarray(pulses.table(self.timing), self.dtype)
+        if self._unit_stimulus and isinstance(protocol, EvokedProtocol):
             protocol = replace(protocol, stim_rate=1.0)
         return np.ascontiguousarray(self.timing.stimulus(protocol, n_moments), self.dtype)
+
+    @property
+    def _unit_stimulus(self) -> bool:
+        """Whether the stimulus has the height 1, and rates are in the coefficients."""
+        return "stim_rate" in self.inputs or self.timed
+
+    def _pulses(self, inputs: Mapping[str, np.ndarray]) -> Pulses | None:
+        """Pulses of the simulations with these inputs, if they have their own."""
+        if not self.timed:
+            return None
+        latency, duration = (
+            inputs.get(name, self.protocol.input_parameters[name])
+            for name in ("stim_latency", "stim_duration")
+        )
+        return Pulses.of(latency, duration, self.timing.dt)
 
     def noise(self) -> tuple[int, np.generic]:
         """Distribution of the background's fluctuation and its standard deviation over one step, 1/s.

@@ -111,8 +111,11 @@ class EvokedProtocol:
 
     @property
     def input_parameters(self) -> dict[str, float]:
-        """Values of the input's parameters, 1/s."""
-        return {"p": self.background, "p_sd": self.noise_sd, "stim_rate": self.stim_rate}
+        """Values of the input's parameters, in their units."""
+        return {
+            "p": self.background, "p_sd": self.noise_sd, "stim_rate": self.stim_rate,
+            "stim_latency": 0.0, "stim_duration": self.stim_duration,
+        }  # fmt: skip
 
     @property
     def duration(self) -> float:
@@ -147,7 +150,7 @@ class RestProtocol:
 
     @property
     def input_parameters(self) -> dict[str, float]:
-        """Values of the input's parameters, 1/s."""
+        """Values of the input's parameters, in their units."""
         return {"p": self.background, "p_sd": self.noise_sd}
 
 

@@ -110,22 +110,30 @@ class Timing:
         """
         rate = np.zeros((self.n_steps, 4))
         if isinstance(protocol, EvokedProtocol):
-            whole, part = _split(protocol.stim_duration / self.dt)
-            first_onset = (self.first_sample + self.n_baseline - 1) * self.stride
-            for onset in range(first_onset, self.n_steps, self.period * self.stride):
+            part, whole = np.modf(snapped(protocol.stim_duration / self.dt))
+            whole = int(whole)
+            for onset in range(self._first_onset, self.n_steps, self.period * self.stride):
                 rate[onset : onset + whole, 0] = protocol.stim_rate
                 if part:
                     last = onset + whole
                     rate[last : last + 1, :n_moments] += protocol.stim_rate * _partly_on(part, n_moments)
         return rate
 
+    def steps_after_onset(self) -> np.ndarray:
+        """Number of each step after the last stimulus onset, -1 before the first; shape (n_steps,)."""
+        step = np.arange(self.n_steps) - self._first_onset
+        return np.where(step < 0, -1, step % (self.period * self.stride))
 
-def _split(steps: float) -> tuple[int, float]:
-    """Whole steps and the fraction beyond; what binary rounding of decimals leaves is no fraction."""
-    nearest = round(steps)
-    if abs(steps - nearest) <= _TOLERANCE:
-        return nearest, 0.0
-    return int(steps), steps - int(steps)
+    @property
+    def _first_onset(self) -> int:
+        """Step of the first stimulus onset."""
+        return (self.first_sample + self.n_baseline - 1) * self.stride
+
+
+def snapped(steps: np.ndarray | float) -> np.ndarray:
+    """Numbers of steps, whole where they differ from a whole number by binary rounding of decimals alone."""
+    nearest = np.round(steps)
+    return np.where(np.abs(steps - nearest) <= _TOLERANCE, nearest, steps)
 
 
 def _partly_on(fraction: float, n_moments: int) -> np.ndarray:

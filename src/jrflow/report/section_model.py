@@ -43,11 +43,21 @@ def _evoked_block(run: RunResults) -> Block:
     counts = ", ".join(f"{preset}: n = {view.over_prior.sizes['sim']:,}" for preset, view in views.items())
     caption = Markup(
         "Evoked responses without noise (EEG, µV, average reference, mean over trials; grey band: the "
-        "stimulus). Left: median and quantiles over simulations drawn from the prior, channel {channel} "
-        "({counts}). Middle: {title} at every channel (grey) and at {channel} (black). Right: its "
+        "protocol's stimulus{timing}). Left: median and quantiles over simulations drawn from the prior, "
+        "channel {channel} ({counts}). Middle: {title} at every channel (grey) and at {channel} (black). Right: its "
         "topography at the time of largest power over the scalp (dashed line in the middle)."
-    ).format(channel=run.channel, counts=counts, title=_titles(views))
+    ).format(channel=run.channel, counts=counts, title=_titles(views), timing=_own_timing(views))
     return Plate("evoked", figure, caption)
+
+
+def _own_timing(views: Mapping[str, EvokedView]) -> str:
+    """Remark for the caption where the pulse is not the protocol's."""
+    varied = [
+        MODEL.space[name].long_name
+        for name in ("stim_latency", "stim_duration")
+        if any(name in view.over_prior.coords for view in views.values())
+    ]
+    return f"; simulations differ in {' and '.join(varied)}" if varied else ""
 
 
 def _titles(views: Mapping[str, EvokedView]) -> str:

@@ -13,6 +13,7 @@ _SPELLINGS = {
     "1/s": {"1/s", "s-1", "s^-1", "s**-1", "hz", "hertz", "1/second"},
     "1/mV": {"1/mv", "mv-1", "mv^-1", "mv**-1", "1/millivolt"},
     "m/s": {"m/s", "ms-1", "m.s-1", "m*s^-1", "m*s**-1", "meter/second", "metre/second"},
+    "s": {"s", "sec", "second", "seconds"},
     "1": {"1", "", "dimensionless", "none", "unitless"},
 }
 
@@ -27,7 +28,9 @@ def require_unit(name: str, value: Any) -> None:
     """
     received = _unit_of(value)
     expected = MODEL.space[name].unit
-    if received is not None and re.sub(r"\s", "", received).lower() not in _SPELLINGS[expected]:
+    if received is None or received == expected:
+        return
+    if re.sub(r"\s", "", received).lower() not in _SPELLINGS.get(expected, ()):
         raise ValueError(
             f"parameter {name!r}: expected values in {expected}, received values in {received!r}; "
             "convert them"
