@@ -44,8 +44,8 @@ def _evoked_block(run: RunResults) -> Block:
     caption = Markup(
         "Evoked responses without noise (EEG, µV, average reference, mean over trials; grey band: the "
         "protocol's stimulus{timing}). Left: median and quantiles over simulations drawn from the prior, "
-        "channel {channel} ({counts}). Middle: {title} at every channel (grey) and at {channel} (black). Right: its "
-        "topography at the time of largest power over the scalp (dashed line in the middle)."
+        "channel {channel} ({counts}). Middle: {title} at every channel (grey) and at {channel} (black). "
+        "Right: its topography at the time of largest power over the scalp (dashed line in the middle)."
     ).format(channel=run.channel, counts=counts, title=_titles(views), timing=_own_timing(views))
     return Plate("evoked", figure, caption)
 
