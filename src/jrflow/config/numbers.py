@@ -26,6 +26,8 @@ def number_faults(data: Any, tree: SchemaTree, node: Node | None = None, key: Ke
         A configuration, or the part of it at ``key``, as plain mappings and lists.
     tree, node
         The schema, and its node for this part.
+    key
+        Key of this part in the whole configuration.
     """
     node = tree.root if node is None else node
     if isinstance(data, dict):

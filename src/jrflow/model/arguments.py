@@ -54,6 +54,8 @@ def number(
     ----------
     what
         Name of the argument.
+    value
+        What was given.
     expected
         The numbers that are possible, with their unit, for the message.
     above, least, below

@@ -42,6 +42,8 @@ def integrate(problem: Problem, n_threads: int | None = None) -> Solution:
 
     Parameters
     ----------
+    problem
+        Parameters, input, network and numerical settings of all simulations.
     n_threads
         Threads; by default one for each core that this process may use. Changes no value.
 

@@ -74,6 +74,8 @@ class Coupling:
             In steps, same shape.
         n_stages
             Of the solver: with two, what arrives at the end of a step is needed as well.
+        dtype
+            Precision of the integration.
 
         Raises
         ------

@@ -94,6 +94,8 @@ def feedback(s, c, own, received):  # type: ignore[no-untyped-def]
 
     Parameters
     ----------
+    s, c
+        State and coefficients of the column.
     own
         Drive of the pyramidal synapse by the column's own rate, mV/s**2: ``pyr`` times the activation, or
         ``excitation`` times the rate.

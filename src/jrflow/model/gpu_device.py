@@ -37,6 +37,8 @@ def kernel(function: Callable[..., Any], exact: bool = False, bounds: Any = None
 
     Parameters
     ----------
+    function
+        What every thread computes; it returns nothing.
     exact
         Keep IEEE division, square roots and subnormal numbers in float32. Otherwise they may be off by 2
         units in the last place. Neither hides a NaN: no flag lets the compiler assume that there is none.

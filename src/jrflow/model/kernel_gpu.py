@@ -18,6 +18,8 @@ def integrate(problem: Problem, kernel_seconds: list[float] | None = None) -> So
 
     Parameters
     ----------
+    problem
+        Parameters, input, network and numerical settings of all simulations.
     kernel_seconds
         If given, the time that each kernel took on the device is appended.
 

@@ -111,6 +111,8 @@ def pack(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     ----------
     values
         Shape (n_rows, lanes, n_regions).
+    dtype
+        Precision of the integration.
 
     Returns
     -------

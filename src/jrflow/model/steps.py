@@ -17,6 +17,8 @@ def beyond_validity(
 
     Parameters
     ----------
+    solver
+        Integration scheme.
     parameters
         The inverse time constants among others, 1/s, shape (n_sims, n_regions) or (n_sims, 1).
     dt

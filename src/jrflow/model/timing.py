@@ -100,6 +100,8 @@ class Timing:
 
         Parameters
         ----------
+        protocol
+            The protocol that was put on this grid.
         n_moments
             Where a pulse ends within a step, the polynomial has the pulse's first ``n_moments`` moments
             over that step: one for its mean alone, up to four for a cubic.

@@ -12,6 +12,8 @@ def require_possible(name: str, value: np.ndarray, n_regions: int | None) -> Non
 
     Parameters
     ----------
+    name
+        Name of the parameter.
     value
         Shape (), (n_sims,) or (n_sims, n_regions).
     n_regions
