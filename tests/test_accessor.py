@@ -125,6 +125,17 @@ def test_a_connectome_is_checked_and_written_out(network: xr.Dataset) -> None:
     code = Explanation(0, {"speed": np.inf}, Specification.parse(explained), {}, "", "").code()
     assert "jrflow.Connectome.from_tvb_zip('b.zip').normalised('max')" in code
     assert "'speed': float('inf')" in code
+    section = {
+        "kind": "file",
+        "path": "w.csv",
+        "tract_lengths": "l.csv",
+        "normalise": "max",
+        "G": 1.0,
+        "speed": None,
+    }
+    explained = json.loads(specification) | {"simulation": {"connectome": section, "solver": "rk4"}}
+    code = Explanation(0, {"speed": np.inf}, Specification.parse(explained), {}, "", "").code()
+    assert "jrflow.read_connectome('w.csv', 'l.csv').normalised('max')" in code
 
 
 def test_selections_are_served_like_the_whole(archive: Callable[[str], Path], network: xr.Dataset) -> None:

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from jrflow.config import load_config
     from jrflow.model.backend import BackendError
     from jrflow.model.connectome import Connectome
+    from jrflow.model.connectome_files import read_connectome
     from jrflow.model.plausible import PlausibilityWarning
     from jrflow.model.protocol import EvokedProtocol, RestProtocol
-    from jrflow.observe import lead_field, to_evoked
+    from jrflow.observe import Parcels, lead_field, to_evoked
     from jrflow.simulation import simulate
 
 __version__ = version("jrflow")
@@ -27,11 +28,13 @@ _PUBLIC = {
     "BackendError": "jrflow.model.backend",
     "Connectome": "jrflow.model.connectome",
     "EvokedProtocol": "jrflow.model.protocol",
+    "Parcels": "jrflow.observe",
     "PlausibilityWarning": "jrflow.model.plausible",
     "RestProtocol": "jrflow.model.protocol",
     "lead_field": "jrflow.observe",
     "load_config": "jrflow.config",
     "open_archive": "jrflow.archive",
+    "read_connectome": "jrflow.model.connectome_files",
     "simulate": "jrflow.simulation",
     "to_evoked": "jrflow.observe",
 }
@@ -39,11 +42,13 @@ __all__ = [
     "BackendError",
     "Connectome",
     "EvokedProtocol",
+    "Parcels",
     "PlausibilityWarning",
     "RestProtocol",
     "lead_field",
     "load_config",
     "open_archive",
+    "read_connectome",
     "simulate",
     "to_evoked",
 ]

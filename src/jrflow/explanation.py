@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from jrflow.archive.vocabulary import CAMPAIGN_KEY
-from jrflow.config.connectome import ConnectomeConfig, SyntheticConnectome
+from jrflow.config.connectome import ConnectomeConfig, SyntheticConnectome, TvbConnectome
 from jrflow.model import MODEL
 from jrflow.model.protocol import EvokedProtocol, RestProtocol
 from jrflow.provenance import content_hash, version_changes
@@ -244,8 +244,11 @@ def _connectome_code(section: ConnectomeConfig | None) -> str:
     """The call that makes what ``jrflow.config.connectome.build_connectome`` does."""
     if section is None:
         return "None"
-    made = f"from_tvb_zip({section.path!r})" if section.kind == "tvb-zip" else ""
     if isinstance(section, SyntheticConnectome):
-        made = f"synthetic({section.n_regions}, {section.seed})"
-    normalised = "" if section.normalise == "none" else f".normalised({section.normalise!r})"
-    return f"jrflow.Connectome.{made}{normalised}"
+        made = f"jrflow.Connectome.synthetic({section.n_regions}, {section.seed})"
+    elif isinstance(section, TvbConnectome):
+        made = f"jrflow.Connectome.from_tvb_zip({section.path!r})"
+    else:
+        lengths = "" if section.tract_lengths is None else f", {section.tract_lengths!r}"
+        made = f"jrflow.read_connectome({section.path!r}{lengths})"
+    return made if section.normalise == "none" else f"{made}.normalised({section.normalise!r})"

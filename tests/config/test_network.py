@@ -98,7 +98,7 @@ SPEED = {"low": 2.0, "high": 20.0}
 CASES: list[tuple[dict[str, Any], str, str]] = [
     (
         {"simulation__connectome__kind": "syntetic"}, "simulation.connectome.kind",
-        "expected one of synthetic, tvb-zip, received 'syntetic'; did you mean 'synthetic'?",
+        "expected one of file, synthetic, tvb-zip, received 'syntetic'; did you mean 'synthetic'?",
     ),
     (
         {"simulation__connectome__n_regions": 0}, "simulation.connectome.n_regions",
@@ -271,6 +271,28 @@ def test_a_connectome_in_a_file_is_checked_with_the_files(tmp_path: Path) -> Non
     check(config)
     read = build_connectome(TvbConnectome(kind="tvb-zip", path=str(path), normalise="max"))
     assert read.digest == Connectome.synthetic(20).normalised("max").digest
+
+
+def test_tables_are_a_connectome(tmp_path: Path) -> None:
+    brain = Connectome.synthetic(20)
+    weights, lengths = tmp_path / "weights.csv", tmp_path / "lengths.csv"
+    section = {"kind": "file", "path": str(weights), "tract_lengths": str(lengths)}
+    config = parse_config(changed(simulation__connectome=section, simulation__protocol={"kind": "evoked"}))
+    with pytest.raises(ConfigError) as caught:
+        check(config)
+    assert [fault.key for fault in caught.value.faults] == [
+        ("simulation", "connectome", "path"), ("simulation", "connectome", "tract_lengths"),
+    ]  # fmt: skip
+    np.savetxt(weights, brain.weights, delimiter=",")
+    np.savetxt(lengths, brain.tract_lengths[:5], delimiter=",")
+    with pytest.raises(
+        ConfigError, match=r"simulation\.connectome\.path: .*tract_lengths: expected the shape"
+    ):
+        check(config)
+    np.savetxt(lengths, brain.tract_lengths, delimiter=",")
+    check(config)
+    assert config.simulation.connectome is not None
+    np.testing.assert_allclose(build_connectome(config.simulation.connectome).weights, brain.weights)
 
 
 def test_what_a_file_and_other_sections_lack_is_told_at_once(tmp_path: Path) -> None:

@@ -32,7 +32,9 @@ def hemisphere(side: str, centre: np.ndarray, radius: float) -> tuple[Patch, np.
     return place_in_head(whole, centre, radius), mesh.faces.astype(int)
 
 
-def surface_source(side: str, used: np.ndarray, centre: np.ndarray, radius: float) -> dict:
+def surface_source(
+    side: str, used: np.ndarray, centre: np.ndarray, radius: float, subject: str = "fsaverage"
+) -> dict:
     """A hemisphere as MNE's source spaces hold it, in MRI coordinates."""
     placed, triangles = hemisphere(side, centre, radius)
     to_mri = mne.transforms.invert_transform(MRI_TO_HEAD)
@@ -43,25 +45,31 @@ def surface_source(side: str, used: np.ndarray, centre: np.ndarray, radius: floa
     absent = ("use_tris", "nearest", "nearest_dist", "pinfo", "patch_inds", "dist", "dist_limit")
     return surface | dict.fromkeys(absent) | {
         "id": 101 if side == "left" else 102, "type": "surf", "coord_frame": 5, "nn": placed.normals,
-        "inuse": inuse, "nuse": len(used), "vertno": used, "nuse_tri": 0, "subject_his_id": "fsaverage",
+        "inuse": inuse, "nuse": len(used), "vertno": used, "nuse_tri": 0, "subject_his_id": subject,
     }  # fmt: skip
 
 
-@pytest.fixture(scope="session")
-def forward_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A forward solution as MNE makes it: all vertices near the patch on the left, a few on the right."""
+def written(path: Path, left: np.ndarray, right: np.ndarray, subject: str = "fsaverage") -> Path:
+    """A forward solution as MNE makes it, with sources at these vertices."""
     info = montage_info("biosemi64")
     centre, radius = fit_sphere(electrode_positions(info))
-    left = fsaverage_patch(SourceConfig(extent=25.0)).vertices
-    sources = [surface_source("left", left, centre, radius)]
-    sources.append(surface_source("right", np.arange(0, 10242, 500), centre, radius))
+    sources = [
+        surface_source(side, used, centre, radius, subject)
+        for side, used in (("left", left), ("right", right))
+    ]
     sphere = mne.make_sphere_model(centre, radius, verbose="error")
     forward = mne.make_forward_solution(
         info, MRI_TO_HEAD, mne.SourceSpaces(sources), sphere, meg=False, mindist=0, verbose="error"
     )
-    path = tmp_path_factory.mktemp("forward") / "near-fwd.fif"
     mne.write_forward_solution(path, forward, verbose="error")
     return path
+
+
+@pytest.fixture(scope="session")
+def forward_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All vertices near the patch on the left, a few on the right."""
+    left = fsaverage_patch(SourceConfig(extent=25.0)).vertices
+    return written(tmp_path_factory.mktemp("forward") / "near-fwd.fif", left, np.arange(0, 10242, 500))
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -101,3 +109,22 @@ def test_forward_file_with_volume_sources_is_refused(tmp_path: Path) -> None:
 def test_other_files_are_refused(recording: Path) -> None:
     with pytest.raises(ValueError, match=r"expected a forward solution \(\.fif\), found evoked"):
         jrflow.lead_field(forward=recording)
+
+
+def test_a_sparser_source_space_of_fsaverage_has_the_same_regions(tmp_path: Path) -> None:
+    """The moment of a region does not depend on how many of its vertices are sources."""
+    parcels = jrflow.Parcels.of_size(10)
+    some = np.arange(0, 10242, 3)
+    found = jrflow.lead_field(forward=written(tmp_path / "sparse-fwd.fif", some, some), parcels=parcels)
+    expected = jrflow.lead_field(parcels=parcels)
+    assert np.corrcoef(found.values.ravel(), expected.values.ravel())[0, 1] > 0.95
+    assert 0.9 < np.linalg.norm(found) / np.linalg.norm(expected) < 1.1
+
+
+def test_regions_need_sources_of_fsaverage_in_each_of_them(tmp_path: Path) -> None:
+    few = np.arange(0, 10242, 600)
+    with pytest.raises(ValueError, match="of 200 regions contain no source of the forward solution, such as"):
+        jrflow.lead_field(forward=written(tmp_path / "few-fwd.fif", few, few), parcels=200)
+    other = written(tmp_path / "other-fwd.fif", few, few, "sub-01")
+    with pytest.raises(ValueError, match=r"expected a forward solution of fsaverage.* found one of 'sub-01'"):
+        jrflow.lead_field(forward=other, parcels=2)

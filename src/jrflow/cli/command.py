@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from jrflow.cli.archive import add_archive
+from jrflow.cli.brain import add_brain
 from jrflow.cli.campaign import add_campaign
 from jrflow.cli.config import add_config
 from jrflow.cli.driver import add_driver
@@ -117,6 +118,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"jrflow {version('jrflow')}")
     add_debug(parser, default=False)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (add_config, add_campaign, add_archive, add_infer, add_profile, add_driver):
+    for add in (add_config, add_campaign, add_archive, add_infer, add_brain, add_profile, add_driver):
         add(commands)
     return parser

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from jrflow.config.section import Section
 from jrflow.model.connectome import Connectome
+from jrflow.model.connectome_files import read_connectome
 from jrflow.space.spatial import Regions
 
 
@@ -47,7 +48,19 @@ class TvbConnectome(_Wiring):
     """Zip file with weights, tract lengths and centres; relative to where jrflow is run."""
 
 
-ConnectomeConfig = Annotated[SyntheticConnectome | TvbConnectome, Field(discriminator="kind")]
+class FileConnectome(_Wiring):
+    """A connectome in an NPZ or MATLAB file, or in tables of weights and tract lengths."""
+
+    kind: Literal["file"]
+    path: str
+    """File of the weights (.npz, .mat, .csv, .tsv, .txt); relative to where jrflow is run. weights[i, j] is
+    the link to region i from region j."""
+    tract_lengths: str | None = None
+    """Table of tract lengths, mm, for a table of weights; null: none, or those of the NPZ or MATLAB file."""
+
+
+_Connectomes = SyntheticConnectome | TvbConnectome | FileConnectome
+ConnectomeConfig = Annotated[_Connectomes, Field(discriminator="kind")]
 
 
 def regions_of(connectome: Connectome) -> Regions:
@@ -57,7 +70,7 @@ def regions_of(connectome: Connectome) -> Regions:
     return Regions(tuple(connectome.names), positions)
 
 
-def build_connectome(config: SyntheticConnectome | TvbConnectome) -> Connectome:
+def build_connectome(config: _Connectomes) -> Connectome:
     """Make or read the connectome that is configured, once in a process as long as its file is the same.
 
     Of 1,000 regions this takes 0.2 s, more than simulating a small shard: all shards share one connectome.
@@ -73,17 +86,24 @@ def build_connectome(config: SyntheticConnectome | TvbConnectome) -> Connectome:
 
 
 @lru_cache(maxsize=4)
-def _built(config: SyntheticConnectome | TvbConnectome, _: tuple[int, int] | None) -> Connectome:
+def _built(config: _Connectomes, _: tuple[tuple[int, int], ...]) -> Connectome:
     if isinstance(config, SyntheticConnectome):
         connectome = Connectome.synthetic(config.n_regions, config.seed)
-    else:
+    elif isinstance(config, TvbConnectome):
         connectome = Connectome.from_tvb_zip(config.path)
+    else:
+        connectome = read_connectome(config.path, config.tract_lengths)
     return connectome if config.normalise == "none" else connectome.normalised(config.normalise)
 
 
-def _version(config: SyntheticConnectome | TvbConnectome) -> tuple[int, int] | None:
-    """Time and size of a connectome's file, by which a change is noticed; None where there is no file."""
-    if isinstance(config, SyntheticConnectome) or not Path(config.path).exists():
-        return None  # reading reports a file that is missing
-    found = Path(config.path).stat()
-    return found.st_mtime_ns, found.st_size
+def _version(config: _Connectomes) -> tuple[tuple[int, int], ...]:
+    """Time and size of each file of a connectome, by which a change is noticed."""
+    paths = [Path(path) for path in paths_of(config).values()]
+    found = [path.stat() for path in paths if path.exists()]  # reading reports missing files
+    return tuple((one.st_mtime_ns, one.st_size) for one in found)
+
+
+def paths_of(config: _Connectomes) -> dict[str, str]:
+    """Files that a connectome is read from, by their fields."""
+    named = {name: getattr(config, name, None) for name in ("path", "tract_lengths")}
+    return {name: path for name, path in named.items() if path is not None}

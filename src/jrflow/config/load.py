@@ -90,7 +90,7 @@ def examine_connectome(config: Config) -> tuple[Connectome | None, list[Fault]]:
     section = config.simulation.connectome
     if section is None:
         return None, list(shard_faults(config, 1))
-    key = ("simulation", "connectome", "path" if section.kind == "tvb-zip" else "n_regions")
+    key = ("simulation", "connectome", "n_regions" if section.kind == "synthetic" else "path")
     try:
         connectome = build_connectome(section)
     except (OSError, ValueError, MemoryError) as error:

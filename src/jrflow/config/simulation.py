@@ -21,7 +21,7 @@ class SimulationConfig(Section):
     protocol: Protocol = EvokedProtocol()
     """Stimulation of the column or of the coupled regions, and recording (kind: evoked or rest)."""
     connectome: ConnectomeConfig | None = None
-    """Connections between regions (kind: synthetic or tvb-zip); null: a single column."""
+    """Connections between regions (kind: synthetic, tvb-zip or file); null: a single column."""
     solver: Literal["preset", "euler", "heun", "rk4", "exp-ab2", "exp-ab3", "exp-ab4", "strang"] = "preset"
     """Integration scheme; 'preset' uses the scheme of each campaign's preset."""
     dt: float = Field(1e-3, gt=0)

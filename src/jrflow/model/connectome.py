@@ -167,7 +167,10 @@ class Connectome:
             raise ValueError(f"{path}: expected a connectivity in TVB's zip format; {error}") from error
 
     @classmethod
-    def synthetic(cls, n_regions: int, seed: int = 0) -> Connectome:
+    def synthetic(
+        cls, n_regions: int, seed: int = 0, centres: ArrayLike | None = None,
+        names: Iterable[str] | None = None,
+    ) -> Connectome:  # fmt: skip
         """Make up a plausible human connectome, the same for the same seed.
 
         Centres (x right, y front, z up; origin in the middle) are spread evenly over two mirrored
@@ -175,6 +178,17 @@ class Connectome:
         none with itself: log-normally scattered weights, decaying exponentially with distance, stronger
         between mirrored regions; the largest is 1. Tracts exceed the distance by a constant factor. It knows
         no lobes, no bundles and no absent links: for results about the brain, take a measured connectome.
+
+        Parameters
+        ----------
+        n_regions
+            Number of regions.
+        seed
+            Seed of the random weights.
+        centres, names
+            Centres of the regions, mm, shape (n_regions, 3), and their names, such as those of
+            ``jrflow.Parcels``; by default those described above. Two regions are mirrored if each is the
+            nearest to the mirror image of the other.
 
         Source of the law: Ercsey-Ravasz et al. 2013, Neuron 80:184 (macaque); Rosen & Halgren 2021, eNeuro
         8(1):0416-20 (human, with its strong homologous links); of its numbers: the top of this module.
@@ -186,16 +200,32 @@ class Connectome:
         """
         n_regions, seed = whole("n_regions", n_regions, 1), whole("seed", seed, 0)
         n_left = (int(n_regions) + 1) // 2
-        left = _left_hemisphere(n_left)
-        centres = np.concatenate([left, left[: n_regions - n_left] * (-1, 1, 1)])
-        names = [f"{side}-{k:0{len(str(n_left - 1))}}" for side in ("lh", "rh") for k in range(n_left)]
+        if centres is None:
+            left = _left_hemisphere(n_left)
+            centres = np.concatenate([left, left[: n_regions - n_left] * (-1, 1, 1)])
+            mirrored = np.eye(n_regions, k=n_left) + np.eye(n_regions, k=-n_left)
+        else:
+            centres = _array("centres", centres, (n_regions, 3))
+            mirrored = _mirrored(centres)
+        if names is None:
+            both = [f"{side}-{k:0{len(str(n_left - 1))}}" for side in ("lh", "rh") for k in range(n_left)]
+            names = both[:n_regions]
         distance = np.linalg.norm(centres[:, None] - centres, axis=-1)
         scatter = np.triu(np.random.default_rng(seed).standard_normal(distance.shape), 1)
         weights = np.exp(_LOG_SD * (scatter + scatter.T) - _DECAY * distance)
-        mirrored = np.eye(n_regions, k=n_left) + np.eye(n_regions, k=-n_left)
         weights *= 1 + (_HOMOLOGOUS - 1) * mirrored
         np.fill_diagonal(weights, 0.0)
-        return cls(weights, _TORTUOSITY * distance, names[:n_regions], centres).normalised("max")
+        return cls(weights, _TORTUOSITY * distance, names, centres).normalised("max")
+
+
+def _mirrored(centres: np.ndarray) -> np.ndarray:
+    """Pairs of regions of which each is the nearest to the other's mirror image, (n_regions, n_regions)."""
+    away = np.linalg.norm(centres[:, None] - centres * (-1, 1, 1), axis=-1)
+    nearest = away.argmin(axis=1)
+    pairs = np.zeros(away.shape)
+    k = np.flatnonzero((nearest[nearest] == np.arange(len(centres))) & (nearest != np.arange(len(centres))))
+    pairs[k, nearest[k]] = 1
+    return pairs
 
 
 def _left_hemisphere(n: int) -> np.ndarray:

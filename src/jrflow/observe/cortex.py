@@ -1,16 +1,20 @@
-"""Patches of the fsaverage cortex, and the transform of this brain into another head."""
+"""The fsaverage5 cortex, patches of it, and the transform of this brain into another head."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import mne
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import dijkstra
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import connected_components, dijkstra
 
 from jrflow.config.eeg import SourceConfig
+
+#: Vertices of a hemisphere of fsaverage5.
+N_VERTICES = 10_242
 
 _MNE_FSAVERAGE = Path(mne.__file__).parent / "data" / "fsaverage"
 
@@ -19,6 +23,72 @@ _MAX_DISTANCE = 20.0
 
 #: Smallest and largest radius of a human head, m.
 _HEAD_RADII = (0.04, 0.13)
+
+
+@dataclass(frozen=True)
+class Cortex:
+    """White surface of both hemispheres of fsaverage5, left vertices first.
+
+    Attributes
+    ----------
+    positions
+        m, MNI coordinates (fsaverage's surface RAS), shape (n_vertices, 3).
+    normals
+        Outward unit normals, shape (n_vertices, 3).
+    areas
+        Area of the surface that belongs to each vertex, mm², shape (n_vertices,).
+    sphere
+        Unit vectors of the vertices on the inflated sphere of their hemisphere, shape (n_vertices, 3).
+    edges
+        Whether two vertices are joined by an edge, sparse, shape (n_vertices, n_vertices).
+    cortical
+        False on the medial wall, shape (n_vertices,).
+    """
+
+    positions: np.ndarray
+    normals: np.ndarray
+    areas: np.ndarray
+    sphere: np.ndarray
+    edges: csr_array
+    cortical: np.ndarray
+
+    @classmethod
+    @cache
+    def fsaverage5(cls) -> Cortex:
+        """Load it from nilearn. The medial wall is what the flat map leaves out."""
+        from nilearn.datasets import load_fsaverage
+
+        meshes = load_fsaverage("fsaverage5")
+        halves = [_half(meshes, hemisphere) for hemisphere in ("left", "right")]
+        positions, normals, areas, sphere, cortical = (
+            np.concatenate(part) for part in zip(*halves, strict=True)
+        )
+        triangles = meshes["white_matter"].parts["left"].faces, meshes["white_matter"].parts["right"].faces
+        corners = np.concatenate([triangles[0], triangles[1] + N_VERTICES])
+        starts, ends = corners[:, [0, 1, 2]].ravel(), corners[:, [1, 2, 0]].ravel()
+        ones = np.ones(2 * len(starts), bool)
+        both = np.concatenate([starts, ends]), np.concatenate([ends, starts])
+        edges = coo_array((ones, both), shape=(len(positions),) * 2).tocsr()
+        return cls(positions, normals, areas, sphere, edges, cortical)
+
+
+def _half(meshes: dict, hemisphere: str) -> tuple[np.ndarray, ...]:
+    white, sphere, flat = (meshes[name].parts[hemisphere] for name in ("white_matter", "sphere", "flat"))
+    positions, triangles = white.coordinates.astype(float) / 1e3, white.faces
+    a, b, c = (positions[triangles[:, corner]] * 1e3 for corner in range(3))
+    of_triangle = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+    areas = np.bincount(triangles.ravel(), np.repeat(of_triangle / 3, 3), minlength=len(positions))
+    unit = sphere.coordinates / np.linalg.norm(sphere.coordinates, axis=1, keepdims=True)
+    outside = np.setdiff1d(np.arange(len(positions)), flat.faces)
+    inner = triangles[np.isin(triangles, outside).all(axis=1)]
+    # Besides the medial wall, the flat map lacks some vertices at its cuts.
+    graph = coo_array(
+        (np.ones(inner.size), (inner.ravel(), np.roll(inner, 1, axis=1).ravel())), shape=(len(positions),) * 2
+    )
+    piece = connected_components(graph, directed=False)[1][outside]
+    cortical = np.ones(len(positions), bool)
+    cortical[outside[piece == np.bincount(piece).argmax()]] = False
+    return positions, vertex_normals(positions, triangles), areas, unit.astype(float), cortical
 
 
 @dataclass(frozen=True)

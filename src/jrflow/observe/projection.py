@@ -77,7 +77,7 @@ def to_eeg(source: xr.DataArray, lead_field: xr.DataArray, *, baseline: bool = T
     clean = baseline_correct(ordered.values, source["time"].values) if baseline else ordered.values
     # For one source the product is an outer product, for which matmul is slow.
     data = gain * clean if gain.shape[1] == 1 else np.matmul(gain, clean)
-    electrodes = lead_field.drop_vars("region").coords
+    electrodes = lead_field.isel(region=0, drop=True).coords
     kept = {name: c for name, c in source.coords.items() if "region" not in c.dims and name != "region"}
     return xr.DataArray(
         data,

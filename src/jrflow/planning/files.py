@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jrflow.config.config import Config
-from jrflow.config.connectome import TvbConnectome
+from jrflow.config.connectome import paths_of
 from jrflow.config.eeg import CovarianceNoise, ForwardHead, RecordingHead
 from jrflow.config.fault import Fault, Key
 
@@ -28,8 +28,10 @@ def file_faults(config: Config) -> Iterator[Fault]:
 def named_files(config: Config) -> dict[Key, str]:
     """Every file that a configuration names, by its key."""
     files: dict[Key, str] = {}
-    if isinstance(config.simulation.connectome, TvbConnectome):
-        files["simulation", "connectome", "path"] = config.simulation.connectome.path
+    connectome = config.simulation.connectome
+    if connectome is not None:
+        for name, path in paths_of(connectome).items():
+            files["simulation", "connectome", name] = path
     if isinstance(config.eeg.head, RecordingHead | ForwardHead):
         files["eeg", "head", "path"] = config.eeg.head.path
     for name, noise in config.eeg.noise.items():
