@@ -13,6 +13,7 @@ from jrflow.lazy import load_at_first_use
 if TYPE_CHECKING:
     from jrflow.archive import open_archive
     from jrflow.config import load_config
+    from jrflow.limits.networks import network_limits
     from jrflow.model.backend import BackendError
     from jrflow.model.connectome import Connectome
     from jrflow.model.connectome_files import read_connectome
@@ -33,6 +34,7 @@ _PUBLIC = {
     "RestProtocol": "jrflow.model.protocol",
     "lead_field": "jrflow.observe",
     "load_config": "jrflow.config",
+    "network_limits": "jrflow.limits.networks",
     "open_archive": "jrflow.archive",
     "read_connectome": "jrflow.model.connectome_files",
     "simulate": "jrflow.simulation",
@@ -47,6 +49,7 @@ __all__ = [
     "RestProtocol",
     "lead_field",
     "load_config",
+    "network_limits",
     "open_archive",
     "read_connectome",
     "simulate",

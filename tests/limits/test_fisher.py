@@ -10,7 +10,7 @@ import xarray as xr
 
 from jrflow.archive.vocabulary import NON_FINITE, OK
 from jrflow.config.analysis import LimitsConfig
-from jrflow.config.priors import RelativeUniformPrior
+from jrflow.config.priors import IndependentPrior, RelativeUniformPrior
 from jrflow.config.simulation import SimulationConfig
 from jrflow.design import Prior
 from jrflow.limits import jacobian
@@ -21,6 +21,7 @@ from jrflow.limits.fisher import (
     posterior_covariance,
     recovery_limits,
 )
+from jrflow.limits.jacobian import source_jacobian
 from jrflow.model.protocol import EvokedProtocol
 from jrflow.observe.covariance import whitening
 from jrflow.observe.noise import EvokedNoise
@@ -53,6 +54,26 @@ def linear_model(bases: dict[str, np.ndarray], status: Any = None) -> Any:
         )
 
     return linear
+
+
+def test_the_derivative_by_a_latency_is_that_by_time_also_at_0() -> None:
+    latency = Prior.of(
+        IndependentPrior.model_validate(
+            {"kind": "independent", "parameters": {"stim_latency": {"low": 0, "high": 0.02}}}
+        ),
+        "unit-consistent",
+    )
+    simulation = SimulationConfig.model_validate({"protocol": {"kind": "evoked", "n_trials": 12}})
+    slope, kept = source_jacobian(latency, np.array([[0.0], [1e-9], [0.005]]), simulation, 1e-5)
+    assert kept.all()
+    ds = simulate({"stim_latency": [0.005]}, protocol=simulation.protocol, precision="float64")
+    by_time = np.gradient(ds["source"].values[0, 0], ds["time"].values, edge_order=2)
+    after = slice(220, None)
+    size = np.abs(by_time).max()
+    np.testing.assert_allclose(slope[2, 0, after] / latency.sd, -by_time[after], atol=0.02 * size)
+    np.testing.assert_allclose(slope[0], slope[1], atol=1e-3 * np.abs(slope[0]).max())
+    # The response at 5 ms is that at 0, 5 ms later.
+    np.testing.assert_allclose(slope[2, 0, 225:], slope[0, 0, 220:-5], atol=0.02 * size * latency.sd[0])
 
 
 def test_posterior_is_that_of_a_linear_gaussian_model() -> None:

@@ -11,6 +11,7 @@ from jrflow.config.simulation import SimulationConfig
 from jrflow.design.priors import Prior
 from jrflow.model.plausible import unremarked
 from jrflow.simulation import simulate
+from jrflow.space.joint import JointDistribution
 
 #: Number of draws for which derivatives are repeated with half the step, as a check.
 _N_CHECKED = 8
@@ -82,19 +83,52 @@ def precise_arguments(simulation: SimulationConfig, preset: str) -> dict[str, An
     return settings
 
 
+def shifted(
+    draws: np.ndarray, relative_step: float, prior: JointDistribution
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points for central differences along each variable.
+
+    The step is a fraction of the value, or of the prior's standard deviation where that is larger: a latency
+    or an input may be near 0. Values that are at least 0 stay so.
+
+    Parameters
+    ----------
+    draws
+        Values of the variables, shape (n, d).
+    relative_step
+        Half the step as a fraction.
+    prior
+        Prior distribution of the variables.
+
+    Returns
+    -------
+    points
+        Shape (n, d, 2, d): for each variable a point above and one below.
+    width
+        Distance of the two points, shape (n, d).
+    """
+    d = draws.shape[1]
+    step = relative_step * np.maximum(np.abs(draws), prior.sd)
+    above = draws + step
+    below = np.where(draws >= 0, np.maximum(draws - step, draws / 2), draws - step)
+    points = np.repeat(draws[:, None, None], d, axis=1).repeat(2, axis=2)
+    points[:, np.arange(d), 0, np.arange(d)] = above
+    points[:, np.arange(d), 1, np.arange(d)] = below
+    return points, above - below
+
+
 def _differences(
     prior: Prior, draws: np.ndarray, simulation: SimulationConfig, relative_step: float
 ) -> tuple[np.ndarray, np.ndarray]:
     n, d = draws.shape
-    step = relative_step * draws
-    shifts = np.einsum("ni,ij->nij", step, np.eye(d))
-    values = (draws[:, None, None] + np.stack([shifts, -shifts], axis=2)).reshape(-1, d)
+    points, width = shifted(draws, relative_step, prior)
+    values = points.reshape(-1, d)
     settings = precise_arguments(simulation, prior.preset) | {"backend": "cpu"}
     with unremarked():
         ds = simulate(dict(zip(prior.names, values.T, strict=True)), **settings)
     kept = (ds["status"].values == OK).reshape(n, -1).all(axis=1)
     source = ds["source"].values[:, 0].reshape(n, d, 2, -1)[kept]
-    slope = (source[:, :, 0] - source[:, :, 1]) / (2 * step[kept])[..., None]
+    slope = (source[:, :, 0] - source[:, :, 1]) / width[kept][..., None]
     return slope * prior.sd[:, None], kept
 
 

@@ -14,6 +14,8 @@ import numpy as np
 from jrflow.model.lanes import inlined
 from jrflow.model.timing import Timing, snapped
 
+#: Binary rounding of decimals, in steps: so small that derivatives by a latency do not notice it.
+_TOLERANCE = 1e-9
 #: Rows of coefficients: begin and end of the pulse, in steps after the onset.
 N_PULSE = 2
 #: Columns of :meth:`Pulses.table`.
@@ -73,7 +75,8 @@ class Pulses:
     @classmethod
     def of(cls, latency: np.ndarray | float, duration: np.ndarray | float, dt: float) -> Pulses:
         """From the latency after the onset and the duration of pulses, s."""
-        return cls(snapped(np.asarray(latency) / dt), snapped((np.asarray(latency) + duration) / dt))
+        latency = np.asarray(latency)
+        return cls(snapped(latency / dt, _TOLERANCE), snapped((latency + duration) / dt, _TOLERANCE))
 
     def table(self, timing: Timing) -> np.ndarray:
         """What kernels read at every step, shape (n_steps, 4).

@@ -132,10 +132,10 @@ class Timing:
         return (self.first_sample + self.n_baseline - 1) * self.stride
 
 
-def snapped(steps: np.ndarray | float) -> np.ndarray:
+def snapped(steps: np.ndarray | float, tolerance: float = _TOLERANCE) -> np.ndarray:
     """Numbers of steps, whole where they differ from a whole number by binary rounding of decimals alone."""
     nearest = np.round(steps)
-    return np.where(np.abs(steps - nearest) <= _TOLERANCE, nearest, steps)
+    return np.where(np.abs(steps - nearest) <= tolerance, nearest, steps)
 
 
 def _partly_on(fraction: float, n_moments: int) -> np.ndarray:

@@ -49,8 +49,8 @@ class Observation:
     epoch
         Steps from simulated times to samples.
     mixing
-        Contribution of each source to each input, shape (n_inputs, n_regions); a unit vector for a single
-        source.
+        Contribution of each source to each input, shape (n_inputs, n_regions); unit vectors on average
+        (root mean square), and so a unit vector for a single source.
     spatial
         Covariance of the noise over inputs, relative to ``sd**2``, shape (n_inputs, n_inputs).
     temporal
@@ -100,7 +100,7 @@ class Observation:
         kind
             Kind of the inputs; see the table above.
         lead_field
-            Dims (channel, region) with a single region, uV/mV.
+            Dims (channel, region), uV/mV; with a single region for the kind ``projected``.
         noise
             Noise of the recording, with its channels, times and processing.
         epoch
@@ -110,17 +110,19 @@ class Observation:
         ------
         ValueError
             If the noise has other channels than the lead field or other times than the epoch, or the lead
-            field has more than one region.
+            field has more than one region and the kind is ``projected``.
         """
         _check(noise, lead_field, epoch)
-        weights, sd = spatial_filter(lead_field, noise)
         temporal = temporal_covariance(noise, epoch)
         if kind == "projected":
+            weights, sd = spatial_filter(lead_field, noise)
             return cls(kind, epoch, np.eye(1), np.eye(1), temporal, sd, weights[None])
         whitener = inverse_root(noise.covariance)
         mixing = whitener @ lead_field.transpose("channel", "region").values
         spatial = whitener @ noise.covariance @ whitener
-        return cls(kind, epoch, mixing / np.linalg.norm(mixing), spatial, temporal, sd, sd * whitener)
+        # Inputs are in mV of a source of mean strength; of one source, in mV of this source.
+        sd = np.sqrt(mixing.shape[1]) / float(np.linalg.norm(mixing))
+        return cls(kind, epoch, sd * mixing, spatial, temporal, sd, sd * whitener)
 
     @property
     def n_inputs(self) -> int:
