@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from jrflow.archive.errors import ArchiveError, ArchiveMismatchError, DiskFullError, ShardError
     from jrflow.archive.manifest import damaged_files, read_manifest
 
-#: Public names and the modules they come from; loaded at first use: who simulates in memory need not wait for
-#: Zarr and Dask.
+#: Public names and their modules, loaded at first use: simulations in memory do not wait for Zarr and Dask.
 _PUBLIC = {
     "ArchiveError": "jrflow.archive.errors",
     "ArchiveMismatchError": "jrflow.archive.errors",

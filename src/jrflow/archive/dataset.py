@@ -1,4 +1,4 @@
-"""An archive as an xarray Dataset: opened with checks; selections of it written to stores of their own."""
+"""Open an archive as an xarray Dataset, with checks, and write selections of it to new stores."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _NETCDF = (".nc", ".nc4")
 
 
 def open_archive(path: AnyPath, *, allow_unsealed: bool = False) -> xr.Dataset:
-    """Open an archive and make sure that it is complete.
+    """Open an archive and check that it is complete.
 
-    Every file that the manifest lists must exist with its size. Checksums of whole files are compared by
-    ``jrflow archive verify``; those of chunks whenever a chunk is read.
+    Every file that the manifest lists must exist and have the listed size. ``jrflow archive verify`` compares
+    checksums of whole files; checksums of chunks are compared whenever a chunk is read.
 
     Parameters
     ----------
@@ -75,20 +75,20 @@ def open_archive(path: AnyPath, *, allow_unsealed: bool = False) -> xr.Dataset:
         ) from error
     if not (sealed or allow_unsealed or is_selection(ids, archive.attributes)):
         raise ArchiveError(_not_sealed(store, pending, ids.size))
-    # Without the source nothing says that what differs between regions is a coordinate.
+    # Without the source, variables over regions would not be recognised as coordinates.
     parameters = [name for name in MODEL.space if name in small.variables]
     return small.set_coords(parameters).assign(source=source.variable)
 
 
 def check_dataset(ds: xr.Dataset) -> None:
-    """Make sure that the archive that a Dataset was opened from has all its files, in full length.
+    """Check that all files of the archive of a Dataset exist and have their full length.
 
     Raises
     ------
     ArchiveError
         If a file is missing or truncated, or the archive is not sealed.
     ValueError
-        If the Dataset does not say where it was opened, or holds simulations of several archives.
+        If the path of the archive is unknown, or the Dataset contains simulations of several archives.
     """
     n_campaigns = np.unique(ds[CAMPAIGN_KEY].values).size if CAMPAIGN_KEY in ds.variables else 1
     path = ds.encoding.get("source")
@@ -135,8 +135,8 @@ def export_archive(path: AnyPath, out: AnyPath, query: str | None = None) -> xr.
 def export(ds: xr.Dataset, out: AnyPath) -> UPath:
     """Write simulations in the archive's layout to a netCDF-4 file or a Zarr store.
 
-    Memory holds a few shards of ``source`` at most. The target appears under its name when it is complete.
-    Beside a Zarr store a manifest with the checksum of every file is written, so that a loss is noticed.
+    At most a few shards of ``source`` are in memory. The target gets its name when it is complete. For a Zarr
+    store, a manifest with the checksum of every file is written, too, so that lost files are noticed.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def export(ds: xr.Dataset, out: AnyPath) -> UPath:
     Raises
     ------
     ValueError
-        If the name of the target is neither, it would lie within a store, or nothing is selected.
+        If the target has another suffix, or is inside a store, or nothing is selected.
     FileExistsError, FileNotFoundError
         If the target exists, or its folder does not.
     """
@@ -162,7 +162,7 @@ def export(ds: xr.Dataset, out: AnyPath) -> UPath:
 
 
 def check_target(out: AnyPath) -> UPath:
-    """Make sure that an export can be written; raises as ``export``."""
+    """Check that an export can be written; raises the errors of ``export``."""
     target = place(out)
     if target.suffix not in (*_NETCDF, ".zarr"):
         raise ValueError(f"expected a name that ends with .nc or .zarr, received {str(out)!r}")
@@ -184,24 +184,24 @@ def failed(ds: xr.Dataset) -> int:
 
 
 def is_selection(sim: np.ndarray, attrs: Mapping[str, Any]) -> bool:
-    """Whether simulations are a part of a campaign, or not in its order.
+    """Whether these are only some simulations of a campaign, or all of them in another order.
 
     Parameters
     ----------
     sim
         Ids, shape (n,).
     attrs
-        Attributes of the store; an archive of an early version does not say how many simulations it has.
+        Attributes of the store. Archives of early versions do not contain the number of simulations.
     """
     n = attrs.get("n_simulations")
-    if n is None or (sim < 0).any():  # ids below 0 are lost: the store is damaged
+    if n is None or (sim < 0).any():  # ids below 0 are lost values of a damaged store
         return False
-    # An archive that is being extended is longer than its attributes say.
+    # During an extension, an archive is longer than its attributes say.
     return sim.size < n or not np.array_equal(sim[:n], np.arange(n))
 
 
 def described(sim: np.ndarray, attrs: Mapping[str, Any]) -> str:
-    """What a selection is, in words."""
+    """Describe a selection in words."""
     return (
         f"a selection of {sim.size:,} of the {attrs['n_simulations']:,} simulations of campaign "
         f"{attrs['campaign']!r}, not a sealed archive"
@@ -234,13 +234,13 @@ def _check_exists(store: UPath) -> None:
 
 
 def _complete(ds: xr.Dataset) -> xr.Dataset:
-    """The Dataset with all its dims, its small variables in memory, and no encoding of another store."""
+    """Dataset with all dims, small variables in memory, and without the encoding of its old store."""
     if missing := [name for name in ("sim", "source", "status") if name not in ds.variables]:
         raise ValueError(f"expected simulations with {', '.join(missing)}, received {list(ds.variables)}")
     if "region" not in ds.dims:
         expanded = ds["source"].expand_dims("region")
         ds = ds.drop_vars("region", errors="ignore").assign(source=expanded)
-    if "sim" not in ds.dims:  # one simulation: its parameters are values of this one
+    if "sim" not in ds.dims:  # a single simulation: its parameters are scalars
         single = [name for name in ds.coords if name != "sim" and ds[name].ndim == 0]
         ds = ds.reset_coords(single).expand_dims("sim").set_coords(single)
     if ds.sizes["sim"] == 0:
@@ -323,6 +323,6 @@ def _select(ds: xr.Dataset, query: str) -> xr.Dataset:
 
 
 def _ranges(ds: xr.Dataset) -> str:
-    """Ranges of the parameters that vary, so that the user sees what can be asked for."""
+    """Ranges of the parameters that vary, for the message about an empty selection."""
     varied = [name for name in ds.attrs.get("varied_names", []) if name in ds]
     return "there are " + ", ".join(f"{n} {ds[n].values.min():g} to {ds[n].values.max():g}" for n in varied)

@@ -1,4 +1,4 @@
-"""Errors of an archive; each takes one message, so that it can be sent from a worker process."""
+"""Errors of archives; each has one message as its argument, so that worker processes can send it."""
 
 
 class ArchiveError(OSError):
@@ -6,11 +6,11 @@ class ArchiveError(OSError):
 
 
 class ArchiveMismatchError(ArchiveError):
-    """A store is in the way that belongs to another campaign or configuration."""
+    """A store with this name exists, but belongs to another campaign or configuration."""
 
 
 class DiskFullError(ArchiveError):
-    """There is not enough room on the disk."""
+    """There is not enough space on the disk."""
 
 
 class ShardError(ArchiveError):

@@ -1,4 +1,4 @@
-"""What an archive is, on one page."""
+"""Description of an archive on one page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jrflow.model import MODEL
 
 
 def info(path: AnyPath) -> str:
-    """Describe an archive: what was simulated, how far it is, how large, where it comes from."""
+    """Describe an archive: content, progress, size and origin."""
     archive = Archive.open(path)
     attrs, specification, created = archive.attributes, archive.specification, archive.created
     layout, pending = archive.layout, pending_shards(archive)

@@ -1,8 +1,8 @@
-"""How the simulations of a campaign are divided into shards, and these into chunks.
+"""Division of the simulations of a campaign into shards, and of shards into chunks.
 
-A shard is what one task writes: one file of ``source``, then one of ``n_trials`` (of evoked responses), one
-of ``failed_step`` (where a simulation failed), and last one of ``status``. Nobody else ever writes these
-files, so workers need no locks; and a shard whose status says nothing is repeated.
+One task writes one shard: a file of ``source``, then ``n_trials`` (evoked responses only), ``failed_step``
+(only if a simulation failed), and ``status`` as the last file. No other task writes these files, so workers
+need no locks. A shard without ``status`` is simulated again.
 """
 
 from __future__ import annotations
@@ -32,49 +32,49 @@ from jrflow.archive.vocabulary import (
     TIME_ATTRS,
 )
 
-#: Bytes a simulation takes besides its source: failed_step, n_trials, status.
+#: Size of failed_step, n_trials and status of one simulation, bytes.
 _BYTES_BESIDES = 4 + 4 + 1
 
-#: What there is of a simulation besides its source, in the order in which it is written; the status is last.
+#: Simulated variables besides the source, in the order of writing; the status is the last.
 OUTCOMES = ("n_trials", "failed_step", "status")
 #: Most chunks of ``source`` for which all other variables over ``sim`` have the same chunks. Dask needs about
 #: 1 ms for each chunk that it reads, so a query of a million simulations in chunks of 256 takes 40 s.
 ALIGNED_CHUNKS = 256
 
-#: What a simulation that has not been run is filled with. These values take no file.
+#: Fill values of simulations that have not been run; they need no file.
 _FILL = {"failed_step": np.int32(-1), "n_trials": np.int32(0), "status": np.int8(NOT_SIMULATED)}
 _ATTRS = {"failed_step": FAILED_STEP_ATTRS, "n_trials": N_TRIALS_ATTRS, "status": STATUS_ATTRS}
 
-#: Zarr answers with the fill value, and not with an error, where a file is lost. Means skip NaN, but not
-#: infinity: so the loss shows in whatever is computed from the source.
+#: If a file is lost, Zarr returns the fill value and no error. Means skip NaN, but not infinity: with
+#: infinity, the loss is visible in everything that is computed from the source.
 _SOURCE_FILL = np.float32("inf")
 
-#: Of those in benchmarks/codecs.py it decodes fastest, and compresses faster than a core simulates; zstd
-#: saves 4 % of the bytes of evoked responses and takes three times as long to decode. With the checksum of
-#: every chunk any reader notices a flipped byte, plain xarray too.
+#: Of the codecs in benchmarks/codecs.py, this one decodes fastest, and it compresses faster than a core
+#: simulates. zstd saves 4 % of the bytes of evoked responses, but decoding takes three times as long. The
+#: checksum of each chunk reveals a changed byte to every reader, including plain xarray.
 SOURCE_CODECS = (BloscCodec(cname="lz4", clevel=5, shuffle="shuffle", typesize=4), Crc32cCodec())
 _CODECS = (ZstdCodec(level=1), Crc32cCodec())
 
-#: In larger archives, simulations in a chunk of a coordinate: 1 MB, so that a query reads few chunks, and a
-#: worker little more than its own simulations. The file of a coordinate has room for this many chunks at
-#: least: an archive that grows keeps one file for each, and an empty place in it takes 16 bytes.
+#: Simulations in a chunk of a coordinate in larger archives: 1 MB, so that a query reads few chunks, and a
+#: worker reads little more than its own simulations. The file of a coordinate has places for at least this
+#: many chunks: an archive that grows keeps one file for each coordinate. An empty place takes 16 bytes.
 _COORDINATE_CHUNK, _ROOM = 2**17, 32
 
 
 @dataclass(frozen=True)
 class ShardLayout:
-    """How the simulations of a campaign are divided into shards, and these into chunks.
+    """Division of the simulations of a campaign into shards, and of shards into chunks.
 
     Attributes
     ----------
     n_simulations, n_regions, n_times
         Shape of ``source``.
     shard_size, chunk_size
-        Simulations per shard (unit of writing) and per chunk (unit of reading), of which it is
-        a multiple.
+        Simulations per shard (unit of writing) and per chunk (unit of reading). The size of a shard is a
+        multiple of the size of a chunk.
     aligned
-        Whether all variables over ``sim`` have the chunks of ``source``; None for what suits the size. Then
-        plain xarray sees consistent chunks. In a large archive these would make queries slow.
+        Whether all variables over ``sim`` have the chunks of ``source``: xarray then sees consistent chunks,
+        but queries of large archives are slow. None: only if the archive is small.
     """
 
     n_simulations: int
@@ -96,7 +96,7 @@ class ShardLayout:
 
     @property
     def n_files(self) -> int:
-        """Most data files of a full archive; rest has no ``n_trials``, success no ``failed_step``."""
+        """Largest number of data files of a full archive: without failures there is no ``failed_step``."""
         return 4 * self.n_shards
 
     def simulations(self, shard: int) -> slice:
@@ -134,7 +134,7 @@ def array_metadata(design: xr.Dataset, layout: ShardLayout, key: int) -> dict[st
 
 
 def write_template(where: str | MemoryStore, template: xr.Dataset, layout: ShardLayout) -> None:
-    """Write the coordinates and the metadata of a template; what is lazy stays unwritten."""
+    """Write the coordinates and the metadata of a template, but no lazy variable."""
     encoding = _encoding(template, layout)
     template.to_zarr(where, mode="w", zarr_format=3, consolidated=False, compute=False, encoding=encoding)
 
@@ -142,7 +142,7 @@ def write_template(where: str | MemoryStore, template: xr.Dataset, layout: Shard
 def template_of(
     design: xr.Dataset, regions: list[str], times: np.ndarray, layout: ShardLayout, key: int | None
 ) -> xr.Dataset:
-    """Make the Dataset of an archive, with lazy placeholders for what will be simulated."""
+    """Make the Dataset of an archive, with lazy placeholders for simulated variables."""
     shape = (layout.n_simulations, layout.n_regions, layout.n_times)
     block = (layout.shard_size, layout.n_regions, layout.n_times)
     source = dask.array.full(shape, _SOURCE_FILL, chunks=block, dtype=np.float32)
@@ -152,7 +152,7 @@ def template_of(
     }
     variables["source"] = (("sim", "region", "time"), source, SOURCE_ATTRS)
     labels = {
-        # Strings of variable length: the fixed-length ones of NumPy have no Zarr v3 specification.
+        # Strings of variable length, because Zarr v3 does not specify fixed-length strings of NumPy.
         "region": ("region", np.array(regions, dtype=object), REGION_ATTRS),
         "time": ("time", times, TIME_ATTRS),
     }
@@ -161,7 +161,7 @@ def template_of(
     template.attrs = {"format": CREATING}
     if key is None:
         return template
-    # Every simulation names its campaign, so that mixed campaigns are noticed. The fill value alone does it.
+    # Every simulation has the key of its campaign, so that mixed campaigns are noticed, as a fill value.
     keys = dask.array.full(layout.n_simulations, np.int32(key), chunks=-1)
     return template.assign({CAMPAIGN_KEY: ("sim", keys, CAMPAIGN_KEY_ATTRS)})
 
@@ -180,7 +180,7 @@ def _encoding(template: xr.Dataset, layout: ShardLayout) -> dict[str, dict[str, 
         for name, coordinate in template.coords.items()
         if coordinate.dims == ("sim",)
     }
-    # What differs between regions has as many numbers in a chunk, of fewer simulations.
+    # A chunk of a variable over regions has as many numbers, so it has fewer simulations.
     n_regions = layout.n_regions
     fewer = chunk if layout.aligned else max(chunk // n_regions, 1)
     wide_room = max(-(-layout.n_simulations // fewer), fewest) * fewer
@@ -201,7 +201,7 @@ def _encoding(template: xr.Dataset, layout: ShardLayout) -> dict[str, dict[str, 
     }
     whole = {"chunks": (layout.chunk_size,), "shards": (layout.shard_size,)}
     outcome = (whole if layout.aligned else {"chunks": (layout.shard_size,)}) | {"compressors": _CODECS}
-    # The fill value alone makes every status 'not yet simulated', without a file.
+    # Without a file, the fill value means that every simulation is 'not yet simulated'.
     for name, fill in _FILL.items():
         encoding[name] = outcome | {"fill_value": fill}
     if CAMPAIGN_KEY in template:
@@ -211,12 +211,12 @@ def _encoding(template: xr.Dataset, layout: ShardLayout) -> dict[str, dict[str, 
 
 
 def _lost(dtype: np.dtype[Any]) -> Any:
-    """What a coordinate reads as where its file is lost: a value that no coordinate has."""
+    """Fill value of a coordinate, which is read if its file is lost: no coordinate has this value."""
     return dtype.type(np.nan if dtype.kind == "f" else -1)
 
 
 def stored_bytes(source: np.ndarray, chunk_size: int) -> int:
-    """Bytes that some sources, shape (n_sims, n_regions, n_times), take in a store."""
+    """Size of sources (n_sims, n_regions, n_times) in a store, bytes."""
     chunks = (min(chunk_size, len(source)), *source.shape[1:])
     stored = zarr.create_array(
         MemoryStore(), shape=source.shape, dtype=np.float32, chunks=chunks, compressors=SOURCE_CODECS

@@ -1,12 +1,13 @@
 """Locks of an archive: two drivers never simulate the same shards.
 
-A driver holds a lock on a range of bytes of ``<campaign>.lock``, one byte for each of its shards and one for
-the store as a whole. Object stores have no locks: two drivers there would only do work twice, since both
-write the same bytes.
+A driver locks a range of bytes of ``<campaign>.lock``: one byte for each of its shards and one for the
+store. Object stores have no locks. Two drivers would do the same work twice there, but they write the same
+bytes.
 
-Why ranges of bytes (POSIX record locks) and not filelock, which locks whole files: blocks of different
-divisions, such as 2 of 3 and 3 of 4, share some shards only, and a range says exactly which. The kernel
-releases a range when its process ends, however it ends, and NFS carries record locks from node to node.
+Ranges of bytes (POSIX record locks) are used instead of filelock, which locks whole files. Blocks of
+different divisions, such as 2 of 3 and 3 of 4, share only some shards, and a range describes these exactly.
+The kernel releases a range when its process ends, even if it is killed, and NFS supports record locks between
+nodes.
 """
 
 from __future__ import annotations
@@ -24,20 +25,17 @@ from jrflow.lock import BusyError, Claim, hold
 
 
 class CampaignBusyError(ArchiveError, BusyError):
-    """Another driver is at work on the same simulations."""
+    """Another driver is working on the same simulations."""
 
 
 def lock_path(store: UPath) -> UPath:
-    """File that drivers lock parts of."""
+    """File whose parts drivers lock."""
     return store.with_suffix(".lock")
 
 
 @contextmanager
 def claim_store(store: UPath, wait: float = 0.0, progress: TextIO | None = None) -> Iterator[None]:
-    """Be the only one to create a store; see ``claim_shards``.
-
-    Others may go on with shards of their own.
-    """
+    """Lock the creation of a store; other drivers can continue with their shards. See ``claim_shards``."""
     with _claim(store, 0, 1, "the store itself", wait, progress):
         yield
 
@@ -46,21 +44,21 @@ def claim_store(store: UPath, wait: float = 0.0, progress: TextIO | None = None)
 def claim_shards(
     store: UPath, shards: range | None = None, wait: float = 0.0, progress: TextIO | None = None
 ) -> Iterator[None]:
-    """Be the only one to work on some shards of a store; None for all of them and the store itself.
+    """Lock some shards of a store; None for all shards and the store itself.
 
     Parameters
     ----------
     store, shards
-        What is claimed.
+        Store, and shards to lock.
     wait
-        How long to wait for others to finish, s; what is there must then be looked at anew.
+        How long to wait for other drivers, s. After waiting, the state of the store must be read again.
     progress
-        Where it is said that one waits, and for whom; None for silence.
+        Where a message about waiting is written; None for no message.
 
     Raises
     ------
     CampaignBusyError
-        If another process holds one of them: which, where, and since when.
+        If another process holds a lock: the message names the process, its node and the time.
     """
     if shards is None:
         with _claim(store, 0, 0, "all shards", wait, progress, remove=True):
@@ -82,7 +80,7 @@ def _claim(
     *,
     remove: bool = False,
 ) -> Iterator[None]:
-    """Hold the bytes start..start + length - 1 (to infinity where the length is 0)."""
+    """Lock the bytes start..start + length - 1; to the end if the length is 0."""
     if not is_local(store):
         yield
         return

@@ -1,4 +1,4 @@
-"""The manifest of a sealed archive: what it declares, and whether its files are those that it names."""
+"""The manifest of a sealed archive: its content, and the comparison with the files of the archive."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _REQUIRED = {
 
 @dataclass(frozen=True)
 class Failures:
-    """Simulations that failed in one way, and the integration steps at which they did."""
+    """Number of simulations with one kind of failure, and the integration steps of these failures."""
 
     simulations: int
     first_step: int
@@ -40,7 +40,7 @@ class Failures:
 
 @dataclass(frozen=True)
 class SteadyState:
-    """Simulations that did not fail and settled before the last trial; None of no simulation."""
+    """Number of successful simulations that settled before the last trial."""
 
     settled: int
     fraction: float | None
@@ -57,14 +57,14 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a sealed archive, or a selection of one, declares.
+    """Content of the manifest of a sealed archive, or of a selection.
 
     Attributes
     ----------
     campaign, store
         Names of the campaign and of the folder.
     config_hash, specification
-        Of what the simulations depend on, as JSON.
+        Everything that the simulations depend on, as JSON, and its hash.
     layout
         Sizes, shards and chunks.
     counts
@@ -74,11 +74,11 @@ class Manifest:
     steady_state
         None at rest.
     created, sealed
-        Provenance: time, commit, versions; under ``last_run`` of ``sealed`` what that run did.
+        Provenance: time, commit, versions. ``last_run`` in ``sealed`` describes the work of the last run.
     files
-        By their name in the store.
+        Size and checksum of each file, by its name in the store.
     is_selection
-        Whether it describes a selection of a campaign's simulations, not all of them.
+        Whether the store contains only a selection of the simulations of a campaign.
     """
 
     campaign: str
@@ -141,7 +141,7 @@ class Manifest:
 
     @property
     def sealed_at(self) -> str:
-        """When it was sealed; empty if it does not say."""
+        """Time of sealing; empty if unknown."""
         return str(self.sealed.get("time", ""))
 
 
@@ -151,7 +151,7 @@ def manifest_path(store: UPath) -> UPath:
 
 
 def read_manifest(store: AnyPath) -> Manifest | None:
-    """Manifest of a sealed store; None if it is not sealed, or the manifest is that of another store.
+    """Manifest of a sealed store; None if the store is not sealed, or the manifest belongs to another store.
 
     Raises
     ------
@@ -182,8 +182,8 @@ def manifest_of(archive: Archive) -> Manifest | None:
 def find_manifest(store: UPath) -> UPath | None:
     """Path of a store's manifest; None if there is none.
 
-    It lies beside the store under the store's name. Where a store was renamed without its manifest, it has
-    the name of the campaign.
+    The manifest is in the same folder and has the name of the store. If a store was renamed without its
+    manifest, the manifest has the name of the campaign.
     """
     if manifest_path(store).exists():
         return manifest_path(store)
@@ -191,7 +191,7 @@ def find_manifest(store: UPath) -> UPath | None:
     if not isinstance(campaign, str):
         return None
     path = store.with_name(f"{campaign}.json")
-    # Where the store of that name is there, too, the manifest belongs to that one.
+    # If a store of that name exists, the manifest belongs to it.
     return path if path.exists() and not store.with_name(f"{campaign}.zarr").exists() else None
 
 
@@ -214,24 +214,24 @@ def damaged_files(store: AnyPath, *, contents: bool = True) -> dict[str, str]:
     store
         A sealed store.
     contents
-        Read every file and compare checksums; otherwise only look whether it is there, in full length.
+        Read every file and compare checksums; otherwise only compare sizes.
 
     Returns
     -------
     dict
-        What is wrong, by the name of the file.
+        Faults, by the name of the file.
     """
     path = place(store)
     return compare(path, require_manifest(path), contents=contents)
 
 
 def check_intact(store: UPath, manifest: Manifest) -> None:
-    """Make sure that every file of a sealed archive is there, in full length.
+    """Check that every file of a sealed archive exists and has its full length.
 
     Raises
     ------
     ArchiveError
-        If not; the message lists the files and says what to do.
+        If files are missing or truncated; the message lists them and says what to do.
     """
     faults = compare(store, manifest, contents=False)
     if faults:
@@ -250,14 +250,14 @@ def compare(store: UPath, manifest: Manifest, *, contents: bool = True) -> dict[
     store
         The store.
     manifest
-        Has the size and the SHA-256 of every file.
+        Manifest with the size and the SHA-256 of every file.
     contents
         Read every file and compare checksums; otherwise compare sizes only.
 
     Returns
     -------
     dict
-        What is wrong, by the name of the file.
+        Faults, by the name of the file.
     """
     there, faults = dict(files(store)), {}
     for name, expected in manifest.files.items():

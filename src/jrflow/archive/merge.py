@@ -1,4 +1,4 @@
-"""Joining what several machines simulated of one campaign, and sealing it when it is complete."""
+"""Join archives of one campaign from several machines, and seal the result when it is complete."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from jrflow.progress import Progress
 
 
 def join_archives(target: UPath, others: list[UPath], progress: TextIO | None = sys.stderr) -> list[int]:
-    """Add what other archives have of the same campaign; seal the archive if that completes it.
+    """Add shards of other archives of the same campaign; seal the archive if it is then complete.
 
     Parameters
     ----------
     target
-        Archive that receives.
+        Archive to complete.
     others
-        Archives that give; they are left as they are.
+        Archives to copy from; they are not changed.
     progress
         Where the progress is written; None for silence.
 
@@ -38,9 +38,9 @@ def join_archives(target: UPath, others: list[UPath], progress: TextIO | None = 
     Raises
     ------
     ArchiveMismatchError
-        If they are not of one campaign, or have different values for the same simulations.
+        If the archives belong to different campaigns, or have different values for the same simulations.
     CampaignBusyError
-        If another process is at work on the archive.
+        If another process is working on the archive.
     """
     with claim_shards(target):
         archive = Archive.open(target)
@@ -53,16 +53,16 @@ def join_archives(target: UPath, others: list[UPath], progress: TextIO | None = 
 
 
 def add_archive(target: Archive, other: Archive, advance: Callable[[int], None]) -> list[int]:
-    """Copy the shards of another archive of the same campaign that this one lacks.
+    """Copy missing shards from another archive of the same campaign.
 
-    Nothing is written before all is compared: shards that both have must be the same, bit for bit.
+    All shards that exist in both archives are compared first, and must be equal to the bit.
 
     Parameters
     ----------
     target
-        Receives; it may lack shards, or be sealed already.
+        Archive to complete; it may be sealed already.
     other
-        Gives; it is left as it is.
+        Archive to copy from; it is not changed.
     advance
         Called with the number of simulations of each shard that has been copied.
 
@@ -73,7 +73,7 @@ def add_archive(target: Archive, other: Archive, advance: Callable[[int], None])
     Raises
     ------
     ArchiveMismatchError
-        If the two are not of one campaign with shards of one size, or a shard that both have differs.
+        If the campaigns or the sizes of shards differ, or a shard differs between the archives.
     """
     other.check_belongs(target.specification)
     layout = target.layout
@@ -90,7 +90,7 @@ def add_archive(target: Archive, other: Archive, advance: Callable[[int], None])
     if wanted:
         manifest_path(target.path).unlink(missing_ok=True)
     for shard in wanted:
-        # The status comes last: with it the shard counts as done.
+        # The status is the last file: with it the shard counts as done.
         for name in shard_files(shard):
             if name in there:
                 (target.path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ def add_archive(target: Archive, other: Archive, advance: Callable[[int], None])
 
 
 def _add(target: Archive, other: Archive, progress: TextIO | None) -> list[int]:
-    """Add an archive, and show how far it is."""
+    """Add an archive, and show the progress."""
     layout, missing = target.layout, pending_shards(target)
     check_space(target.path, layout.n_bytes(missing))
     if progress is not None:
@@ -116,7 +116,7 @@ def _add(target: Archive, other: Archive, progress: TextIO | None) -> list[int]:
 
 
 def _check_common(target: Archive, other: Archive, shards: list[int]) -> None:
-    """Make sure that what both have is the same; bytes may differ where another version compressed them."""
+    """Check that common shards have equal values; files may differ if another version compressed them."""
     conflicts = [shard for shard in shards if not _same(target, other, shard)]
     if conflicts:
         raise ArchiveMismatchError(
@@ -135,5 +135,5 @@ def _same(target: Archive, other: Archive, shard: int) -> bool:
 
 
 def _bits(values: np.ndarray) -> np.ndarray:
-    """Values as integers: so that NaN equals itself."""
+    """Values as integers, so that NaN is equal to NaN."""
     return values.view(np.int32) if values.dtype == np.float32 else values

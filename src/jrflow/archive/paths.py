@@ -1,7 +1,7 @@
-"""Where an archive is: a folder of this machine, or a URL of an object store. Its files; room on the disk.
+"""Paths and files of archives, on this machine or in an object store, and free space on the disk.
 
-Credentials and endpoints of object stores come from where their own tools have them (environment variables,
-``~/.config/fsspec``): they are no settings of a campaign, and workers find them in the same way.
+Credentials and endpoints of object stores are configured as for other tools (environment variables,
+``~/.config/fsspec``). They are not settings of a campaign, and workers find them in the same way.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from upath import UPath
 from jrflow.archive.errors import ArchiveError, DiskFullError
 from jrflow.config.sizes import readable
 
-#: What Zarr and this package name files that are not complete yet.
+#: Names of files that Zarr and this package have not completed yet.
 PARTIAL = ".partial"
 
 #: What Zarr and its codecs raise where a file is damaged.
@@ -40,12 +40,12 @@ AnyPath = str | PathLike[str] | UPath
 
 
 def place(path: AnyPath) -> UPath:
-    """Path of this machine, absolute, or URL, with the methods of ``pathlib.Path``.
+    """Absolute path on this machine, or URL, with the methods of ``pathlib.Path``.
 
     Raises
     ------
     ArchiveError
-        If nothing installed knows the URL's protocol.
+        If no installed package supports the protocol of the URL.
     """
     try:
         given = UPath(path)
@@ -63,12 +63,12 @@ def place(path: AnyPath) -> UPath:
 
 
 def is_local(where: UPath) -> bool:
-    """Whether it lies in a file system, with locks and free space, rather than in an object store."""
+    """Whether a path is in a file system, with locks and a known free space, and not in an object store."""
     return isinstance(where, Path)
 
 
 def files(store: UPath) -> Iterator[tuple[str, int]]:
-    """Name within the store and size of every file that is complete, in order."""
+    """Name within the store and size of every complete file, sorted."""
     if is_local(store):
         start = len(str(store)) + 1
         found = {str(path)[start:]: path.stat().st_size for path in _local_files(store)}
@@ -83,7 +83,7 @@ def files(store: UPath) -> Iterator[tuple[str, int]]:
 
 
 def remove_leftovers(store: UPath) -> None:
-    """Remove what writers that were killed had begun; object stores keep nothing of it."""
+    """Remove incomplete files of writers that were killed; object stores do not keep such files."""
     if is_local(store):
         for path in _local_files(store):
             if path.name.endswith(PARTIAL):
@@ -91,12 +91,12 @@ def remove_leftovers(store: UPath) -> None:
 
 
 def read_json(path: UPath) -> dict[str, Any]:
-    """Content of a file of ours.
+    """Content of a JSON file of an archive.
 
     Raises
     ------
     ArchiveError
-        If it is no JSON.
+        If the file is not JSON.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -108,7 +108,7 @@ def read_json(path: UPath) -> dict[str, Any]:
 
 
 def write_atomically(path: UPath, content: bytes) -> None:
-    """Write a file that is either there in full or not at all, also after a power failure."""
+    """Write a file completely or not at all, even if the power fails."""
     if not is_local(path):
         path.write_bytes(content)
         return
@@ -124,30 +124,30 @@ def write_atomically(path: UPath, content: bytes) -> None:
 
 
 def free_bytes(path: UPath) -> int:
-    """Free space of the file system that holds a path, or will hold it, bytes."""
+    """Free space of the file system of a path, bytes; the path need not exist yet."""
     return shutil.disk_usage(str(_existing(path))).free
 
 
 def free_files(path: UPath) -> int | None:
-    """How many more files the file system of a path takes; None where it does not count them."""
+    """Number of files that the file system of a path can still take; None if it has no limit."""
     found = os.statvfs(str(_existing(path)))
     return found.f_favail if found.f_files else None
 
 
 def check_space(path: UPath, n_bytes: int) -> None:
-    """Refuse to begin what cannot fit.
+    """Raise an error if the data cannot fit on the disk.
 
     Parameters
     ----------
     path
         Store that will be written.
     n_bytes
-        Size of what is still to be written, before compression.
+        Size of the data to write, before compression.
 
     Raises
     ------
     DiskFullError
-        If it would not fit even at the best compression.
+        If the data would not fit even with the best compression.
     """
     if not is_local(path):
         return
@@ -161,7 +161,7 @@ def check_space(path: UPath, n_bytes: int) -> None:
 
 
 def check_memory(n_simulations: int) -> None:
-    """Refuse a design that this machine cannot hold: all parameters of all simulations are drawn at once.
+    """Raise an error if a design exceeds the memory: all parameters of all simulations are drawn at once.
 
     Raises
     ------
@@ -181,22 +181,22 @@ def check_memory(n_simulations: int) -> None:
 def explain_full_disk(
     path: UPath, where: str, still_to_write: Callable[[], int] = lambda: 0
 ) -> Iterator[None]:
-    """Turn 'no space left on device' into a message that says what is needed and what to do.
+    """Replace 'no space left on device' by a message that says how much space is needed and what to do.
 
     Parameters
     ----------
     path
         Store that is written.
     where
-        What was being written.
+        What was written, for the message.
     still_to_write
-        Gives the size of what is still to be written, before compression; asked only when needed. By default
-        0: little beside simulations.
+        Function that returns the size of the remaining data before compression; called only if the disk is
+        full. By default 0: the remaining data are small.
 
     Raises
     ------
     DiskFullError
-        In place of the operating system's error for a full disk or an exhausted quota.
+        If the disk is full or a quota is exhausted.
     """
     try:
         yield
@@ -211,7 +211,7 @@ def explain_full_disk(
 
 
 def _existing(path: UPath) -> UPath:
-    """A path, or the closest above it that is there."""
+    """The path itself, or the closest parent that exists."""
     return next(folder for folder in (path, *path.parents) if folder.exists())
 
 

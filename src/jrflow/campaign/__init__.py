@@ -1,4 +1,4 @@
-"""One campaign from its configuration to a sealed archive: design, simulate what is missing, seal."""
+"""One campaign from its configuration to a sealed archive: design, simulation, sealing."""
 
 from jrflow.campaign.run import run_campaign
 from jrflow.campaign.shard import MapShards, ShardTask, simulate_shard

@@ -1,4 +1,4 @@
-"""Creating the store of a campaign from its specification, with metadata that describe it."""
+"""Create the store of a campaign from its specification, with descriptive metadata."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from jrflow.model import MODEL
 from jrflow.provenance import git_commit, versions
 from jrflow.specification import Specification
 
-#: Settings of the simulation that stand among a store's attributes; all of them are in its specification.
+#: Settings of the simulation that are attributes of a store; the specification contains all settings.
 _SHOWN = ("protocol", "solver", "dt", "sfreq", "precision", "backend", "max_source")
 
 
 def create(config: Config, specification: Specification, store: UPath) -> None:
-    """Create the store of a campaign, in shards of the configured or a suitable size.
+    """Create the store of a campaign; the size of shards is configured or chosen.
 
     Raises
     ------
     ArchiveError, DiskFullError
-        If its design does not fit in memory, or the archive cannot fit on the disk.
+        If the design does not fit into memory, or the archive does not fit on the disk.
     """
     n_regions, n_simulations = len(specification.regions), specification.n_simulations
     sizes = shard_sizes(config, specification.campaign, n_regions)
@@ -52,9 +52,9 @@ def create_from(
     *,
     keyed: bool = True,
 ) -> None:
-    """Create the store of a campaign as of certain versions; see ``create_store``.
+    """Create the store of a campaign with the metadata of given versions; see ``create``.
 
-    Stores of early versions are not ``keyed``: they lack the key of their campaign, and their length.
+    Stores of early versions are not ``keyed``: they contain neither the key nor the length of their campaign.
     """
     design = specification.draw()
     attrs = archive_attributes(specification, design, created)
@@ -67,9 +67,9 @@ def create_from(
 def archive_attributes(
     specification: Specification, design: xr.Dataset, created: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Attributes that make a store explain itself; a worker needs nothing else.
+    """Attributes that describe a store completely; a worker needs no other information.
 
-    They hold no date: archives of one campaign made by the same versions are alike to the last byte.
+    They contain no date: archives of one campaign by the same versions are equal to the byte.
     """
     simulation = specification.content["simulation"]
     return {
@@ -87,7 +87,7 @@ def archive_attributes(
 
 
 def conventions(specification: Specification, version: str) -> dict[str, str]:
-    """Attributes of CF and ACDD, for programs and people who know nothing of jrflow.
+    """Attributes of the conventions CF and ACDD, for programs and people who do not know jrflow.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Preparing the archive of a campaign: open it, repair its design if necessary, or extend it."""
+"""Prepare the archive of a campaign: open it, repair its design if necessary, or extend it."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from jrflow.config.config import Config
 from jrflow.model import MODEL
 from jrflow.specification import Specification
 
-#: What is simulated, over ``sim``; everything else over ``sim`` is design.
+#: Simulated variables over ``sim``; all other variables over ``sim`` belong to the design.
 _SIMULATED = ("source", *OUTCOMES)
 
 State = Literal["created", "found", "extended"]
 
 
 def prepare_archive(config: Config, specification: Specification, store: UPath) -> tuple[Archive, State]:
-    """Make sure that the archive of a campaign is there, with its whole design.
+    """Create the archive of a campaign with its whole design, or complete an existing one.
 
     Raises
     ------
     ArchiveMismatchError
-        If a store of another campaign is in the way.
+        If a store of another campaign has this name.
     DiskFullError
-        If it cannot fit.
+        If the archive does not fit on the disk.
     """
     there = Archive.find(store)
     if there is None:
@@ -55,12 +55,12 @@ def prepare_archive(config: Config, specification: Specification, store: UPath) 
 
 
 def find_archive(specification: Specification, store: UPath) -> Archive | None:
-    """Open the archive of a campaign; None if it is not there, or not yet as long as it should be.
+    """Open the archive of a campaign; None if it does not exist, or has fewer simulations than the campaign.
 
     Raises
     ------
     ArchiveMismatchError
-        If a store of another campaign is in the way.
+        If a store of another campaign has this name.
     """
     archive = Archive.find(store)
     if archive is None or not _continues(archive, specification.as_begun(archive.specification)):
@@ -69,12 +69,13 @@ def find_archive(specification: Specification, store: UPath) -> Archive | None:
 
 
 def _continues(archive: Archive, specification: Specification) -> bool:
-    """Whether an archive is a campaign's, and as long; False if it holds only the beginning.
+    """Whether an archive has all simulations of a campaign; False if it has only the first ones.
 
     Raises
     ------
     ArchiveMismatchError
-        If it holds another campaign; the message lists every difference. The store is left as it is.
+        If the archive belongs to another campaign; the message lists every difference, and the store is not
+        changed.
     """
     before = archive.specification
     if before.identity != archive.attributes["config_hash"]:
@@ -86,7 +87,7 @@ def _continues(archive: Archive, specification: Specification) -> bool:
     _check_whole(archive)
     found = before.differences(specification)
     if not found:
-        # It has another length where its extension was interrupted.
+        # After an interrupted extension it has another length.
         return _has_length(archive, specification.n_simulations)
     if found.keys() != {"n"}:
         archive.refuse(found)
@@ -98,7 +99,7 @@ def _continues(archive: Archive, specification: Specification) -> bool:
 
 
 def _check_whole(archive: Archive) -> None:
-    """Raise an ``ArchiveMismatchError`` for a copy of a part of an archive, which cannot be continued."""
+    """Raise an ``ArchiveMismatchError`` for a selection of an archive, which cannot be continued."""
     n = archive.attributes.get("n_simulations")
     if n is None or not (archive.path / "sim/zarr.json").exists():  # an old archive, or a damaged one
         return
@@ -111,20 +112,20 @@ def _check_whole(archive: Archive) -> None:
 
 
 def _has_length(archive: Archive, n: int) -> bool:
-    """Whether every variable over ``sim`` has n values; not so where an extension was interrupted."""
+    """Whether every variable over ``sim`` has n values; after an interrupted extension some have fewer."""
     names = [name for name in ("sim", *MODEL.space, *_SIMULATED) if archive.has(name)]
     return all(archive.array(name).shape[0] == n for name in names)
 
 
 def restore_design(archive: Archive, design: xr.Dataset) -> list[str]:
-    """Write again what an archive has lost of its design and labels.
+    """Write lost variables of the design and lost labels of an archive again.
 
     Parameters
     ----------
     archive
         The archive.
     design
-        Parameters over ``sim``, drawn again, as long as the archive; perhaps ``region`` and ``time``.
+        Parameters over ``sim``, drawn again for all simulations of the archive; also ``region`` and ``time``.
 
     Returns
     -------
@@ -133,7 +134,7 @@ def restore_design(archive: Archive, design: xr.Dataset) -> list[str]:
     Raises
     ------
     ArchiveMismatchError
-        If the archive has another design.
+        If the archive has a different design.
     """
     lost = [name for name, values in _columns(design).items() if not _has(archive, name, values)]
     for name in lost:
@@ -142,31 +143,31 @@ def restore_design(archive: Archive, design: xr.Dataset) -> list[str]:
 
 
 def extend(archive: Archive, specification: Specification, design: xr.Dataset) -> None:
-    """Bring an archive to the length of a design that begins with its own; what is there stays.
+    """Extend an archive to a longer design that begins with its own design; existing simulations stay.
 
-    The attributes are written last: an interruption leaves a store that is known by its old ones, and
-    doing it again ends in the same. Open the archive again afterwards.
+    The attributes are written last: after an interruption the store still has the old ones, and a repeated
+    extension gives the same result. Open the archive again afterwards.
 
     Parameters
     ----------
     archive
-        The archive, as it was opened.
+        The open archive.
     specification, design
         Specification of the longer campaign, and its parameters over ``sim``.
 
     Raises
     ------
     ArchiveMismatchError
-        If the design does not begin with that of the archive.
+        If the design does not begin with the design of the archive.
     """
     store, n_before = archive.path, archive.specification.n_simulations
     for name, values in _columns(design).items():
         _has(archive, name, values[:n_before])
-    manifest_path(store).unlink(missing_ok=True)  # it spoke of the shorter one
+    manifest_path(store).unlink(missing_ok=True)  # it described the shorter archive
     layout = replace(archive.layout, n_simulations=design.sizes["sim"], aligned=None)
     kept = {name: _outcomes(archive, name, n_before) for name in OUTCOMES}
     for name, metadata in array_metadata(design, layout, specification.key).items():
-        # Small and large archives have different chunks: files in the old ones cannot stay.
+        # Small and large archives have different chunks: files with the old chunks must go.
         changed = name != "source" and not _same_grid(store, name, metadata)
         if changed:
             _remove_chunks(store, name)
@@ -182,7 +183,7 @@ def extend(archive: Archive, specification: Specification, design: xr.Dataset) -
 
 
 def _outcomes(archive: Archive, name: str, n: int) -> np.ndarray:
-    """One of the outcomes of the first n simulations; what cannot be read is the fill value."""
+    """One simulated variable of the first n simulations; unreadable parts have the fill value."""
     array, shard_size = archive.array(name), archive.layout.shard_size
     values = np.full(n, array.fill_value, array.dtype)
     for start in range(0, n, shard_size):
@@ -193,7 +194,7 @@ def _outcomes(archive: Archive, name: str, n: int) -> np.ndarray:
 
 
 def _same_grid(store: UPath, name: str, metadata: bytes) -> bool:
-    """Whether an array is there, with the chunks and codecs that the metadata speak of."""
+    """Whether an array exists and has the chunks and codecs of these metadata."""
     path, keys = store / name / "zarr.json", ("chunk_grid", "codecs")
     if not path.exists():
         return False
@@ -202,10 +203,10 @@ def _same_grid(store: UPath, name: str, metadata: bytes) -> bool:
 
 
 def _write_whole(archive: Archive, name: str, values: np.ndarray) -> None:
-    """Write all of a variable as if for the first time.
+    """Write a whole variable anew.
 
-    Zarr reads what is in a file before it writes a part of it, and keeps what is beyond the end; the first
-    fails where the file is damaged, the second where the store was longer for a while.
+    Zarr reads a file before it changes a part of it; this fails if the file is damaged. It also keeps values
+    beyond the end, which are wrong if the store was longer before.
     """
     _remove_chunks(archive.path, name)
     archive.array(name, "r+")[:] = values
@@ -222,12 +223,12 @@ def _columns(design: xr.Dataset) -> dict[str, np.ndarray]:
 
 
 def _has(archive: Archive, name: str, values: np.ndarray) -> bool:
-    """Whether an archive has these values; False where it has lost some.
+    """Whether an archive has these values; False if some are lost.
 
     Raises
     ------
     ArchiveMismatchError
-        If it has others.
+        If the archive has other values.
     """
     array = archive.array(name)
     try:
@@ -236,7 +237,7 @@ def _has(archive: Archive, name: str, values: np.ndarray) -> bool:
         return False
     same = stored == values
     missing = stored != stored if array.fill_value != array.fill_value else stored == array.fill_value
-    if (same | missing).all():  # Zarr answers with the fill value where a file is missing
+    if (same | missing).all():  # Zarr returns the fill value if a file is missing
         return bool(same.all())
     first = tuple(int(k) for k in np.argwhere(~same)[0])
     raise ArchiveMismatchError(

@@ -19,13 +19,13 @@ from jrflow.model.protocol import EvokedProtocol
 from jrflow.planning.cost import trial_simulations
 from jrflow.specification import Specification
 
-#: From here on a reminder of quotas is worth its line.
+#: Size from which the summary reminds of quotas, bytes.
 _MANY_FILES, _MANY_BYTES = 1000, 10e9
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a trial run says of the rest: seconds on one core and bytes on the disk, for one simulation."""
+    """Estimate from a trial run: seconds on one core and bytes on the disk of one simulation."""
 
     seconds: float
     n_bytes: float
@@ -40,7 +40,7 @@ def announce(
     state: str,
     progress: TextIO | None,
 ) -> None:
-    """Say what is about to happen, and what it will take, before it does.
+    """Write what will be simulated, and the expected time and space.
 
     Parameters
     ----------
@@ -49,13 +49,13 @@ def announce(
     archive
         The campaign's archive.
     n_shards
-        Shards of the campaign, or of the block that is to be simulated.
+        Number of shards of the campaign, or of the block.
     todo, damaged
-        Shards that will be simulated; those among them that are there, but cannot be read.
+        Shards that will be simulated, and those of them that exist but cannot be read.
     state
         'created', 'found' or 'extended'.
     progress
-        Where it is written; None for silence.
+        Where the summary is written; None for no output.
     """
     if progress is None:
         return
@@ -90,7 +90,7 @@ def announce(
 
 
 def conclude(specification: Specification, manifest: Manifest, progress: TextIO | None) -> None:
-    """Say how many simulations settled before the last trial, and when others failed."""
+    """Write how many simulations settled before the last trial, and at which steps others failed."""
     if progress is None:
         return
     name, protocol = specification.campaign, specification.simulation.protocol
@@ -111,13 +111,13 @@ def conclude(specification: Specification, manifest: Manifest, progress: TextIO 
 
 
 def _trial(archive: Archive, shard: int, n_simulations: int) -> Estimate | None:
-    """Simulate and compress a few of a shard; None where that would take as long as simulating all."""
+    """Simulate and compress some simulations of a shard; None if this takes as long as the campaign."""
     layout, ids = archive.layout, archive.layout.simulations(shard)
     n = trial_simulations(layout.n_regions, n_simulations)
     if n == 0 or ids.stop - ids.start < n:
         return None
     specification, design = archive.specification, read_design(archive, slice(ids.start, ids.start + n))
-    simulate_design(specification, design)  # compiles, or loads what has been compiled
+    simulate_design(specification, design)  # compiles the kernel, or loads it from the cache
     begin = time.perf_counter()
     source = simulate_design(specification, design)["source"].values
     n_bytes = stored_bytes(source, layout.chunk_size)
@@ -129,7 +129,7 @@ def _free(archive: Archive) -> str:
 
 
 def _quotas(archive: Archive, n_bytes: int) -> Iterator[str]:
-    """What may run out besides the disk."""
+    """Quotas that may be exhausted besides the space on the disk."""
     layout, free = archive.layout, free_files(archive.path) if is_local(archive.path) else None
     if free is not None and free < 2 * layout.n_files:
         yield f"warning: {free} files are left on this file system; raise execution.shard_size for fewer"

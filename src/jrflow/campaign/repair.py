@@ -1,4 +1,4 @@
-"""Repairing a sealed archive: only what is damaged is restored."""
+"""Repair a sealed archive: restore damaged files, and only these."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def repair_archive(
     store
         The archive; its manifest must be sound.
     map_shards
-        Carries out the tasks.
+        Function that runs the tasks.
     reseal
-        Accept other last digits, where package versions have changed, and write a new manifest.
+        Accept different last digits if package versions have changed, and write a new manifest.
     progress
-        Where the progress is written; None for silence.
+        Where the progress is written; None for no output.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def repair_archive(
     ArchiveError
         If the archive is not sealed, or the recreated files differ from the manifest.
     CampaignBusyError
-        If another process is at work on it.
+        If another process is working on the archive.
     """
     path = find_manifest(store)
     if path is None:
@@ -85,7 +85,7 @@ def repair_archive(
 
 
 def _rebuild(store: UPath, manifest: Manifest, names: list[str]) -> None:
-    """Recreate metadata and coordinates in a folder of their own, and copy those that are wanted."""
+    """Recreate metadata and coordinates in a temporary folder, and copy the requested ones."""
     if not names:
         return
     keyed = f"{CAMPAIGN_KEY}/zarr.json" in manifest.files

@@ -1,4 +1,4 @@
-"""Running a campaign, or one block of it: prepare the store, simulate what is missing, seal."""
+"""Run a campaign, or one block of it: prepare the store, simulate missing shards, seal the archive."""
 
 from __future__ import annotations
 
@@ -34,27 +34,27 @@ def run_campaign(
     progress: TextIO | None = sys.stderr,
     wait: float = 0.0,
 ) -> Manifest:
-    """Design a campaign, simulate the shards that are not done yet, and seal its archive.
+    """Design a campaign, simulate the missing shards, and seal the archive.
 
-    Started again after an interruption it does the rest only; of a sealed archive it only returns the
-    manifest. The values depend on neither the workers nor the shards. A campaign whose ``n`` has grown is
-    extended: what is there stays.
+    After an interruption, only the missing shards are simulated. If the archive is sealed already, only the
+    manifest is returned. The values depend neither on the workers nor on the shards. If the campaign's ``n``
+    is larger than before, the archive is extended; existing simulations stay.
 
     Parameters
     ----------
     config
         The run's configuration.
     name
-        Name of the campaign in it.
+        Name of the campaign in the configuration.
     folder
-        Where <name>.zarr and <name>.json are, or will be: a path, or the URL of an object store.
+        Folder of <name>.zarr and <name>.json: a path, or the URL of an object store.
     map_shards
-        Carries out the tasks; by default one after another in this process.
+        Function that runs the tasks; by default one after another in this process.
     progress
-        Where the plan and the progress are written; None for silence.
+        Where the plan and the progress are written; None for no output.
     wait
-        How long to wait while another process works on the same simulations, s. After that process has
-        ended, the rest is simulated.
+        How long to wait while another process works on the same simulations, s. After it has ended, the
+        missing shards are simulated.
 
     Returns
     -------
@@ -64,11 +64,11 @@ def run_campaign(
     Raises
     ------
     ValueError
-        If there is no such campaign, or its design is impossible.
+        If the configuration has no such campaign, or its design is impossible.
     CampaignBusyError
-        If another process is at work on the same campaign.
+        If another process is working on the same campaign.
     ArchiveError
-        If a store of another campaign is in the way, a shard fails, or the disk is full.
+        If a store of another campaign has this name, a shard fails, or the disk is full.
     """
     specification = Specification.of(config, name)
     check_simulations(config, name)
@@ -77,7 +77,7 @@ def run_campaign(
     if finished is not None:
         return finished
     with claim_shards(store, wait=wait, progress=progress):
-        # Whoever held it may have finished it.
+        # The process that held the lock may have finished the campaign.
         finished = _finished(specification, store)
         if finished is not None:
             return finished
@@ -94,7 +94,7 @@ def run_campaign(
 def design_campaign(
     config: Config, name: str, folder: AnyPath, progress: TextIO | None = None, wait: float = 0.0
 ) -> UPath:
-    """Create the store of a campaign with its whole design, or extend it; simulate nothing.
+    """Create the store of a campaign with its whole design, or extend it, without simulating.
 
     Parameters and errors are those of ``run_campaign``.
 
@@ -115,7 +115,7 @@ def run_block(
     progress: TextIO | None = sys.stderr,
     wait: float = 0.0,
 ) -> int:
-    """Simulate one of several equal parts of a campaign, for one of several jobs or machines.
+    """Simulate one of several equal blocks of a campaign, so that several jobs or machines can share it.
 
     When all blocks are done, ``run_campaign`` seals the archive. Errors are those of ``run_campaign``.
 
@@ -140,24 +140,24 @@ def run_block(
     if manifest_of(archive) is not None or not shards:
         return 0
     with claim_shards(archive.path, shards, wait, progress):
-        archive = Archive.open(archive.path)  # whoever held it may have made it longer
-        if manifest_of(archive) is not None:  # or did all the rest
+        archive = Archive.open(archive.path)  # the process that held the lock may have extended it
+        if manifest_of(archive) is not None:  # or simulated the rest
             return 0
         return _simulate(config, archive, shards, "found", map_shards, progress)
 
 
 def finished_campaign(config: Config, name: str, folder: AnyPath) -> Manifest | None:
-    """Manifest of a campaign that is complete; else None. Raises as ``run_campaign``."""
+    """Manifest of a complete campaign, otherwise None; errors are those of ``run_campaign``."""
     return _finished(Specification.of(config, name), _store(folder, name))
 
 
 def _store(folder: AnyPath, name: str) -> UPath:
-    """Store of a campaign in a folder that exists or can be made.
+    """Path of a campaign's store; the folder is created if necessary.
 
     Raises
     ------
     ArchiveError
-        If a file is in the way.
+        If the folder is a file.
     """
     where = place(folder)
     for path in (where, *where.parents) if is_local(where) else ():
@@ -176,7 +176,7 @@ def _designed(config: Config, name: str, folder: AnyPath, progress: TextIO | Non
     archive = find_archive(specification, store)
     if archive is not None:
         return archive
-    # Several jobs may come to create it; it is made longer only where nobody is at work on it.
+    # Several jobs may create the store at once; it is extended only if no process works on it.
     there, shown = store.exists(), progress if wait else None
     new = claim_store(store, max(wait, _PATIENCE), shown)
     with claim_shards(store, None, wait, shown) if there else new:
@@ -184,12 +184,12 @@ def _designed(config: Config, name: str, folder: AnyPath, progress: TextIO | Non
 
 
 def _finished(specification: Specification, store: UPath) -> Manifest | None:
-    """Manifest of a campaign that is complete; None if simulations are missing.
+    """Manifest of a complete campaign; None if simulations are missing.
 
     Raises
     ------
     ArchiveError
-        If another campaign is in the way, or files are damaged.
+        If the store belongs to another campaign, or files are damaged.
     """
     archive = find_archive(specification, store)
     manifest = None if archive is None else manifest_of(archive)
@@ -206,11 +206,11 @@ def _simulate(
     map_shards: MapShards,
     progress: TextIO | None,
 ) -> int:
-    """Simulate those shards of a block, or of all, that are not done; return the number of simulations."""
+    """Simulate the missing shards of a block, or of the campaign; return the number of simulations."""
     shards = range(archive.layout.n_shards) if block is None else block
-    # A block looks at its own shards only: with all shards, the work of all jobs would grow with the square.
+    # A block reads the status of its own shards only: otherwise, work would grow with the square of blocks.
     pending = set(pending_shards(archive, block))
-    # Whatever was done before may have suffered since; what is done now is looked at when it is sealed.
+    # Shards of earlier runs may be damaged by now; shards of this run are checked when the archive is sealed.
     damaged = damaged_shards(archive, (shard for shard in shards if shard not in pending))
     todo = [shard for shard in shards if shard in pending or shard in damaged]
     check_space(archive.path, archive.layout.n_bytes(todo))

@@ -1,4 +1,4 @@
-"""What a worker does: simulate one shard of a store and write it."""
+"""Task of a worker: simulate one shard of a store and write it."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _DIMS = {"source": ("sim", "region", "time")}
 
 @dataclass(frozen=True)
 class ShardTask:
-    """What a worker receives: which shard of which store. The store holds everything else."""
+    """Message to a worker: a store and a shard. The store contains all other information."""
 
     store: str
     shard: int
 
 
-#: Applies a function to every task, in any order, and yields the results as they come.
+#: Function that applies a function to every task, in any order, and yields the results as they arrive.
 MapShards = Callable[[Callable[[ShardTask], int], list[ShardTask]], Iterable[int]]
 
 
 def simulate_shard(task: ShardTask) -> int:
-    """Simulate and write what is missing of one shard, on any worker; safe to repeat.
+    """Simulate and write the missing simulations of one shard, on any worker; safe to repeat.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def simulate_shard(task: ShardTask) -> int:
     Raises
     ------
     ShardError
-        With campaign, shard and simulations, in place of any error.
+        If anything fails; the message names campaign, shard and simulations.
     DiskFullError
         If the disk is full.
     """
@@ -64,7 +64,7 @@ def simulate_shard(task: ShardTask) -> int:
 def simulate_shards(
     archive: Archive, shards: list[int], map_shards: MapShards, name: str, progress: TextIO | None
 ) -> int:
-    """Simulate what is missing of some shards by ``map_shards``, and show the progress.
+    """Simulate the missing simulations of some shards by ``map_shards``, and show the progress.
 
     Returns
     -------
@@ -81,12 +81,12 @@ def simulate_shards(
 
 
 def simulate_design(specification: Specification, design: xr.Dataset) -> xr.Dataset:
-    """Simulate some rows of a campaign's design, on one core; values depend on each row alone."""
+    """Simulate some rows of a campaign's design on one core; the result of a row depends on this row only."""
     return simulate(design, **specification.simulate_arguments(), n_threads=1)
 
 
 def _complete(archive: Archive, shard: int, ids: slice) -> None:
-    """Simulate what is missing of a shard: nothing, all, or what an extended campaign has gained."""
+    """Simulate the missing simulations of a shard: none, all, or those that an extension has added."""
     stored = _stored(archive, shard)
     missing = np.ones(ids.stop - ids.start, bool) if stored is None else stored["status"] == NOT_SIMULATED
     if not missing.any():
@@ -101,10 +101,10 @@ def _complete(archive: Archive, shard: int, ids: slice) -> None:
 
 
 def _stored(archive: Archive, shard: int) -> Stored | None:
-    """What is there of a shard; None if nothing is, or it cannot be read: then it is removed."""
+    """Stored values of a shard; None if there are none. A shard that cannot be read is removed."""
     try:
         return read_shard(archive, shard)
     except (FileNotFoundError, ValueError, RuntimeError):
-        # Zarr looks into a file before it replaces it, and would stumble over the damage.
+        # Zarr reads a file before it replaces it, which would fail for a damaged file.
         remove_shard(archive, shard)
         return None

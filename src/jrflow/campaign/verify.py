@@ -1,4 +1,4 @@
-"""Verifying an archive: its files, simulations and provenance."""
+"""Verify an archive: its files, simulations and provenance."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from jrflow.campaign.shard import simulate_design
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """Result of one check.
 
     Attributes
     ----------
     what
-        Its name: files, simulations, ...
+        Name of the check: files, simulations, ...
     sound
-        Whether it is as it should be.
+        Whether no fault was found.
     text
-        What was found.
+        Description of the result.
     """
 
     what: str
@@ -37,22 +37,22 @@ class Finding:
 
 
 def verify_archive(store: UPath, n_simulate: int = 0) -> list[Finding]:
-    """Look at everything that can be known of an archive.
+    """Run all checks of an archive.
 
     Parameters
     ----------
     store
         The archive, sealed or not.
     n_simulate
-        Simulations, spread over the archive, that are run again and compared bit for bit.
+        Number of simulations, spread over the archive, that are run again and compared bit for bit.
 
     Raises
     ------
     ArchiveError
-        If it is no archive.
+        If the path is not an archive.
     """
     path = find_manifest(store)
-    # The manifest counts also where the store's own attributes can no longer be read or say another thing.
+    # The manifest is decisive even if the attributes of the store are damaged or different.
     manifest = load_manifest(path) if store.exists() and path is not None else None
     if manifest is not None:
         found = [*_files(store, manifest)]
@@ -75,7 +75,7 @@ def verify_archive(store: UPath, n_simulate: int = 0) -> list[Finding]:
 
 
 def _copied(archive: Archive) -> Iterator[Finding]:
-    """A selection without checksums: what xarray itself has written."""
+    """A selection that xarray wrote, without checksums."""
     what = described(archive.read("sim"), archive.attributes)
     text = f"{what}; without a manifest a lost file is not noticed: write selections with ds.jrflow.export"
     yield Finding("selection", sound=True, text=text)
@@ -142,7 +142,7 @@ def _provenance(archive: Archive, manifest: Manifest | None) -> Finding:
 
 
 def _design(archive: Archive, *, selection: bool) -> Finding:
-    """Whether the parameters are those that the specification leads to."""
+    """Whether the parameters are those of the specification."""
     design = archive.specification.draw()
     if selection:
         ids = archive.read("sim").reshape(-1)
@@ -162,7 +162,7 @@ def _design(archive: Archive, *, selection: bool) -> Finding:
 
 
 def _is_stored(archive: Archive, name: str, values: np.ndarray) -> bool:
-    """Whether a variable has these values, and can be read at all."""
+    """Whether a variable can be read and has these values."""
     try:
         return np.array_equal(archive.read(name), values)
     except UNREADABLE:
