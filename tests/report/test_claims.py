@@ -18,7 +18,13 @@ from jrflow.report.content import Block, Folded, Plate, Section, Table, Text, co
 from jrflow.report.figures_scores import scores_figure
 from jrflow.report.figures_sobol import axis_range, n_cut, sobol_figure
 from jrflow.report.inputs import RunResults
-from jrflow.report.scores import best_estimator, estimators, mean_over_seeds, partly_tested
+from jrflow.report.scores import (
+    best_estimator,
+    estimators,
+    mean_over_seeds,
+    partly_tested,
+    single_parameters,
+)
 from jrflow.report.section_calibration import calibration_section
 from jrflow.report.section_limits import limit_blocks
 from jrflow.report.section_parameters import parameters_section
@@ -264,3 +270,8 @@ def test_no_two_curves_of_one_legend_look_alike(sections: list[Section]) -> None
             lines = [line for line in block.figure.axes[0].lines if not str(line.get_label()).startswith("_")]
             looks = {(str(line.get_color()), str(line.get_marker()), line.get_linestyle()) for line in lines}
             assert len(looks) == len(lines), section.title
+
+
+def test_parameters_of_the_input_are_counted_and_products_are_not() -> None:
+    names = ["stim_latency", "C_1", "b_i", "A_e", "A_e"]
+    assert single_parameters(names) == ["A_e", "b_i", "stim_latency"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
@@ -49,6 +51,13 @@ def parameters(scores: pd.DataFrame) -> list[str]:
     """Scored parameters in the model's order, products last."""
     found = set(scores["parameter"])
     known = [name for name in (*MODEL.inferred, *MODEL.space.products) if name in found]
+    return known + sorted(found.difference(known))
+
+
+def single_parameters(names: Iterable[str]) -> list[str]:
+    """Parameters in the model's order, then other names in alphabetical order, without products."""
+    found = set(names) - set(MODEL.space.products)
+    known = [name for name in MODEL.inferred if name in found]
     return known + sorted(found.difference(known))
 
 

@@ -22,6 +22,11 @@ def parameters_section(run: RunResults) -> Section:
     shown: dict[str, Parameter] = dict(MODEL.mass)
     if run.config.simulation.connectome is not None:
         shown |= MODEL.network
+    shown |= {
+        name: parameter
+        for name, parameter in MODEL.inputs.items()
+        if any(name in prior.varied for prior in priors.values())
+    }
     rows = [_row(run, name, parameter, priors) for name, parameter in shown.items()]
     header = ["meaning", "parameter", "unit", *(f"default, {preset}" for preset in run.presets)]
     header += ["range in this run", "published range"]
@@ -46,7 +51,8 @@ def _priors(run: RunResults) -> dict[str, Prior]:
 
 def _row(run: RunResults, name: str, parameter: Parameter, priors: Mapping[str, Prior]) -> list[Any]:
     unit = "–" if parameter.unit == "1" else html_unit(parameter.unit)
-    defaults = [_value(_default(preset, name)) for preset in run.presets]
+    around = run.config.simulation.environment_parameters
+    defaults = [_value(around.get(name, _default(preset, name))) for preset in run.presets]
     published = "–" if parameter.published is None else " to ".join(map(_value, parameter.published))
     return [parameter.long_name, symbol(name), unit, *defaults, _ranges(name, priors), published]
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from markupsafe import Markup
 
 from jrflow.inference.recordings.verdict import VERDICTS, headline
-from jrflow.model import MODEL
 from jrflow.report.content import Block, Section, missing, number, percent, symbols, text
 from jrflow.report.inputs import RunResults
 from jrflow.report.scores import (
@@ -18,6 +17,7 @@ from jrflow.report.scores import (
     middle_noise,
     one_level,
     partly_tested,
+    single_parameters,
 )
 from jrflow.report.section_calibration import diagnosed, reference_posteriors
 from jrflow.report.section_model import LOOP
@@ -75,7 +75,7 @@ def _recovered(run: RunResults) -> Iterator[Block]:
     scores, noise = mean_over_seeds(run.scores), middle_noise(run.scores)
     for preset in scores["preset"].unique():
         rows = one_level(scores, preset, noise)
-        rows = rows[rows["parameter"].isin(MODEL.inferred)]
+        rows = rows[rows["parameter"].isin(single_parameters(rows["parameter"]))]
         best, partly = best_estimator(rows), partly_tested(rows)
         means = rows.groupby("estimator")["r2"].mean()
         limit = rows[rows["estimator"] == best]["r2_limit"].mean()
@@ -127,10 +127,11 @@ def _unrecoverable(run: RunResults) -> Iterator[Block]:
     """Parameters that no method can infer, for each preset."""
     if run.scores is None:
         return
-    scores = run.scores[run.scores["parameter"].isin(MODEL.inferred)]
+    single = single_parameters(run.scores["parameter"])
+    scores = run.scores[run.scores["parameter"].isin(single)]
     for preset, rows in scores.groupby("preset", sort=False):
         best = rows.groupby("parameter")["r2_limit"].max()
-        hopeless = [name for name in MODEL.inferred if name in best.index and best[name] < SMALLEST_LIMIT]
+        hopeless = [name for name in single if name in best.index and best[name] < SMALLEST_LIMIT]
         if hopeless:
             yield text(
                 "<b>{preset}</b>: {names} cannot be inferred by any method at any noise level of this run "
@@ -143,7 +144,8 @@ def _learned(run: RunResults) -> Iterator[Block]:
     """Change of mean R2 by more simulations and by more epochs."""
     if run.learning_curve is None:
         return
-    curve = run.learning_curve[run.learning_curve["parameter"].isin(MODEL.inferred)]
+    curve = run.learning_curve
+    curve = curve[curve["parameter"].isin(single_parameters(curve["parameter"]))]
     mean = curve.groupby(["n_presentations", "n_simulations"])["r2"].mean()
     usual, longest = curve["n_presentations"].min(), curve["n_presentations"].max()
     fewest, most = curve["n_simulations"].min(), curve["n_simulations"].max()

@@ -6,11 +6,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from jrflow.model import MODEL
 from jrflow.report.content import Plate, Section, missing
 from jrflow.report.figures_recovery import learning_curve_figure
 from jrflow.report.inputs import RunResults
-from jrflow.report.scores import middle_noise
+from jrflow.report.scores import middle_noise, single_parameters
 
 
 def learning_section(run: RunResults) -> Section:
@@ -23,7 +22,7 @@ def learning_section(run: RunResults) -> Section:
             title,
             [missing("Left out: the configuration contains no learning curve (inference.learning_curve).")],
         )
-    names = [name for name in MODEL.inferred if name in set(curve["parameter"])]
+    names = single_parameters(curve["parameter"])
     noise = _shown_noise(run, list(curve["noise"].unique()))
     figure = learning_curve_figure(curve, names, noise)
     caption = Markup(
