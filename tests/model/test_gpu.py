@@ -147,9 +147,11 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 FLOAT32 = (
     "columns-exp-ab4",
+    "columns-exp-ab4-pulses",
     "columns-strang",
     "columns-strang-noise",
     "network-exp-ab4",
+    "network-exp-ab4-pulses",
     "network-strang-delays",
 )
 
