@@ -194,12 +194,7 @@ def _inputs(values: Values, protocol: EvokedProtocol | RestProtocol) -> dict[str
             )
     if isinstance(protocol, EvokedProtocol):
         given = protocol.input_parameters | values.inputs
-        end = float(np.max(np.asarray(given["stim_latency"]) + given["stim_duration"]))
-        if end > protocol.isi:
-            raise ValueError(
-                f"stim_latency + stim_duration: expected at most isi ({protocol.isi:g} s), received "
-                f"{end:g} s: pulses would overlap; make them shorter or earlier, or lengthen the interval"
-            )
+        protocol.require_apart(float(np.max(np.asarray(given["stim_latency"]) + given["stim_duration"])))
     return values.inputs
 
 

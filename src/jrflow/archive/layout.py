@@ -35,7 +35,7 @@ from jrflow.archive.vocabulary import (
 #: Size of failed_step, n_trials and status of one simulation, bytes.
 _BYTES_BESIDES = 4 + 4 + 1
 
-#: Simulated variables besides the source, in the order of writing; the status is the last.
+#: Simulated variables other than the source, in the order of writing; the status is the last.
 OUTCOMES = ("n_trials", "failed_step", "status")
 #: Most chunks of ``source`` for which all other variables over ``sim`` have the same chunks. Dask needs about
 #: 1 ms for each chunk that it reads, so a query of a million simulations in chunks of 256 takes 40 s.

@@ -203,7 +203,7 @@ def _same_grid(store: UPath, name: str, metadata: bytes) -> bool:
 
 
 def _write_whole(archive: Archive, name: str, values: np.ndarray) -> None:
-    """Write a whole variable anew.
+    """Write a whole variable again.
 
     Zarr reads a file before it changes a part of it; this fails if the file is damaged. It also keeps values
     beyond the end, which are wrong if the store was longer before.

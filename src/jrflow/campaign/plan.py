@@ -129,7 +129,7 @@ def _free(archive: Archive) -> str:
 
 
 def _quotas(archive: Archive, n_bytes: int) -> Iterator[str]:
-    """Quotas that may be exhausted besides the space on the disk."""
+    """Quotas that may be exhausted in addition to the space on the disk."""
     layout, free = archive.layout, free_files(archive.path) if is_local(archive.path) else None
     if free is not None and free < 2 * layout.n_files:
         yield f"warning: {free} files are left on this file system; raise execution.shard_size for fewer"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,8 +62,7 @@ def _lead_field(arguments: argparse.Namespace) -> int:
     from jrflow.observe import lead_field
 
     if arguments.out.suffix != ".nc":
-        print(f"jrflow: --out: expected a netCDF file (.nc), received {arguments.out}", file=sys.stderr)
-        return 2
+        raise ValueError(f"--out: expected a netCDF file (.nc), received {arguments.out}")
     parcels = _parcels(arguments)
     density = {} if arguments.moment_density is None else {"moment_density": arguments.moment_density}
     found = lead_field(

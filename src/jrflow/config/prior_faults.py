@@ -62,15 +62,11 @@ def _overlapping_pulses(config: Config, name: str, prior: PriorConfig) -> Iterat
         }
     except ValueError:  # reported with the distribution
         return
-    end = latest["stim_latency"] + latest["stim_duration"]
-    if end > protocol.isi:
+    try:
+        protocol.require_apart(latest["stim_latency"] + latest["stim_duration"])
+    except ValueError as error:
         keys: list[Key] = [("priors", name, "parameters", p, "high") for p in varied]
-        yield Fault(
-            keys[0],
-            f"stim_latency + stim_duration is up to {end:g} s, expected at most isi ({protocol.isi:g} s): "
-            "pulses would overlap; make them shorter or earlier, or lengthen the interval",
-            (*keys, ("simulation", "protocol", "isi")),
-        )
+        yield Fault(keys[0], str(error), (*keys, ("simulation", "protocol", "isi")))
 
 
 def _regional(prior: PriorConfig) -> list[str]:

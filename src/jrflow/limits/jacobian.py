@@ -18,7 +18,7 @@ _N_CHECKED = 8
 
 #: Largest accepted relative change of a derivative when the step is halved. Measured over 120 draws of each
 #: preset's prior at a relative step of 1e-5: median 2e-9 and 6e-7, largest 7e-3, on limit cycles.
-_STEP_TOLERANCE = 0.05
+STEP_TOLERANCE = 0.05
 
 #: Largest steady-state tolerance. If later trials are skipped, the response has an error of about this
 #: tolerance. The errors of the two simulations of a difference do not cancel if these settle at different
@@ -139,11 +139,11 @@ def _check_step(full: np.ndarray, halved: np.ndarray, names: tuple[str, ...], re
     floor = _NEGLIGIBLE * size.max(axis=1, keepdims=True)
     change = np.linalg.norm(full - halved, axis=2) / np.maximum(size, floor).clip(min=np.finfo(float).tiny)
     worst = dict(zip(names, change.max(axis=0), strict=True))
-    unstable = {name: value for name, value in worst.items() if not value <= _STEP_TOLERANCE}
+    unstable = {name: value for name, value in worst.items() if not value <= STEP_TOLERANCE}
     if unstable:
         listed = ", ".join(f"{name} by {value:.1%}" for name, value in unstable.items())
         raise ValueError(
             f"limits.relative_step is {relative_step:g}, but halving it changes the derivative with respect "
-            f"to {listed} (at most {_STEP_TOLERANCE:.0%} expected): the response is not smooth on that "
+            f"to {listed} (at most {STEP_TOLERANCE:.0%} expected): the response is not smooth on that "
             "scale (try a smaller step) or rounding dominates (try a larger one)"
         )

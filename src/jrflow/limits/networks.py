@@ -18,18 +18,20 @@ import xarray as xr
 
 from jrflow.archive.vocabulary import OK
 from jrflow.config.connectome import regions_of
+from jrflow.config.eeg import SnrNoise
 from jrflow.config.priors import IndependentPrior
 from jrflow.config.simulation import SimulationConfig
 from jrflow.design.priors import Prior
-from jrflow.limits.jacobian import precise_arguments, shifted
+from jrflow.limits.jacobian import STEP_TOLERANCE, precise_arguments, shifted
 from jrflow.model import MODEL
 from jrflow.model.arguments import whole
 from jrflow.model.connectome import Connectome
 from jrflow.model.plausible import unremarked
 from jrflow.model.protocol import EvokedProtocol
 from jrflow.observe.epoch import Epoch
-from jrflow.observe.noise import EvokedNoise
+from jrflow.observe.noise import EvokedNoise, noise_level
 from jrflow.observe.observation import Observation
+from jrflow.observe.projection import baseline_correct, reference_rms
 from jrflow.observe.window import Window
 from jrflow.simulation import simulate
 
@@ -39,9 +41,8 @@ _VALUES_AT_ONCE = 2**26
 _RELATIVE_STEP = 1e-5
 #: Number of variables, spread over all, for which the derivative is repeated with half the step.
 _N_CHECKED = 12
-#: Largest accepted relative change of such a derivative, and fraction of the largest derivative below which a
-#: derivative is not checked.
-_STEP_TOLERANCE, _NEGLIGIBLE = 0.05, 1e-4
+#: Fraction of the largest derivative below which a derivative is not checked.
+_NEGLIGIBLE = 1e-4
 
 
 def network_limits(
@@ -124,13 +125,13 @@ def network_limits(
         )
     observation, signal = _observation(simulation, connectome, lead_field, sfreq, sources[usable])
     variances, spectra = [], []
+    snr = 10 ** (np.asarray(snr_db, float) / 10)[:, None]
     for draw in draws[usable]:
         jacobian = network.jacobian(draw, observation)
         information = jacobian @ jacobian.T / signal**2
         values, vectors = np.linalg.eigh(information)
-        noise = 10 ** (np.asarray(snr_db, float) / 10)[:, None]
-        variances.append(np.einsum("vk,sk->sv", vectors**2, 1 / (1 + noise * values.clip(min=0))))
-        spectra.append(noise * values[::-1].clip(min=np.finfo(float).tiny))
+        variances.append(np.einsum("vk,sk->sv", vectors**2, 1 / (1 + snr * values.clip(min=0))))
+        spectra.append(snr * values[::-1].clip(min=np.finfo(float).tiny))
     return _labelled(prior, np.array(variances), np.array(spectra), snr_db).assign_attrs(
         n_draws=int(usable.sum()), n_failed=int(failed.sum()), n_unsettled=int(unsettled.sum()),
         preset=preset, seed=seed, n_regions=connectome.n_regions,
@@ -173,11 +174,11 @@ class _Network:
         size = np.linalg.norm(found, axis=1)
         checked = size[some] > _NEGLIGIBLE * size.max()
         change = np.linalg.norm(found[some] - halved, axis=1)[checked] / size[some][checked]
-        if change.size and not change.max() <= _STEP_TOLERANCE:
+        if change.size and not change.max() <= STEP_TOLERANCE:
             name = np.array(self.prior.names)[some][checked][change.argmax()]
             raise ValueError(
                 f"the derivative with respect to {name} changes by {change.max():.0%} if its step is halved "
-                f"(at most {_STEP_TOLERANCE:.0%} expected): the response is not smooth"
+                f"(at most {STEP_TOLERANCE:.0%} expected): the response is not smooth"
             )
         return found
 
@@ -205,24 +206,18 @@ def _observation(
     """Observation whose noise has unit size, and size of the signal in its inputs' unit."""
     timing = simulation.timing
     epoch = Epoch(timing.times, timing.period, window=Window.of(timing.times, sfreq, 0.0))
-    period = min(timing.period, len(timing.times))
-    channels = np.eye(1) if lead_field is None else _average_referenced(lead_field.sizes["channel"])
-    noise = EvokedNoise(channels, timing.n_epochs, timing.times, period)
-    whole_epoch = Epoch(timing.times, timing.period).clean(sources)
     if lead_field is None:
+        noise = EvokedNoise(np.eye(1), timing.n_epochs, timing.times, min(timing.period, len(timing.times)))
         observation = Observation.of_sources(epoch, noise, 1.0, connectome.n_regions)
-        return observation, float(np.median(np.sqrt((whole_epoch**2).mean(axis=(1, 2)))))
+        corrected = baseline_correct(sources, timing.times)
+        return observation, float(np.median(np.sqrt((corrected**2).mean(axis=(1, 2)))))
     ordered = lead_field.sel(region=list(connectome.names)).transpose("channel", "region")
+    noise = noise_level(SnrNoise(kind="snr", snr_db=0.0), ordered, timing, reference_rms=1.0)
     observation = Observation.of_electrodes("channels", ordered, noise, epoch)
-    eeg = ordered.values @ whole_epoch
+    coords = {"region": list(connectome.names), "time": timing.times}
+    labelled = xr.DataArray(sources, dims=("sim", "region", "time"), coords=coords)
     # Inputs are channels in units of the noise of one channel, times the observation's own sd.
-    return observation, float(np.median(np.sqrt((eeg**2).mean(axis=(1, 2))))) * observation.sd
-
-
-def _average_referenced(n_channels: int) -> np.ndarray:
-    """Covariance of white noise after average reference, with unit variance of each channel."""
-    white = np.eye(n_channels) - 1 / n_channels
-    return white / white[0, 0]
+    return observation, reference_rms(labelled, ordered) * observation.sd
 
 
 def _labelled(

@@ -12,6 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from jrflow.model.connectome import Connectome
+from jrflow.model.tvb_zip import is_number
 
 #: Names that files give to each part, in lower case.
 _PARTS = {
@@ -123,18 +124,10 @@ def _read_table(path: Path) -> tuple[list[str] | None, list[list[str]]]:
     else:
         rows = [[field.strip() for field in row] for row in csv.reader(lines, delimiter=delimiter)]
     names = None
-    if sum(_is_number(field) for field in rows[0]) < len(rows[0]) / 2:
+    if sum(is_number(field) for field in rows[0]) < len(rows[0]) / 2:
         names = [field for field in rows[0] if field]
         del rows[0]
-    if rows and all(row and not _is_number(row[0]) for row in rows):
+    if rows and all(row and not is_number(row[0]) for row in rows):
         names = [row[0] for row in rows]
         rows = [row[1:] for row in rows]
     return names, rows
-
-
-def _is_number(field: str) -> bool:
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True

@@ -117,6 +117,14 @@ class EvokedProtocol:
             "stim_latency": 0.0, "stim_duration": self.stim_duration,
         }  # fmt: skip
 
+    def require_apart(self, end: float) -> None:
+        """Raise a ValueError if a pulse that ends this long after its onset, s, reaches the next onset."""
+        if end > self.isi:
+            raise ValueError(
+                f"stim_latency + stim_duration: expected at most isi ({self.isi:g} s), received {end:g} s: "
+                "pulses would overlap; make them shorter or earlier, or lengthen the interval"
+            )
+
     @property
     def duration(self) -> float:
         """Simulated time, s."""

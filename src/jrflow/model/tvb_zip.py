@@ -71,11 +71,11 @@ def _centres(lines: list[str]) -> tuple[list[str], list[list[str]]]:
     columns = [line.strip().split("\t") for line in lines]
     if not all(len(row) >= 4 for row in columns):
         columns = [line.split() for line in lines]
-    if columns and sum(_is_number(field) for field in columns[0]) < 3:
+    if columns and sum(is_number(field) for field in columns[0]) < 3:
         del columns[0]  # a header
     shortest = min((len(row) for row in columns), default=4)
     readings = [_split(columns, after) for after in range(shortest - 4, -1, -1)]
-    numeric = [(names, xyz) for names, xyz in readings if all(_is_number(x) for row in xyz for x in row)]
+    numeric = [(names, xyz) for names, xyz in readings if all(is_number(x) for row in xyz for x in row)]
     distinct = [(names, xyz) for names, xyz in numeric if len(set(names)) == len(names)]
     return next(iter([*distinct, *numeric, *readings]), ([], []))
 
@@ -87,7 +87,8 @@ def _split(columns: list[list[str]], after: int) -> tuple[list[str], list[list[s
     return names, [row[end - 3 : end] for row, end in zip(columns, ends, strict=True)]
 
 
-def _is_number(field: str) -> bool:
+def is_number(field: str) -> bool:
+    """Whether a field of a text is a number."""
     try:
         float(field)
     except ValueError:

@@ -63,12 +63,9 @@ class Cortex:
         positions, normals, areas, sphere, cortical = (
             np.concatenate(part) for part in zip(*halves, strict=True)
         )
-        triangles = meshes["white_matter"].parts["left"].faces, meshes["white_matter"].parts["right"].faces
-        corners = np.concatenate([triangles[0], triangles[1] + N_VERTICES])
-        starts, ends = corners[:, [0, 1, 2]].ravel(), corners[:, [1, 2, 0]].ravel()
-        ones = np.ones(2 * len(starts), bool)
-        both = np.concatenate([starts, ends]), np.concatenate([ends, starts])
-        edges = coo_array((ones, both), shape=(len(positions),) * 2).tocsr()
+        left, right = (meshes["white_matter"].parts[side].faces for side in ("left", "right"))
+        starts, ends = _edges(np.concatenate([left, right + N_VERTICES]))
+        edges = coo_array((np.ones(len(starts), bool), (starts, ends)), shape=(len(positions),) * 2).tocsr()
         return cls(positions, normals, areas, sphere, edges, cortical)
 
 
@@ -80,11 +77,9 @@ def _half(meshes: dict, hemisphere: str) -> tuple[np.ndarray, ...]:
     areas = np.bincount(triangles.ravel(), np.repeat(of_triangle / 3, 3), minlength=len(positions))
     unit = sphere.coordinates / np.linalg.norm(sphere.coordinates, axis=1, keepdims=True)
     outside = np.setdiff1d(np.arange(len(positions)), flat.faces)
-    inner = triangles[np.isin(triangles, outside).all(axis=1)]
-    # Besides the medial wall, the flat map lacks some vertices at its cuts.
-    graph = coo_array(
-        (np.ones(inner.size), (inner.ravel(), np.roll(inner, 1, axis=1).ravel())), shape=(len(positions),) * 2
-    )
+    starts, ends = _edges(triangles[np.isin(triangles, outside).all(axis=1)])
+    graph = coo_array((np.ones(len(starts)), (starts, ends)), shape=(len(positions),) * 2)
+    # The flat map lacks the medial wall, and some vertices at its cuts.
     piece = connected_components(graph, directed=False)[1][outside]
     cortical = np.ones(len(positions), bool)
     cortical[outside[piece == np.bincount(piece).argmax()]] = False
@@ -169,12 +164,19 @@ def grow_patch(positions: np.ndarray, triangles: np.ndarray, centre: int, extent
     MNE's ``grow_labels`` measures distances in the same way. The patch then stays on one bank of a sulcus,
     although the other bank may be closer in a straight line.
     """
-    starts, ends = triangles[:, [0, 1, 2]].ravel(), triangles[:, [1, 2, 0]].ravel()
+    starts, ends = _edges(triangles)
     lengths = np.linalg.norm(positions[starts] - positions[ends], axis=1) * 1e3
-    # Each inner edge belongs to two triangles, which list it in opposite directions.
     graph = coo_array((lengths, (starts, ends)), shape=(len(positions),) * 2).tocsr()
     reached = dijkstra(graph, directed=False, indices=centre, limit=extent)
     return np.flatnonzero(np.isfinite(reached))
+
+
+def _edges(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both ends of each side of some triangles.
+
+    On a closed surface every edge belongs to two triangles, which list it in opposite directions.
+    """
+    return triangles[:, [0, 1, 2]].ravel(), triangles[:, [1, 2, 0]].ravel()
 
 
 def fit_sphere(points: np.ndarray) -> tuple[np.ndarray, float]:

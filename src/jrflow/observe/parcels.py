@@ -72,11 +72,10 @@ class Parcels:
         n = whole("n", n, 2, int(cortex.cortical.sum()) // 4)
         region = np.full(len(cortex.positions), -1)
         names: list[str] = []
-        left = np.arange(len(cortex.positions)) < N_VERTICES
-        share = cortex.areas[cortex.cortical & left].sum() / cortex.areas[cortex.cortical].sum()
+        left, right = _hemispheres(cortex)
+        share = cortex.areas[left].sum() / cortex.areas[cortex.cortical].sum()
         n_left = int(np.clip(round(n * share), 1, n - 1))
-        for side, here, count in (("lh", left, n_left), ("rh", ~left, n - n_left)):
-            vertices = np.flatnonzero(cortex.cortical & here)
+        for side, vertices, count in (("lh", left, n_left), ("rh", right, n - n_left)):
             region[vertices] = len(names) + _bisected(cortex, vertices, count)
             names += [f"{side}-{k:0{len(str(max(n_left, n - n_left) - 1))}}" for k in range(count)]
         return cls(tuple(names), _connected(cortex, region, len(names)))
@@ -219,7 +218,9 @@ class Parcels:
                 "in mm, MNI coordinates; leave subcortical regions out"
             )
         region = np.full(len(cortex.positions), -1)
-        for of_side, vertices in _sides(cortex, wanted[:, 0] < 0):
+        is_left = wanted[:, 0] < 0
+        for side, vertices in zip((is_left, ~is_left), _hemispheres(cortex), strict=True):
+            of_side = np.flatnonzero(side)
             if len(of_side):
                 nearest = cKDTree(wanted[of_side]).query(cortex.positions[vertices] * 1e3)[1]
                 region[vertices] = of_side[nearest]
@@ -278,11 +279,10 @@ class Parcels:
         return total
 
 
-def _sides(cortex: Cortex, is_left: np.ndarray) -> Iterable[tuple[np.ndarray, np.ndarray]]:
-    """Positions of the centres, and cortical vertices, of each hemisphere."""
-    left = np.arange(len(cortex.positions)) < N_VERTICES
-    yield np.flatnonzero(is_left), np.flatnonzero(cortex.cortical & left)
-    yield np.flatnonzero(~is_left), np.flatnonzero(cortex.cortical & ~left)
+def _hemispheres(cortex: Cortex) -> tuple[np.ndarray, np.ndarray]:
+    """Cortical vertices of the left and of the right hemisphere."""
+    vertices = np.flatnonzero(cortex.cortical)
+    return vertices[vertices < N_VERTICES], vertices[vertices >= N_VERTICES]
 
 
 def _bisected(cortex: Cortex, vertices: np.ndarray, n: int) -> np.ndarray:

@@ -49,15 +49,18 @@ def describe_level(rows: pd.DataFrame) -> str:
 
 def parameters(scores: pd.DataFrame) -> list[str]:
     """Scored parameters in the model's order, products last."""
-    found = set(scores["parameter"])
-    known = [name for name in (*MODEL.inferred, *MODEL.space.products) if name in found]
-    return known + sorted(found.difference(known))
+    return _ordered(scores["parameter"], (*MODEL.inferred, *MODEL.space.products))
 
 
 def single_parameters(names: Iterable[str]) -> list[str]:
     """Parameters in the model's order, then other names in alphabetical order, without products."""
-    found = set(names) - set(MODEL.space.products)
-    known = [name for name in MODEL.inferred if name in found]
+    return _ordered(set(names) - set(MODEL.space.products), MODEL.inferred)
+
+
+def _ordered(names: Iterable[str], order: Iterable[str]) -> list[str]:
+    """Distinct names, known ones in their order, then others in alphabetical order."""
+    found = set(names)
+    known = [name for name in order if name in found]
     return known + sorted(found.difference(known))
 
 
